@@ -1,0 +1,161 @@
+//! The table of actions. Keymap names, help overlay, palette, footer and docs all derive from it: to add an action, add a row
+//! here and an arm where it applies.
+
+use super::key::{Chord, Key, Mods};
+
+/// Where an action can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In every pane.
+    Deck,
+    /// In every pane that shows a list.
+    List,
+    Images,
+    Layers,
+    Tasks,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActionRow {
+    pub action: Action,
+    /// The keymap file's name for it.
+    pub name: &'static str,
+    /// A few words for footer and palette.
+    pub label: &'static str,
+    /// One sentence for the help overlay.
+    pub help: &'static str,
+    pub keys: &'static [Chord],
+    pub place: Place,
+    /// Changes images, the store or a registry: unreachable in read-only mode.
+    pub mutates: bool,
+}
+
+const fn c(c: char) -> Chord {
+    Chord::char(c)
+}
+const fn k(key: Key) -> Chord {
+    Chord::plain(key)
+}
+const fn ctrl(c: char) -> Chord {
+    Chord::ctrl(c)
+}
+const SHIFT_TAB: Chord = Chord { key: Key::Tab, mods: Mods { ctrl: false, alt: false, shift: true } };
+
+macro_rules! actions {
+    ($( $variant:ident $name:literal $label:literal [$($key:expr),*] $place:ident $mutates:literal $help:literal; )*) => {
+        /// Everything a user can ask for by key, palette or mouse.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $( #[doc = $help] $variant, )* }
+
+        /// The table, in the order of the help overlay.
+        pub const ACTIONS: &[ActionRow] = &[ $( ActionRow {
+            action: Action::$variant, name: $name, label: $label, help: $help, keys: &[$($key),*], place: Place::$place, mutates: $mutates,
+        }, )* ];
+    };
+}
+
+actions! {
+    Up "up" "up" [c('k'), k(Key::Up)] List false "Move the cursor up.";
+    Down "down" "down" [c('j'), k(Key::Down)] List false "Move the cursor down.";
+    Top "top" "top" [c('g'), k(Key::Home)] List false "Go to the first row.";
+    Bottom "bottom" "bottom" [c('G'), k(Key::End)] List false "Go to the last row.";
+    PageUp "page-up" "page up" [k(Key::PageUp)] List false "Go up by a page.";
+    PageDown "page-down" "page down" [k(Key::PageDown)] List false "Go down by a page.";
+    HalfUp "half-page-up" "half page up" [ctrl('u')] List false "Go up by half a page.";
+    HalfDown "half-page-down" "half page down" [ctrl('d')] List false "Go down by half a page.";
+    Left "left" "fold" [c('h'), k(Key::Left)] List false "Fold a row, or scroll left.";
+    Right "right" "unfold" [c('l'), k(Key::Right)] List false "Unfold a row, or scroll right.";
+    Open "open" "open" [k(Key::Enter)] List false "Open what the cursor is on.";
+    Back "back" "back" [k(Key::Esc)] Deck false "Close, clear or go back one step; never quits.";
+    FocusImages "images" "images" [c('1')] Deck false "Go to the Images pane.";
+    FocusLayers "layers" "layers" [c('3')] Deck false "Go to the Layers pane.";
+    FocusTasks "tasks" "tasks" [c('6')] Deck false "Open or close the Tasks drawer.";
+    NextPane "next-pane" "next pane" [k(Key::Tab)] Deck false "Go to the next pane.";
+    PreviousPane "previous-pane" "previous pane" [SHIFT_TAB] Deck false "Go to the previous pane.";
+    Zoom "zoom" "zoom" [c('+')] Deck false "Give the pane the whole screen, with more columns, or back.";
+    Filter "filter" "filter" [c('/')] Images false "Filter the list as you type.";
+    Mark "mark" "mark" [k(Key::Char(' '))] Images false "Mark the row, or take the mark away.";
+    Range "range" "range" [c('v')] Images false "Start a range of marks here; again to end it.";
+    InvertMarks "invert-marks" "invert marks" [c('*')] Images false "Mark what is not marked among the rows shown, and the other way round.";
+    ClearMarks "clear-marks" "clear marks" [c('U')] Images false "Take all marks away.";
+    SortName "sort-name" "sort by name" [c('N')] Images false "Sort by name; again to flip.";
+    SortSize "sort-size" "sort by size" [c('S')] Images false "Sort by size; again to flip.";
+    SortCreated "sort-created" "sort by age" [c('C')] Images false "Sort by creation time; again to flip.";
+    SortUse "sort-use" "sort by use" [c('I')] Images false "Sort by the containers that use the image; again to flip.";
+    SortId "sort-id" "sort by ID" [c('D')] Images false "Sort by image ID, so that tags of one image stand together; again to flip.";
+    Inspect "inspect" "inspect" [k(Key::F(4))] Images false "Show everything known of this image.";
+    Dockerfile "dockerfile" "Dockerfile" [c('f')] Layers false "Show the Dockerfile as far as the history tells it, or the steps again.";
+    ShowEmpty "show-empty" "empty layers" [c('m')] Layers false "Show or hide the steps that made no layer.";
+    Copy "copy" "copy text" [c('y')] List false "Copy the reference, digest or a command to the clipboard.";
+    Retag "retag" "retag" [c('t')] Images true "Give this image another name.";
+    Delete "delete" "delete" [c('d'), k(Key::Delete)] Images true "Untag or delete the marked rows; says first what will be gone.";
+    Prune "prune" "prune" [c('X')] Images true "Preview the untagged images that nothing uses, and remove them.";
+    Pull "pull" "pull" [c('p')] Images true "Pull an image from a registry.";
+    Push "push" "push" [c('P')] Images true "Push this image to its registry.";
+    Export "export" "export" [c('e')] Images false "Write the marked images into an archive file.";
+    Import "import" "import" [c('i')] Images true "Bring in the images of an archive file; says first which tags will move.";
+    CancelTask "cancel-task" "cancel" [c('c')] Tasks false "Cancel this task.";
+    RetryTask "retry-task" "retry" [c('R')] Tasks false "Run this failed or cancelled task again.";
+    ForgetTasks "forget-tasks" "clear ended" [c('U')] Tasks false "Take the ended tasks out of the list.";
+    Refresh "refresh" "refresh" [c('r')] Deck false "Ask the source again.";
+    Sources "sources" "sources" [c('w')] Deck false "Switch to another engine, context, store or file.";
+    OpenFile "open-file" "open a file" [ctrl('o')] Deck false "Open an OCI layout or an image archive.";
+    Themes "themes" "themes" [ctrl('t')] Deck false "Choose a theme, seen as you move.";
+    Palette "palette" "palette" [c(':')] Deck false "Run any action by its name.";
+    Help "help" "help" [c('?')] Deck false "Show what the keys do here.";
+    Redraw "redraw" "redraw" [ctrl('l')] Deck false "Draw the whole screen anew.";
+    Suspend "suspend" "suspend" [ctrl('z')] Deck false "Stop and give the terminal back to the shell until continued.";
+    Quit "quit" "quit" [c('q'), ctrl('c')] Deck false "Quit; asks first while a task runs.";
+}
+
+impl Action {
+    /// The action's row.
+    #[must_use]
+    pub fn row(self) -> &'static ActionRow {
+        // The table is generated in the order of the variants.
+        &ACTIONS[self as usize]
+    }
+
+    /// The action of that name in the keymap file.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        ACTIONS.iter().find(|row| row.name == name).map(|row| row.action)
+    }
+}
+
+impl Place {
+    /// Whether two places can be active at once, so that a key can't mean two things there.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Deck | Self::List, _)
+                | (_, Self::Deck | Self::List)
+                | (Self::Images, Self::Images)
+                | (Self::Layers, Self::Layers)
+                | (Self::Tasks, Self::Tasks)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_help_a_key_and_no_clash() {
+        for (i, row) in ACTIONS.iter().enumerate() {
+            assert_eq!(row.action.row(), row, "order of the table");
+            assert!(!row.keys.is_empty() && row.help.ends_with('.') && !row.label.is_empty(), "{}", row.name);
+            assert_eq!(Action::named(row.name), Some(row.action), "names are unique");
+            for other in &ACTIONS[..i] {
+                if row.place.overlaps(other.place) {
+                    for key in row.keys {
+                        assert!(!other.keys.contains(key), "{key} is both {} and {}", row.name, other.name);
+                    }
+                }
+            }
+        }
+    }
+}

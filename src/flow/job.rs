@@ -1,0 +1,134 @@
+//! Jobs: everything asynchronous, as data. `work` runs them, one `match` in all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::change::ArchiveFormat;
+use crate::model::{
+    Change, Digest, Image, ImageKey, ImageList, ImportPreview, Outcome, Problem, Progress, Safe, SourceId, SourceInfo, Transfer,
+};
+
+/// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// Jobs in one slot replace each other: the newest wins, the older is cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    Sources,
+    List,
+    Watch,
+    /// Whatever follows the cursor.
+    Inspect,
+    Preview,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// Find the engines, contexts, stores and files there are.
+    Discover,
+    /// All images of a source. Asks the version first where it isn't known, so it is also how a source is (re)connected.
+    List {
+        source: SourceId,
+    },
+    /// Live changes of a source; ends only when cancelled or when the stream breaks. Each change that matters to the list is one
+    /// [`JobOutput::Changed`] chunk.
+    Watch {
+        source: SourceId,
+    },
+    Inspect {
+        source: SourceId,
+        key: ImageKey,
+    },
+    /// What an archive holds, before it is imported.
+    PreviewImport {
+        source: SourceId,
+        file: PathBuf,
+    },
+    /// What pruning would take away: read again from the source, with the bytes no other image shares.
+    PreviewPrune {
+        source: SourceId,
+    },
+    /// Write images into one archive file.
+    Export {
+        source: SourceId,
+        keys: Vec<ImageKey>,
+        file: PathBuf,
+        format: ArchiveFormat,
+        overwrite: bool,
+    },
+    /// The only job that changes anything.
+    Change(Change),
+}
+
+impl Job {
+    /// The slot this job shares with others of its kind, if newest wins.
+    #[must_use]
+    pub const fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Discover => Some(Slot::Sources),
+            Self::List { .. } => Some(Slot::List),
+            Self::Watch { .. } => Some(Slot::Watch),
+            Self::Inspect { .. } => Some(Slot::Inspect),
+            Self::PreviewImport { .. } | Self::PreviewPrune { .. } => Some(Slot::Preview),
+            Self::Export { .. } | Self::Change(_) => None,
+        }
+    }
+
+    /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
+    #[must_use]
+    pub const fn is_task(&self) -> bool {
+        matches!(self, Self::Export { .. } | Self::Change(_))
+    }
+}
+
+/// What a finished job brought (or, for [`JobEvent::Chunk`], brings on the way).
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobOutput {
+    Sources(Vec<SourceInfo>),
+    /// With the words of the source's version, such as "Docker 28.2.2, API 1.50".
+    Images {
+        list: Arc<ImageList>,
+        version: Safe,
+    },
+    /// The source says that something changed: list again.
+    Changed,
+    /// The event stream (re)opened after a gap: list again.
+    Watching,
+    Image(Arc<Image>),
+    ImportPreview(ImportPreview),
+    PrunePreview(PrunePreview),
+    Exported {
+        file: PathBuf,
+        transfer: Transfer,
+    },
+    Applied(Outcome),
+}
+
+/// What a prune would remove.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrunePreview {
+    pub items: Vec<PruneItem>,
+    /// Images without a tag that stay, because a container uses them.
+    pub kept_in_use: usize,
+    /// Bytes freed are between these two: shared layers make the exact figure depend on what else stays.
+    pub freed_at_least: u64,
+    pub freed_at_most: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PruneItem {
+    pub id: Digest,
+    pub size: Option<u64>,
+    pub created: Option<jiff::Timestamp>,
+}
+
+/// What a job tells while it lives. The last one is `Done`, `Failed` or `Cancelled`, exactly once.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobEvent {
+    Progress(Progress),
+    Chunk(JobOutput),
+    Done(JobOutput),
+    Failed(Problem),
+    Cancelled,
+}

@@ -1,0 +1,123 @@
+//! Everything that changes an image anywhere, as data. There is one function that carries a [`Change`] out (`work::change`),
+//! and one that says what it will do (`curate::describe`).
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::digest::Digest;
+use super::name::Name;
+use super::platform::Platform;
+use super::source_info::SourceId;
+
+/// File formats an image is exported to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ArchiveFormat {
+    Docker,
+    Oci,
+}
+
+/// What one removal takes away. `expected` is what was seen when it was confirmed; if it moved since, it is a conflict.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Removal {
+    /// Take this tag away; the image goes too if it was its last one (and nothing uses it).
+    Tag { name: Name, expected: Digest },
+    /// Take away an image that has no tag.
+    Untagged { id: Digest },
+}
+
+/// One change at one source, as it was confirmed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Give `id` the name `to`. `replaces` is the image that held the name when it was confirmed.
+    Tag {
+        source: SourceId,
+        id: Digest,
+        to: Name,
+        replaces: Option<Digest>,
+    },
+    Remove {
+        source: SourceId,
+        items: Vec<Removal>,
+    },
+    Pull {
+        source: SourceId,
+        name: Name,
+        platform: Option<Platform>,
+    },
+    Push {
+        source: SourceId,
+        name: Name,
+        expected: Digest,
+    },
+    /// `moves` lists the tags that were there with another image when the import was confirmed.
+    Import {
+        source: SourceId,
+        file: PathBuf,
+        moves: Vec<(Name, Digest)>,
+    },
+}
+
+impl Change {
+    #[must_use]
+    pub const fn source(&self) -> &SourceId {
+        match self {
+            Self::Tag { source, .. }
+            | Self::Remove { source, .. }
+            | Self::Pull { source, .. }
+            | Self::Push { source, .. }
+            | Self::Import { source, .. } => source,
+        }
+    }
+}
+
+/// What a removal came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Removed {
+    /// The tag, or the image's digest when it had none.
+    pub reference: String,
+    pub digest: Digest,
+}
+
+/// What was left, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Kept {
+    pub reference: String,
+    pub digest: Digest,
+    pub why: String,
+}
+
+/// The final line of a transfer, in the shape the command line prints.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Transfer {
+    /// Manifest digest where the peer speaks of manifests, else the image ID; `None` when several images moved.
+    pub digest: Option<Digest>,
+    pub bytes_transferred: u64,
+    pub bytes_skipped: u64,
+}
+
+/// What a [`Change`] came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Tagged { digest: Digest },
+    Removed { removed: Vec<Removed>, kept: Vec<Kept> },
+    Moved(Transfer),
+}
+
+/// What an archive would bring, read before anything is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportPreview {
+    pub file: PathBuf,
+    /// Name and image ID of each tag in the archive, and the image that holds the name in the target now.
+    pub tags: Vec<ImportTag>,
+    /// Images without a tag.
+    pub untagged: usize,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportTag {
+    pub name: Name,
+    pub id: Digest,
+    pub holder: Option<Digest>,
+}

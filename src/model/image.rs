@@ -1,0 +1,135 @@
+//! What an image is: the row of a list ([`ImageSummary`]) and the whole ([`Image`]), in the shape the command line prints.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Reference;
+use super::digest::Digest;
+use super::history::HistoryEntry;
+use super::name::Name;
+use super::platform::Platform;
+use super::safe::Foreign;
+
+/// How an action addresses an image within a source.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImageKey {
+    Id(Digest),
+    Name(Reference),
+}
+
+impl std::fmt::Display for ImageKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(digest) => write!(f, "{digest}"),
+            Self::Name(reference) => write!(f, "{reference}"),
+        }
+    }
+}
+
+/// A container made from an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerUse {
+    pub id: Foreign,
+    pub name: Foreign,
+    /// Running or paused; a created or exited container is not.
+    pub running: bool,
+    /// The engine's own word: `running`, `exited`, `created`, …
+    pub state: Foreign,
+}
+
+/// One image of a list. Sizes are bytes; what the source didn't say is `None`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageSummary {
+    pub id: Digest,
+    /// Every tag; empty for a dangling image.
+    pub tags: Vec<Name>,
+    /// `repository@digest`, as the source knows them.
+    pub repo_digests: Vec<Name>,
+    pub created: Option<Timestamp>,
+    pub size: Option<u64>,
+    /// Bytes no other image shares; known only where the source was asked for it.
+    pub unique_size: Option<u64>,
+    pub platform: Option<Platform>,
+    /// Containers made from this image, stopped ones too; `None` where the source knows no containers or did not say.
+    pub containers: Option<Vec<ContainerUse>>,
+    pub labels: BTreeMap<Box<str>, Foreign>,
+}
+
+impl ImageSummary {
+    #[must_use]
+    pub fn is_dangling(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    /// Whether no container, running or stopped, was made from it. `None` where that is not known.
+    #[must_use]
+    pub fn is_unused(&self) -> Option<bool> {
+        self.containers.as_ref().map(Vec::is_empty)
+    }
+}
+
+/// All images of a source at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageList {
+    pub images: Vec<ImageSummary>,
+    /// When the source answered.
+    pub at: Timestamp,
+    /// What could not be read of it, such as "containers: permission denied": the rest is still shown.
+    #[serde(default)]
+    pub gaps: Vec<Foreign>,
+}
+
+/// The configuration part that runs a container.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ImageConfig {
+    pub user: Option<Foreign>,
+    pub entrypoint: Option<Vec<Foreign>>,
+    pub cmd: Option<Vec<Foreign>>,
+    pub env: Vec<Foreign>,
+    pub working_dir: Option<Foreign>,
+    pub exposed_ports: Vec<Foreign>,
+    pub volumes: Vec<Foreign>,
+    pub labels: BTreeMap<String, Foreign>,
+    pub healthcheck: Option<Vec<Foreign>>,
+    pub stop_signal: Option<Foreign>,
+}
+
+/// One layer, oldest first. `digest` is of the stored bytes, `diff_id` of the uncompressed tar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerInfo {
+    pub index: usize,
+    pub digest: Option<Digest>,
+    pub diff_id: Option<Digest>,
+    /// Bytes as stored.
+    pub size: Option<u64>,
+    /// Bytes of the tar; `None` until read.
+    pub uncompressed_size: Option<u64>,
+    pub media_type: Option<Foreign>,
+    /// `gzip`, `zstd`, `none`; `None` where unknown.
+    pub compression: Option<&'static str>,
+    pub created_by: Option<Foreign>,
+    /// Whether its bytes were read and agree with `digest` and `diff_id`; `None` until read.
+    pub verified: Option<bool>,
+}
+
+/// Everything known of one image, in the shape `inspect --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Image {
+    /// Digest of the configuration.
+    pub id: Digest,
+    pub manifest_digest: Option<Digest>,
+    pub media_type: Option<Foreign>,
+    pub tags: Vec<Name>,
+    pub repo_digests: Vec<Name>,
+    pub created: Option<Timestamp>,
+    pub platform: Option<Platform>,
+    /// Sum of the layers as stored where they were read, in bytes.
+    pub size: Option<u64>,
+    pub unique_size: Option<u64>,
+    pub containers: Option<Vec<ContainerUse>>,
+    pub config: Option<ImageConfig>,
+    pub layers: Option<Vec<LayerInfo>>,
+    pub history: Option<Vec<HistoryEntry>>,
+}

@@ -1,0 +1,32 @@
+//! Plain data of the field, without IO, async or a terminal: what an image is, how it is named, what can go wrong.
+//!
+//! Foreign text is kept as [`Foreign`] (raw, for JSON and requests) and becomes [`Safe`] before anybody sees it.
+
+pub mod change;
+pub mod digest;
+pub mod history;
+pub mod image;
+pub mod locator;
+pub mod name;
+pub mod platform;
+pub mod problem;
+pub mod progress;
+pub mod safe;
+pub mod size;
+pub mod source_info;
+pub mod time;
+
+pub use change::{ArchiveFormat, Change, ImportPreview, ImportTag, Kept, Outcome, Removal, Removed, Transfer};
+pub use digest::{Digest, DigestError, Hasher};
+pub use history::HistoryEntry;
+pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo};
+pub use locator::{Locator, Transport};
+pub use name::Name;
+pub use platform::Platform;
+pub use problem::{Problem, ProblemKind};
+pub use progress::{Progress, Step, StepState};
+pub use safe::{Foreign, Safe};
+pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
+
+/// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.
+pub use oci_distribution::Reference;

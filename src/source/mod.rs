@@ -1,0 +1,109 @@
+//! Where images live, behind one short verb list.
+//!
+//! Every source implements [`Source`]; one that can change its images also gives a [`Curator`], one that tells of changes a
+//! [`Watcher`]. Screens ask [`Source::powers`] and grey out the rest. One contract suite (`tests/source_contract.rs`) runs over all.
+//!
+//! May use model and layer; must not name the screen, `flow`, `app` or `pane`.
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{
+    ArchiveFormat, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, Reference, Removal, Removed,
+    Safe, SourceId, SourceKind, Transfer,
+};
+
+pub mod content;
+pub mod meter;
+
+pub use meter::Meter;
+
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// What a running verb gets from its caller: where to report, and whether to stop. Futures may also simply be dropped; `cancel`
+/// is for blocking threads.
+#[derive(Debug, Clone, Default)]
+pub struct Ctx {
+    pub meter: Meter,
+    pub cancel: CancellationToken,
+}
+
+impl Ctx {
+    /// # Errors
+    /// A cancelled [`Problem`] when the caller asked to stop.
+    pub fn check(&self, doing: &str) -> Result<(), Problem> {
+        if self.cancel.is_cancelled() { Err(Problem::cancelled(doing)) } else { Ok(()) }
+    }
+}
+
+/// A place with images.
+pub trait Source: Send + Sync + Debug {
+    fn id(&self) -> &SourceId;
+    fn kind(&self) -> SourceKind;
+    /// May be asked before the source was reached, and may grow or shrink after.
+    fn powers(&self) -> Powers;
+
+    /// Connects where needed and says what answered, such as "Docker 28.2.2, API 1.50".
+    fn version<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, Safe>;
+
+    fn list<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList>;
+
+    fn inspect<'a>(&'a self, ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image>;
+
+    /// Writes `keys` into one archive at `to.file`, by way of a temporary file beside it that is read to its end, verified and
+    /// fsynced before it gets the final name.
+    fn export<'a>(&'a self, ctx: &'a Ctx, keys: &'a [ImageKey], to: &'a ExportTo) -> Answer<'a, Transfer>;
+
+    fn curator(&self) -> Option<&dyn Curator> {
+        None
+    }
+
+    fn watcher(&self) -> Option<&dyn Watcher> {
+        None
+    }
+}
+
+/// Where and how to export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportTo {
+    pub file: PathBuf,
+    pub format: ArchiveFormat,
+    /// Replace an existing regular file (atomically, after success). Anything else in the way is refused.
+    pub overwrite: bool,
+}
+
+/// The power to change images. Only `work::change` calls these.
+pub trait Curator: Send + Sync {
+    /// Points `to` at `id`. `replaces` is what held the name when the user confirmed; a different holder now is a conflict.
+    fn tag<'a>(&'a self, ctx: &'a Ctx, id: &'a Digest, to: &'a Reference, replaces: Option<&'a Digest>) -> Answer<'a, ()>;
+
+    /// Carries out removals one by one, never by force. Each is read again first; what moved, is in use or is refused is kept, with the
+    /// reason. `Err` only when nothing at all could be tried.
+    fn remove<'a>(&'a self, ctx: &'a Ctx, items: &'a [Removal]) -> Answer<'a, (Vec<Removed>, Vec<Kept>)>;
+
+    /// What pruning would take away: untagged images, with what uses them and their unique size where the source can tell.
+    fn prunable<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList>;
+
+    fn pull<'a>(&'a self, ctx: &'a Ctx, reference: &'a Reference, platform: Option<&'a Platform>) -> Answer<'a, Transfer>;
+
+    /// Pushes the local image `reference`, which must still be `expected`.
+    fn push<'a>(&'a self, ctx: &'a Ctx, reference: &'a Reference, expected: &'a Digest) -> Answer<'a, Transfer>;
+
+    /// Reads an archive to its end without changing anything, and says which tags it would move.
+    fn preview_import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path) -> Answer<'a, ImportPreview>;
+
+    /// Brings in what `file` holds. A broken archive changes nothing. `moves` are the tags the user agreed to move; another one that
+    /// would move is a conflict and nothing is imported.
+    fn import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path, moves: &'a [(Name, Digest)]) -> Answer<'a, Transfer>;
+}
+
+/// The power to tell of changes as they happen.
+pub trait Watcher: Send + Sync {
+    /// Opens the stream of changes. The first item means "open from now on"; each later one "something about images or containers
+    /// changed". It ends with a problem when the source is lost.
+    fn watch<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<(), Problem>>>;
+}
