@@ -19,6 +19,7 @@ use crate::model::{
 
 pub mod content;
 pub mod meter;
+pub mod oci;
 
 pub use meter::Meter;
 
