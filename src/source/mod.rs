@@ -18,6 +18,7 @@ use crate::model::{
 };
 
 pub mod content;
+pub mod credentials;
 pub mod meter;
 pub mod oci;
 
