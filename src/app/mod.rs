@@ -1,1 +1,19 @@
-//! app
+//! The application, pure: `update(&mut State, Msg) -> Vec<Effect>`, and what is on the screen as data.
+//!
+//! No IO, no clock, no async: time comes in as [`crate::flow::Msg::Now`], answers as [`crate::flow::Msg::Job`]. May use model, flow,
+//! curate and pane; `ui` and ratatui only in `draw.rs`.
+
+pub mod actions;
+pub mod jobs;
+pub mod keymap;
+pub mod layout;
+pub mod overlay;
+pub mod settings;
+pub mod state;
+pub mod toast;
+pub mod update;
+
+pub use overlay::Overlay;
+pub use settings::Settings;
+pub use state::State;
+pub use update::update;

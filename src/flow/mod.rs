@@ -10,7 +10,7 @@ pub mod key;
 pub mod loadable;
 pub mod msg;
 
-pub use action::{Action, ActionRow, Place};
+pub use action::{ACTIONS, Action, ActionRow, Place};
 pub use effect::Effect;
 pub use job::{Job, JobEvent, JobId, JobOutput, Slot};
 pub use key::{Chord, Key, Mods};

@@ -4,6 +4,8 @@
 
 pub mod change;
 pub mod digest;
+pub mod dockerfile;
+pub mod filter;
 pub mod history;
 pub mod image;
 pub mod locator;

@@ -28,7 +28,6 @@ pub enum SourceKind {
 
 /// What a source can do beyond listing and reading. Screens grey out the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent powers, each asked for by name")]
 pub struct Powers {
     pub tag: bool,
     pub remove: bool,

@@ -1,1 +1,44 @@
-//! pane
+//! The panes: one folder each with its state and pure update in `mod.rs` and its picture in `draw.rs`, a function of the state.
+//!
+//! To add a pane: a folder and a line here. May use model, flow and curate; `ui` and ratatui only in `draw.rs`.
+
+pub mod area;
+pub mod images;
+pub mod layers;
+pub mod list;
+pub mod tasks;
+
+pub use area::Area;
+pub use list::ListCursor;
+
+/// The panes, in the order of the keys and of Tab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PaneId {
+    #[default]
+    Images,
+    Layers,
+    Tasks,
+}
+
+impl PaneId {
+    pub const ALL: [Self; 3] = [Self::Images, Self::Layers, Self::Tasks];
+
+    /// The key that goes there, shown in the pane's title.
+    #[must_use]
+    pub const fn number(self) -> char {
+        match self {
+            Self::Images => '1',
+            Self::Layers => '3',
+            Self::Tasks => '6',
+        }
+    }
+
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Images => "Images",
+            Self::Layers => "Layers",
+            Self::Tasks => "Tasks",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Takes what jobs tell.

@@ -1,0 +1,81 @@
+//! Where things are on the screen, computed once from the state, for drawing and for the mouse.
+//!
+//! Wide: Images left, Layers right, the Tasks drawer below when open. Below 100 columns one pane shows at a time, with tabs. Below
+//! 40×10 a card says that the terminal is too small.
+
+use crate::pane::{Area, PaneId};
+
+use super::state::State;
+
+/// Smallest usable screen.
+pub const LEAST: (u16, u16) = (40, 10);
+/// From this width on, panes stand side by side.
+const SIDE_BY_SIDE: u16 = 100;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Layout {
+    /// Nothing else is drawn.
+    pub too_small: bool,
+    /// One line: source, state, counts.
+    pub header: Area,
+    /// One line of pane tabs, where one pane shows at a time.
+    pub tabs: Option<Area>,
+    /// The panes that show, with their frames.
+    pub panes: Vec<(PaneId, Area)>,
+    /// One line over the footer while something runs and the drawer is closed.
+    pub strip: Option<Area>,
+    /// One line of hints; the filter line while it is typed.
+    pub footer: Area,
+    pub screen: Area,
+}
+
+impl Layout {
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let screen = Area::new(0, 0, state.width, state.height);
+        if state.width < LEAST.0 || state.height < LEAST.1 {
+            return Self { too_small: true, screen, ..Self::default() };
+        }
+        let (header, rest) = screen.take_top(1);
+        let (rest, footer) = rest.take_bottom(1);
+        let strip_shows = state.tasks.running() > 0 && !state.tasks_open;
+        let (body, strip) = rest.take_bottom(u16::from(strip_shows));
+        let strip = strip_shows.then_some(strip);
+        let mut layout = Self { header, strip, footer, screen, ..Self::default() };
+        if state.zoomed {
+            layout.panes.push((state.focus, body));
+        } else if state.width < SIDE_BY_SIDE {
+            let (tabs, body) = body.take_top(1);
+            layout.tabs = Some(tabs);
+            layout.panes.push((state.focus, body));
+        } else {
+            let (top, drawer) = if state.tasks_open { body.take_bottom((body.height / 3).max(6)) } else { (body, Area::default()) };
+            // Names need room more than steps do.
+            let (left, right) = top.split_left(top.width / 20 * 11);
+            layout.panes.push((PaneId::Images, left));
+            layout.panes.push((PaneId::Layers, right));
+            if state.tasks_open {
+                layout.panes.push((PaneId::Tasks, drawer));
+            }
+        }
+        layout
+    }
+
+    #[must_use]
+    pub fn pane(&self, id: PaneId) -> Option<Area> {
+        self.panes.iter().find(|(pane, _)| *pane == id).map(|(_, area)| *area)
+    }
+
+    /// The pane under a cell.
+    #[must_use]
+    pub fn pane_at(&self, column: u16, row: u16) -> Option<(PaneId, Area)> {
+        self.panes.iter().copied().find(|(_, area)| area.contains(column, row))
+    }
+
+    /// Rows of a pane's list: within the frame, below its heading line.
+    #[must_use]
+    pub fn rows(area: Area) -> Area {
+        let (_, rows) = area.inner().take_top(1);
+        rows
+    }
+}

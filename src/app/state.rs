@@ -1,0 +1,85 @@
+//! Everything the screen shows, in one tree of plain values. Only `update` changes it; drawing takes `&State`.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::flow::{Chord, Job, JobId, Loadable};
+use crate::model::{SourceId, SourceInfo, SourceStatus};
+use crate::pane::{PaneId, images::Images, layers::Layers, tasks::Tasks};
+
+use super::overlay::Overlay;
+use super::settings::Settings;
+use super::toast::Toasts;
+
+/// The places with images, and the one that is shown.
+#[derive(Debug, Default)]
+pub struct Sources {
+    pub all: Loadable<Vec<SourceInfo>>,
+    pub current: Option<SourceId>,
+    pub status: SourceStatus,
+    /// Failed tries in a row, for the time until the next.
+    pub tries: u32,
+}
+
+impl Sources {
+    #[must_use]
+    pub fn info(&self) -> Option<&SourceInfo> {
+        let id = self.current.as_ref()?;
+        self.all.value.as_ref()?.iter().find(|info| info.id == *id)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub now: Timestamp,
+    pub width: u16,
+    pub height: u16,
+    pub focus: PaneId,
+    pub zoomed: bool,
+    pub tasks_open: bool,
+    pub sources: Sources,
+    pub images: Images,
+    pub layers: Layers,
+    pub tasks: Tasks,
+    /// The top one, last, has the keys.
+    pub overlays: Vec<Overlay>,
+    pub toasts: Toasts,
+    pub settings: Settings,
+    /// The picture of spinners, counted up while something runs.
+    pub spin: usize,
+    pub next_job: u64,
+    /// Every job that has not ended, by what it was.
+    pub jobs: HashMap<JobId, Job>,
+    /// The list changed while it was being fetched: fetch again.
+    pub stale: bool,
+    /// A [`crate::flow::Msg::Settled`] is on its way.
+    pub settling: bool,
+    /// A [`crate::flow::Msg::Spin`] is on its way.
+    pub spinning: bool,
+    /// Counts cursor moves, so that only the last one's image is fetched.
+    pub moves: u64,
+    pub last_chord: Option<Chord>,
+    pub quitting: bool,
+}
+
+impl State {
+    #[must_use]
+    pub fn new(settings: Settings, now: Timestamp) -> Self {
+        let mut state = Self { now, settings, ..Self::default() };
+        state.images.sort = state.settings.sort;
+        state
+    }
+
+    /// Whether anything that changes images is out of reach here, by flag, configuration or nature of the source.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.settings.read_only || self.sources.info().is_some_and(|info| info.read_only)
+    }
+
+    /// Whether something runs whose progress is to be seen.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.tasks.running() > 0 || self.images.list.is_loading() || self.layers.image.is_loading()
+    }
+}

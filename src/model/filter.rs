@@ -1,0 +1,282 @@
+//! The filter language, for the Images pane and `images --filter` alike.
+//!
+//! Terms are separated by spaces and all must hold: a word (fuzzy), `=text` (the reference, repository, tag or ID is exactly that), `re:regex`,
+//! `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `used`, `running`,
+//! `dangling`, `tagged`. A `!` in front turns a term round.
+
+use globset::{Glob, GlobMatcher};
+use jiff::Timestamp;
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use regex::{Regex, RegexBuilder};
+
+use super::image::ImageSummary;
+use super::name::Name;
+use super::{size, time};
+
+/// Longest filter text taken, in bytes.
+const LONGEST: usize = 1024;
+
+/// A parsed filter. The default lets everything through.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    text: String,
+    terms: Vec<Term>,
+}
+
+#[derive(Debug, Clone)]
+struct Term {
+    inverse: bool,
+    test: Test,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    Fuzzy(Pattern),
+    Exact(String),
+    Regex(Regex),
+    Size(Ordering, u64),
+    Age(Ordering, i64),
+    Tag(GlobMatcher),
+    Repository(GlobMatcher),
+    Label(String, Option<String>),
+    Id(String),
+    Container(GlobMatcher),
+    Unused,
+    Used,
+    Running,
+    Dangling,
+    Tagged,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ordering {
+    Above,
+    Below,
+}
+
+/// Memory for fuzzy matching, reused from row to row.
+#[derive(Debug)]
+pub struct Scratch {
+    matcher: Matcher,
+    chars: Vec<char>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { matcher: Matcher::new(Config::DEFAULT.match_paths()), chars: Vec::new() }
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Filter {
+    /// Parses a filter as typed.
+    ///
+    /// # Errors
+    /// A sentence on the term that can't be understood.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > LONGEST {
+            return Err(format!("a filter is at most {LONGEST} bytes long"));
+        }
+        let terms = text.split_whitespace().filter(|term| *term != "!").map(Term::parse).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.trim().to_owned(), terms })
+    }
+
+    /// As typed, trimmed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Whether the row of `image` under `name` is let through.
+    #[must_use]
+    pub fn matches(&self, image: &ImageSummary, name: Option<&Name>, now: Timestamp, scratch: &mut Scratch) -> bool {
+        self.terms.iter().all(|term| term.test.holds(image, name, now, scratch) != term.inverse)
+    }
+}
+
+impl Term {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (inverse, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+        Ok(Self { inverse, test: Test::parse(text)? })
+    }
+}
+
+impl Test {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(exact) = text.strip_prefix('=') {
+            return Ok(Self::Exact(exact.to_owned()));
+        }
+        match text {
+            "unused" => return Ok(Self::Unused),
+            "used" => return Ok(Self::Used),
+            "running" => return Ok(Self::Running),
+            "dangling" => return Ok(Self::Dangling),
+            "tagged" => return Ok(Self::Tagged),
+            _ => {}
+        }
+        if let Some((key, value)) = text.split_once(':')
+            && let Some(test) = Self::keyed(key, value)
+        {
+            return test;
+        }
+        Ok(Self::Fuzzy(Pattern::new(text, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy)))
+    }
+
+    /// A `key:value` term, or `None` when the key is not one of ours (so that `host:5000/app` stays a plain word).
+    fn keyed(key: &str, value: &str) -> Option<Result<Self, String>> {
+        let glob = |value: &str| Glob::new(value).map(|glob| glob.compile_matcher()).map_err(|error| format!("{key}: {error}"));
+        Some(match key {
+            "re" => RegexBuilder::new(value)
+                .size_limit(1 << 20)
+                .build()
+                .map(Self::Regex)
+                .map_err(|error| format!("re: {}", error.to_string().lines().last().unwrap_or("not a regular expression"))),
+            "size" => compared(value, size::parse)
+                .map(|(ordering, bytes)| Self::Size(ordering, bytes))
+                .ok_or_else(|| "size: write size:>500MB or size:<2GiB".to_owned()),
+            "age" => compared(value, time::parse_span)
+                .map(|(ordering, seconds)| Self::Age(ordering, seconds))
+                .ok_or_else(|| "age: write age:>30d or age:<12h (s, m, h, d, w, mo, y)".to_owned()),
+            "tag" => glob(value).map(Self::Tag),
+            "repo" => glob(value).map(Self::Repository),
+            "container" => glob(value).map(Self::Container),
+            "label" => Ok(match value.split_once('=') {
+                Some((key, value)) => Self::Label(key.to_owned(), Some(value.to_owned())),
+                None => Self::Label(value.to_owned(), None),
+            }),
+            "id" => Ok(Self::Id(value.to_ascii_lowercase())),
+            _ => return None,
+        })
+    }
+
+    fn holds(&self, image: &ImageSummary, name: Option<&Name>, now: Timestamp, scratch: &mut Scratch) -> bool {
+        match self {
+            Self::Fuzzy(pattern) => {
+                let text = name.map_or_else(|| image.id.hex(), Name::raw);
+                pattern.score(Utf32Str::new(text, &mut scratch.chars), &mut scratch.matcher).is_some()
+            }
+            Self::Exact(text) => {
+                let hit = |name: &Name| {
+                    let (repository, tag) = name.split();
+                    name.raw() == text || repository == text || tag == Some(text)
+                };
+                name.is_some_and(hit) || image.id.as_str() == text || image.id.short() == text
+            }
+            Self::Regex(regex) => regex.is_match(name.map_or_else(|| image.id.as_str(), Name::raw)),
+            Self::Size(ordering, bytes) => image.size.is_some_and(|size| ordering.holds(size, *bytes)),
+            Self::Age(ordering, seconds) => {
+                image.created.is_some_and(|then| ordering.holds(now.as_second().saturating_sub(then.as_second()), *seconds))
+            }
+            Self::Tag(glob) => name.and_then(|name| name.split().1).is_some_and(|tag| glob.is_match(tag)),
+            Self::Repository(glob) => name.is_some_and(|name| glob.is_match(name.split().0)),
+            Self::Label(key, value) => {
+                image.labels.get(key.as_str()).is_some_and(|found| value.as_ref().is_none_or(|value| found.raw() == value))
+            }
+            Self::Id(prefix) => image.id.hex().starts_with(prefix.as_str()) || image.id.as_str().starts_with(prefix.as_str()),
+            Self::Container(glob) => image.containers.iter().flatten().any(|user| glob.is_match(user.name.raw())),
+            Self::Unused => image.is_unused() == Some(true),
+            Self::Used => image.is_unused() == Some(false),
+            Self::Running => image.containers.iter().flatten().any(|user| user.running),
+            Self::Dangling => image.is_dangling(),
+            Self::Tagged => !image.is_dangling(),
+        }
+    }
+}
+
+impl Ordering {
+    fn holds<T: PartialOrd + Copy>(self, left: T, right: T) -> bool {
+        match self {
+            Self::Above => left > right,
+            Self::Below => left < right,
+        }
+    }
+}
+
+/// `>VALUE` or `<VALUE`; a bare value means "above".
+fn compared<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<(Ordering, T)> {
+    if let Some(rest) = text.strip_prefix('<') {
+        return Some((Ordering::Below, parse(rest)?));
+    }
+    Some((Ordering::Above, parse(text.strip_prefix('>').unwrap_or(text))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ContainerUse, Digest};
+
+    fn image() -> ImageSummary {
+        ImageSummary {
+            id: Digest::sha256(b"x"),
+            tags: vec![Name::new("localhost:5000/acme/api:v1.2")],
+            repo_digests: vec![],
+            created: Timestamp::from_second(1_000_000).ok(),
+            size: Some(600_000_000),
+            unique_size: None,
+            platform: None,
+            containers: Some(vec![]),
+            labels: [("tier".into(), "web".into())].into(),
+        }
+    }
+
+    fn hit(filter: &str, image: &ImageSummary) -> bool {
+        let now = Timestamp::from_second(1_000_000 + 40 * 86_400).unwrap();
+        Filter::parse(filter).unwrap().matches(image, image.tags.first(), now, &mut Scratch::default())
+    }
+
+    #[test]
+    fn terms_hold_together() {
+        let mut image = image();
+        for good in [
+            "",
+            "api",
+            "acmapi",
+            "!worker",
+            "=v1.2",
+            "=localhost:5000/acme/api",
+            "re:v1\\.\\d$",
+            "size:>500MB",
+            "size:<1GB",
+            "age:>30d",
+            "unused",
+            "tag:v1.*",
+            "repo:*/api",
+            "label:tier",
+            "label:tier=web",
+            "!dangling tagged",
+            "localhost:5000",
+            "api size:>1MB unused",
+            "!",
+        ] {
+            assert!(hit(good, &image), "{good}");
+        }
+        for bad in
+            ["worker", "!api", "=v1", "size:>700MB", "age:<30d", "used", "running", "dangling", "tag:v2*", "label:tier=db", "api used"]
+        {
+            assert!(!hit(bad, &image), "{bad}");
+        }
+        image.containers = None;
+        assert!(!hit("unused", &image) && !hit("used", &image), "unknown is neither");
+        image.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: true, state: "running".into() }]);
+        assert!(hit("used running container:web-*", &image));
+    }
+
+    #[test]
+    fn what_is_not_a_filter_is_said() {
+        for (text, word) in [("re:(", "re:"), ("size:>many", "size"), ("age:old", "age"), ("tag:[", "tag")] {
+            assert!(Filter::parse(text).unwrap_err().contains(word), "{text}");
+        }
+        assert!(Filter::parse(&"x".repeat(2000)).is_err());
+    }
+}
