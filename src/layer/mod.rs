@@ -1,1 +1,18 @@
-//! layer
+//! Readers for the two containers images are made of, tar and compression, and for digests: bounded, verified and streaming.
+//!
+//! Everything here works over `impl Read` with nothing else of the program around it, so it can be fuzzed and benched. Input is
+//! hostile: memory stays bounded whatever a header claims, every sum of sizes is checked, and nothing is ever unpacked to disk.
+//! May use model; must not name tokio, the screen, or a client library.
+
+mod decompress;
+mod error;
+mod header;
+mod pax;
+mod verify;
+mod walk;
+
+pub use decompress::{Compression, Decompress, Limits};
+pub use error::TarError;
+pub use header::{BLOCK, Entry, Kind};
+pub use verify::{Digests, Hashing, LayerReader, Verified};
+pub use walk::{Advance, Seeking, Streaming, Walker};
