@@ -21,6 +21,7 @@ pub mod content;
 pub mod credentials;
 pub mod meter;
 pub mod oci;
+pub mod sink;
 
 pub use meter::Meter;
 

@@ -1,6 +1,8 @@
 //! What tests share: the real peers that `tests/run` starts, named by environment variables.
 #![allow(dead_code, clippy::allow_attributes, clippy::print_stderr, reason = "each test binary uses its own part; left-out tests say so")]
 
+pub mod images;
+
 /// The value of `variable`, or a word that `test` is left out. With `CI=true` a left-out test fails.
 ///
 /// # Panics
