@@ -82,13 +82,13 @@ impl ImageSpec {
 
     #[must_use]
     pub fn architecture(mut self, architecture: &str) -> Self {
-        self.architecture = architecture.to_owned();
+        architecture.clone_into(&mut self.architecture);
         self
     }
 
     #[must_use]
     pub fn created(mut self, created: &str) -> Self {
-        self.created = created.to_owned();
+        created.clone_into(&mut self.created);
         self
     }
 }
