@@ -1,0 +1,86 @@
+use super::*;
+use crate::flow::{Action, Chord, Place};
+
+fn parse(text: &str) -> Config {
+    Config::parse(PathBuf::from("config.toml"), text)
+}
+
+#[test]
+fn the_example_is_the_default_and_has_no_mistake() {
+    let config = parse(EXAMPLE);
+    assert_eq!(config.mistakes, Vec::new());
+    assert!(config == Config { found: true, ..Config::default_at("config.toml".into()) });
+}
+
+#[test]
+fn the_commented_lines_of_the_example_are_settings_too() {
+    let all: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.starts_with('[') || setting.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => setting,
+            _ => line,
+        })
+        .fold(String::new(), |text, line| text + line + "\n");
+    let config = parse(&all);
+    assert_eq!(config.mistakes, Vec::new());
+    assert_eq!(config.theme.as_deref(), Some("harbour"));
+    assert!(config.host("ssh-prod", "").read_only);
+    assert!(config.host("", "tcp://10.0.0.5:2375").insecure);
+    assert_eq!(config.insecure_registries(), ["localhost:5000"]);
+    assert_eq!(config.registries["registry.example.com"].ca.as_deref(), Some(Path::new("/etc/ssl/example-ca.pem")));
+    assert_eq!(config.keymap.action(Chord::char('D'), &[Place::Images]), Some(Action::Delete));
+    for (key, _) in config.settings() {
+        let last = key.rsplit('.').next().unwrap();
+        assert!(EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{last} ="))), "{key} is in the example");
+    }
+}
+
+#[test]
+fn a_mistake_has_a_place_and_leaves_the_rest_in_force() {
+    let config = parse(
+        "mouse = \"yes\"\ncolours = \"256\"\n\n[sort]\ncolumn = 'weight'\nreversed = true\n[keys]\nfly = [\"x\"]\ndelete = [\"Hyper-q\"]\nquit = [\"Q\"]\n",
+    );
+    let places: Vec<_> = config.mistakes.iter().map(|m| (m.line, m.column)).collect();
+    assert_eq!(places, [(1, 9), (5, 10), (8, 1), (9, 10)], "{:#?}", config.mistakes);
+    assert!(config.mouse);
+    assert_eq!(config.colours, Some(ColourDepth::Indexed));
+    assert_eq!(config.sort, Some(Sort { column: SortColumn::Name, reversed: true }));
+    assert_eq!(config.keymap.action(Chord::char('Q'), &[Place::Deck]), Some(Action::Quit));
+    assert_eq!(config.mistakes[0].to_string(), "config.toml:1:9: expected true or false, found string");
+}
+
+#[test]
+fn unknown_settings_and_broken_syntax_are_named() {
+    let config = parse("colors = \"auto\"\nread_only = true\n[hosts.a]\nread_only = true\ncolour = 1\n");
+    assert_eq!(config.mistakes.iter().map(|m| (m.line, m.column)).collect::<Vec<_>>(), [(1, 1), (5, 1)]);
+    assert!(config.read_only && config.host("a", "").read_only);
+    let config = parse("mouse = false\ntheme = \"day\nclipboard = true\n");
+    assert_eq!(config.mistakes.first().map(|m| m.line), Some(2), "{:?}", config.mistakes);
+    assert!(!config.mouse && config.clipboard);
+}
+
+#[test]
+fn the_preset_comes_before_the_keys_wherever_it_stands() {
+    let config = parse("keys.delete = \"D\"\nkeymap = \"vim\"\n");
+    assert_eq!(config.mistakes, Vec::new());
+    assert_eq!(config.keymap.keys(Action::Delete), [Chord::char('D')]);
+    assert_eq!(config.preset, "vim");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_mistake_unless_it_was_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = Paths::under(dir.path());
+    assert_eq!(Config::load(&paths, None).unwrap().mistakes, Vec::new());
+    std::fs::create_dir_all(paths.config_file()).unwrap();
+    assert_eq!(Config::load(&paths, None).unwrap().mistakes.len(), 1);
+    assert!(Config::load(&paths, Some(&dir.path().join("none.toml"))).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_gives_a_configuration(text in "(?s).{0,200}") {
+        let config = parse(&text);
+        proptest::prop_assert!(config.mistakes.iter().all(|m| m.line >= 1 && m.column >= 1));
+    }
+}
