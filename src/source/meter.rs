@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::model::{Progress, Safe, Step, StepState};
 
 /// A shared, cloneable progress slate.
@@ -14,12 +16,14 @@ pub struct Meter(Arc<Inner>);
 struct Inner {
     progress: Mutex<Progress>,
     version: AtomicU64,
+    changed: Notify,
 }
 
 impl Meter {
     fn change(&self, edit: impl FnOnce(&mut Progress)) {
         edit(&mut self.0.progress.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.version.fetch_add(1, Ordering::Release);
+        self.0.changed.notify_one();
     }
 
     /// Says what is being done now.
@@ -73,6 +77,13 @@ impl Meter {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// Waits until the version is no longer `seen`. For one waiter.
+    pub async fn changed(&self, seen: u64) {
+        while self.version() == seen {
+            self.0.changed.notified().await;
+        }
     }
 
     #[must_use]

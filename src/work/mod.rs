@@ -1,1 +1,15 @@
-//! work
+//! Runs effects: jobs with cancel, newest-wins slots, progress of at most ten snapshots a second, and one-shot timers.
+//!
+//! May use model, flow, curate, layer and source. Messages go back through one bounded queue; a job waits when it is full.
+
+pub mod change;
+pub mod clock;
+pub mod known;
+pub mod run;
+pub mod table;
+pub mod worker;
+
+pub use known::KnownLists;
+pub use run::Env;
+pub use table::{Found, Table};
+pub use worker::Worker;

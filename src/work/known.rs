@@ -1,0 +1,174 @@
+//! The last known list of each source, kept between runs so that the first frame already shows it.
+//!
+//! One JSON file a source, named by the SHA-256 of its id. A cache: what can't be read is as good as absent, and is written anew with
+//! the next list.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Digest, ImageList, SourceId};
+
+/// Changes when the shape of the file does.
+const VERSION: u32 = 1;
+/// Largest file read: about 200,000 images.
+const LARGEST: u64 = 128 << 20;
+
+/// The directory of the lists.
+#[derive(Debug, Clone)]
+pub struct KnownLists {
+    dir: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    source: &'a SourceId,
+    list: &'a ImageList,
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    version: u32,
+    source: SourceId,
+    list: ImageList,
+}
+
+impl KnownLists {
+    #[must_use]
+    pub const fn new(dir: PathBuf) -> Self {
+        Self { dir: Some(dir) }
+    }
+
+    /// Keeps nothing.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { dir: None }
+    }
+
+    fn file(&self, id: &SourceId) -> Option<PathBuf> {
+        let dir = self.dir.as_ref()?;
+        Some(dir.join(format!("{}.json", Digest::sha256(id.0.as_bytes()).hex())))
+    }
+
+    /// The list last written for that source, if it can be read whole.
+    #[must_use]
+    pub fn read(&self, id: &SourceId) -> Option<ImageList> {
+        let file = self.file(id)?;
+        match read(&file) {
+            Ok(kept) if kept.version == VERSION && kept.source == *id => Some(kept.list),
+            Ok(_) => None,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "the last known list can't be read, and is left aside");
+                None
+            }
+        }
+    }
+
+    /// Keeps a list. A failure is only logged: the next start is slower, nothing else.
+    pub fn write(&self, id: &SourceId, list: &ImageList) {
+        if let Some(file) = self.file(id)
+            && let Err(error) = write(&file, &Written { version: VERSION, source: id, list })
+        {
+            tracing::warn!(file = %file.display(), %error, "the list can't be kept for the next start");
+        }
+    }
+}
+
+fn read(file: &Path) -> std::io::Result<Kept> {
+    use std::io::{Error, ErrorKind};
+    if !fs::metadata(file)?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidData, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::new(ErrorKind::InvalidData, "too large"));
+    }
+    serde_json::from_slice(&bytes).map_err(Error::from)
+}
+
+fn write(file: &Path, written: &Written<'_>) -> std::io::Result<()> {
+    let dir = file.parent().unwrap_or_else(|| Path::new("."));
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)?;
+    let mut temp = tempfile::Builder::new().prefix(".list-").tempfile_in(dir)?;
+    let bytes = serde_json::to_vec(written)?;
+    temp.write_all(&bytes)?;
+    temp.as_file().sync_data()?;
+    temp.persist(file)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+
+    use crate::model::{ContainerUse, ImageSummary, Name, Platform};
+
+    use super::*;
+
+    fn list(images: usize) -> ImageList {
+        let image = |n: usize| ImageSummary {
+            id: Digest::sha256(&n.to_le_bytes()),
+            tags: vec![Name::new(&format!("registry.example.com/team-{}/service-{n}:v1.{n}", n % 40))],
+            repo_digests: vec![Name::new(&format!("registry.example.com/team/service-{n}@{}", Digest::sha256(b"x")))],
+            created: Timestamp::from_second(1_700_000_000 + i64::try_from(n).unwrap()).ok(),
+            size: Some(123_456_789),
+            unique_size: None,
+            platform: None::<Platform>,
+            containers: Some(vec![ContainerUse { id: "a".into(), name: "web".into(), running: true, state: "running".into() }]),
+            labels: BTreeMap::from([("maintainer".into(), "somebody".into())]),
+        };
+        ImageList { images: (0..images).map(image).collect(), at: Timestamp::UNIX_EPOCH, gaps: Vec::new() }
+    }
+
+    #[test]
+    fn a_list_comes_back_and_a_broken_file_is_as_good_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownLists::new(dir.path().join("lists"));
+        let id = SourceId("engine:unix:///run/docker.sock".to_owned());
+        assert_eq!(known.read(&id), None);
+        known.write(&id, &list(3));
+        assert_eq!(known.read(&id), Some(list(3)));
+        assert_eq!(known.read(&SourceId("store".to_owned())), None);
+        let file = known.file(&id).unwrap();
+        let whole = fs::read(&file).unwrap();
+        for broken in [&b""[..], b"{}", b"\xff\xfe", &whole[..whole.len() / 2]] {
+            fs::write(&file, broken).unwrap();
+            assert_eq!(known.read(&id), None);
+        }
+        let other = String::from_utf8(whole).unwrap().replacen("\"version\":1", "\"version\":9", 1);
+        fs::write(&file, other).unwrap();
+        assert_eq!(known.read(&id), None);
+        known.write(&id, &list(1));
+        assert_eq!(known.read(&id), Some(list(1)));
+    }
+
+    /// Prints how long ten thousand images take: `cargo test --release --lib known -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "a measurement"]
+    #[expect(clippy::disallowed_methods, reason = "it measures")]
+    fn ten_thousand_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownLists::new(dir.path().to_owned());
+        let id = SourceId("store".to_owned());
+        let list = list(10_000);
+        let start = std::time::Instant::now();
+        known.write(&id, &list);
+        println!("written in {:?}, {} bytes", start.elapsed(), fs::metadata(known.file(&id).unwrap()).unwrap().len());
+        for _ in 0..5 {
+            let start = std::time::Instant::now();
+            let read = known.read(&id).unwrap();
+            println!("read in {:?}: {} images", start.elapsed(), read.images.len());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What each job does: one `match` over [`Job`], in terms of the sources' verbs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::flow::job::{PruneItem, PrunePreview};
+use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
+use crate::model::{Change, ImageList, Problem, ProblemKind, SourceId};
+use crate::source::{Ctx, ExportTo, Source};
+
+use super::change;
+use super::known::KnownLists;
+use super::table::Table;
+
+/// Transfers at once at one source.
+const TRANSFERS: usize = 4;
+
+/// What jobs share.
+#[derive(Debug)]
+pub struct Env {
+    pub table: Table,
+    pub known: KnownLists,
+    transfers: Mutex<HashMap<SourceId, Arc<Semaphore>>>,
+}
+
+/// Where a job sends what it brings on the way.
+pub(super) struct Chunks {
+    pub id: JobId,
+    pub inbox: mpsc::Sender<Msg>,
+}
+
+impl Chunks {
+    async fn send(&self, output: JobOutput) {
+        // The inbox is closed only when the program ends.
+        let _ = self.inbox.send(Msg::Job(self.id, JobEvent::Chunk(output))).await;
+    }
+}
+
+impl Env {
+    #[must_use]
+    pub fn new(table: Table, known: KnownLists) -> Self {
+        Self { table, known, transfers: Mutex::default() }
+    }
+
+    fn transfers_of(&self, source: &SourceId) -> Arc<Semaphore> {
+        let mut all = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(source.clone()).or_insert_with(|| Arc::new(Semaphore::new(TRANSFERS))))
+    }
+}
+
+/// Runs one job to its end.
+pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let _permit = match transfer_source(&job) {
+        Some(source) => Some(wait_for_turn(env.transfers_of(source), ctx).await?),
+        None => None,
+    };
+    match job {
+        Job::Discover => Ok(JobOutput::Sources(env.table.discover().await?)),
+        Job::List { source } => list(&source, env, ctx).await,
+        Job::Watch { source } => watch(&*env.table.get(&source)?, ctx, chunks).await,
+        Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source)?.inspect(ctx, &key).await?))),
+        Job::PreviewImport { source, file } => {
+            let source = env.table.get(&source)?;
+            let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;
+            Ok(JobOutput::ImportPreview(curator.preview_import(ctx, &file).await?))
+        }
+        Job::PreviewPrune { source } => {
+            let source = env.table.get(&source)?;
+            let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
+            Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?)))
+        }
+        Job::Export { source, keys, file, format, overwrite } => {
+            let to = ExportTo { file, format, overwrite };
+            let transfer = env.table.get(&source)?.export(ctx, &keys, &to).await?;
+            Ok(JobOutput::Exported { file: to.file, transfer })
+        }
+        Job::Change(change) => {
+            let source = env.table.get(change.source())?;
+            env.table.check_writable(change.source())?;
+            let curator = source.curator().ok_or_else(|| unable(&change::doing(&change), &*source))?;
+            Ok(JobOutput::Applied(change::apply(&change, curator, ctx).await?))
+        }
+    }
+}
+
+fn unable(doing: &str, source: &dyn Source) -> Problem {
+    Problem::new(ProblemKind::Unsupported, doing, format!("{} is read-only", source.id()))
+}
+
+/// The source whose turn a job must wait for.
+const fn transfer_source(job: &Job) -> Option<&SourceId> {
+    match job {
+        Job::Export { source, .. }
+        | Job::Change(Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. }) => Some(source),
+        _ => None,
+    }
+}
+
+async fn wait_for_turn(turns: Arc<Semaphore>, ctx: &Ctx) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
+    if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
+        return Ok(turn);
+    }
+    ctx.meter.phase(&format!("waiting: {TRANSFERS} transfers run at this source"));
+    let turn = turns.acquire_owned().await.map_err(|error| Problem::new(ProblemKind::Other, "start a transfer", error.to_string()))?;
+    ctx.meter.phase("");
+    Ok(turn)
+}
+
+async fn list(id: &SourceId, env: &Arc<Env>, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let source = env.table.get(id)?;
+    let version = source.version(ctx).await?;
+    let list = Arc::new(source.list(ctx).await?);
+    // Kept for the next start, after the answer is on its way: nobody waits for a disk.
+    let (env, id, kept) = (Arc::clone(env), id.clone(), Arc::clone(&list));
+    tokio::task::spawn_blocking(move || env.known.write(&id, &kept));
+    Ok(JobOutput::Images { list, version })
+}
+
+async fn watch(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let watcher = source.watcher().ok_or_else(|| unable("watch for changes", source))?;
+    // What is ready at once is one change: a pull makes hundreds of events.
+    let mut changes = watcher.watch(ctx).await?.ready_chunks(256);
+    let mut open = false;
+    while let Some(batch) = changes.next().await {
+        for change in batch.iter().take(2) {
+            if change.is_ok() && !open {
+                open = true;
+                chunks.send(JobOutput::Watching).await;
+            } else if change.is_ok() {
+                chunks.send(JobOutput::Changed).await;
+                break;
+            }
+        }
+        if let Some(Err(problem)) = batch.into_iter().find(Result::is_err) {
+            return Err(problem);
+        }
+    }
+    Err(Problem::new(ProblemKind::Unreachable, format!("watch {}", source.id()), "the stream of changes ended"))
+}
+
+/// What a list of untagged images means for a prune. What a container uses is kept; so is what can't be told.
+fn prune_preview(list: &ImageList) -> PrunePreview {
+    let (gone, kept): (Vec<_>, Vec<_>) =
+        list.images.iter().filter(|image| image.is_dangling()).partition(|image| image.containers.as_ref().is_none_or(Vec::is_empty));
+    PrunePreview {
+        freed_at_least: gone.iter().filter_map(|image| image.unique_size).fold(0, u64::saturating_add),
+        freed_at_most: gone.iter().filter_map(|image| image.size).fold(0, u64::saturating_add),
+        kept_in_use: kept.len(),
+        items: gone.iter().map(|image| PruneItem { id: image.id.clone(), size: image.size, created: image.created }).collect(),
+    }
+}

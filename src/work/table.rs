@@ -1,0 +1,122 @@
+//! The sources there are: ids from discovery, each made into a [`Source`] when it is first used.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::{Problem, ProblemKind, SourceId, SourceInfo};
+use crate::source::Source;
+
+/// Makes a source; called once, when it is first used.
+pub type Make = Arc<dyn Fn() -> Result<Arc<dyn Source>, Problem> + Send + Sync>;
+
+/// One source that was found.
+#[derive(Clone)]
+pub struct Found {
+    pub info: SourceInfo,
+    pub make: Make,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.info.fmt(f)
+    }
+}
+
+/// Looks for sources. Reads files of the user and touches sockets, so it runs on a blocking thread; must not wait for an answer.
+pub type Find = Arc<dyn Fn() -> Vec<Found> + Send + Sync>;
+
+/// The table, shared by all jobs.
+#[derive(Clone)]
+pub struct Table {
+    find: Find,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    found: Vec<Found>,
+    made: HashMap<SourceId, Arc<dyn Source>>,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lock(|inner| f.debug_list().entries(&inner.found).finish())
+    }
+}
+
+impl Table {
+    #[must_use]
+    pub fn new(find: Find) -> Self {
+        Self { find, inner: Arc::default() }
+    }
+
+    fn lock<T>(&self, with: impl FnOnce(&mut Inner) -> T) -> T {
+        with(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Finds the sources anew and says what there is, the one to show first at the head. Sources in use stay as they are.
+    #[must_use]
+    pub fn discover_now(&self) -> Vec<SourceInfo> {
+        let found = (self.find)();
+        let infos = found.iter().map(|found| found.info.clone()).collect();
+        self.lock(|inner| {
+            // What a user added stays.
+            let kept: Vec<_> = inner.found.drain(..).filter(|old| !found.iter().any(|new| new.info.id == old.info.id)).collect();
+            inner.found = found;
+            inner.found.extend(kept);
+        });
+        infos
+    }
+
+    /// The same on a blocking thread.
+    ///
+    /// # Errors
+    /// The thread was lost, which only a defect can cause.
+    pub async fn discover(&self) -> Result<Vec<SourceInfo>, Problem> {
+        let table = self.clone();
+        tokio::task::spawn_blocking(move || table.discover_now())
+            .await
+            .map_err(|error| Problem::new(ProblemKind::Other, "look for engines", error.to_string()))
+    }
+
+    /// Adds one, such as a file the user opened.
+    pub fn add(&self, found: Found) {
+        self.lock(|inner| {
+            inner.found.retain(|old| old.info.id != found.info.id);
+            inner.found.push(found);
+        });
+    }
+
+    /// The source of that id, made now if this is its first use.
+    ///
+    /// # Errors
+    /// An id that was never found, or what kept the source from being made.
+    pub fn get(&self, id: &SourceId) -> Result<Arc<dyn Source>, Problem> {
+        let make = self.lock(|inner| match inner.made.get(id) {
+            Some(source) => Ok(Arc::clone(source)),
+            None => Err(inner.found.iter().find(|found| found.info.id == *id).map(|found| Arc::clone(&found.make))),
+        });
+        match make {
+            Ok(source) => Ok(source),
+            Err(Some(make)) => {
+                let source = make()?;
+                Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
+            }
+            Err(None) => Err(Problem::new(ProblemKind::NotFound, format!("use {id}"), "there is no such source any more")
+                .hint("look at the sources there are (key w)")),
+        }
+    }
+
+    /// Holds to the read-only mode whatever asks.
+    ///
+    /// # Errors
+    /// The configuration forbids changes there.
+    pub fn check_writable(&self, id: &SourceId) -> Result<(), Problem> {
+        let read_only = self.lock(|inner| inner.found.iter().any(|found| found.info.id == *id && found.info.read_only));
+        if read_only {
+            return Err(Problem::new(ProblemKind::Denied, format!("change {id}"), "it is read-only here, by flag or configuration"));
+        }
+        Ok(())
+    }
+}
