@@ -126,7 +126,8 @@ pub struct Digests {
 #[derive(Debug)]
 pub struct LayerReader<R: Read> {
     inner: Decompress<Hashing<R>>,
-    hasher: Hasher,
+    /// `None` where the stored bytes are the tar, hashed already.
+    hasher: Option<Hasher>,
 }
 
 impl<R: Read> LayerReader<R> {
@@ -136,7 +137,8 @@ impl<R: Read> LayerReader<R> {
     /// Where reading the first bytes fails.
     pub fn new(source: R, stored: &Digest, unpacked: &Digest) -> io::Result<Self> {
         let inner = Decompress::new(Hashing::new(source, stored.hasher()))?;
-        Ok(Self { inner, hasher: unpacked.hasher() })
+        let hashed = inner.compression() == Compression::None && stored.algorithm() == unpacked.algorithm();
+        Ok(Self { inner, hasher: (!hashed).then(|| unpacked.hasher()) })
     }
 
     #[must_use]
@@ -166,14 +168,17 @@ impl<R: Read> LayerReader<R> {
         }
         let (compression, uncompressed_size) = (self.inner.compression(), self.inner.produced());
         let (digest, size) = self.inner.into_inner().finish();
-        Ok(Digests { compression, digest, size, diff_id: self.hasher.finish(), uncompressed_size })
+        let diff_id = self.hasher.map_or_else(|| digest.clone(), Hasher::finish);
+        Ok(Digests { compression, digest, size, diff_id, uncompressed_size })
     }
 }
 
 impl<R: Read> Read for LayerReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.hasher.update(buffer.get(..read).unwrap_or_default());
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(buffer.get(..read).unwrap_or_default());
+        }
         Ok(read)
     }
 }

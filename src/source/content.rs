@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::io::Read;
+use std::io::{self, Read};
 
-use crate::model::{Digest, Foreign, Name, Platform, Problem};
+use super::oci::LARGEST;
+use crate::model::{Digest, Foreign, Name, Platform, Problem, ProblemKind};
 
 /// A typed pointer to a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,4 +45,38 @@ pub trait Content: Send + Sync + Debug {
     /// # Errors
     /// A missing blob, named.
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem>;
+
+    /// Images that the collection names but that can't be read, each with its reason. The others can be used all the same.
+    fn gaps(&self) -> &[Problem] {
+        &[]
+    }
+}
+
+/// Reads a manifest, index or configuration whole, verified.
+///
+/// # Errors
+/// A blob that is missing, over 4 MiB or not what its digest says; `doing` should name the collection.
+pub fn read_document(content: &dyn Content, blob: &Descriptor, doing: &str) -> Result<Vec<u8>, Problem> {
+    read_small(content.open(blob)?, blob, doing)
+}
+
+/// Reads a document from a reader that verifies.
+pub(super) fn read_small(reader: impl Read, blob: &Descriptor, doing: &str) -> Result<Vec<u8>, Problem> {
+    if blob.size > LARGEST {
+        let cause = format!("{} has {} bytes; at most {LARGEST} are read of a document", blob.digest, blob.size);
+        return Err(Problem::new(ProblemKind::Limit, doing, cause));
+    }
+    let mut bytes = Vec::new();
+    reader.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| read_problem(doing, &blob.digest, &error))?;
+    Ok(bytes)
+}
+
+/// A failure while reading a blob, in words: bytes that are not what they should be, or the disk.
+#[must_use]
+pub fn read_problem(doing: &str, blob: &Digest, error: &io::Error) -> Problem {
+    let kind = match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ProblemKind::Corrupt,
+        _ => ProblemKind::Disk,
+    };
+    Problem::new(kind, doing, format!("the blob {blob} can't be read: {error}"))
 }

@@ -17,8 +17,12 @@ use crate::model::{
     Safe, SourceId, SourceKind, Transfer,
 };
 
+pub mod archive;
 pub mod content;
 pub mod credentials;
+pub mod export;
+pub mod files;
+pub mod layout;
 pub mod meter;
 pub mod oci;
 pub mod sink;

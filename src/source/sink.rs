@@ -56,6 +56,15 @@ impl AtomicFile {
         &self.target
     }
 
+    /// Takes back what was written from `position` on, and goes on there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn take_back(&mut self, position: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(position))?;
+        self.file.get_ref().set_len(position)
+    }
+
     /// A failed write, in words.
     #[must_use]
     pub fn problem(&self, error: &io::Error) -> Problem {
@@ -201,6 +210,8 @@ mod tests {
         file.write_all(b"head").unwrap();
         file.seek(SeekFrom::End(0)).unwrap();
         file.write_all(b"!").unwrap();
+        file.write_all(b"too much").unwrap();
+        file.take_back(10).unwrap();
         file.rewind().unwrap();
         let mut read = String::new();
         file.read_to_string(&mut read).unwrap();

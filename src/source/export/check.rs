@@ -1,0 +1,208 @@
+//! Reads images to their end: every manifest, configuration and layer against its digest, every unpacked layer against its diff ID.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read, Write};
+
+use super::tarout::{CopyError, copy};
+use crate::layer::{Compression, Decompress, Digests};
+use crate::model::{Digest, Hasher, Image, Problem, ProblemKind, Safe, StepState};
+use crate::source::Ctx;
+use crate::source::content::{Content, Descriptor, Packed, read_document, read_problem};
+use crate::source::oci::{self, Config};
+
+/// What reading everything found.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// Bytes of all blobs as stored, each once.
+    pub bytes: u64,
+    /// By diff ID.
+    pub layers: HashMap<Digest, Digests>,
+}
+
+/// Checks every image of a collection, and that none is missing.
+///
+/// # Errors
+/// The first thing that is missing or not what its digest says, named. `doing` should name the collection.
+pub fn check(content: &dyn Content, ctx: &Ctx, doing: &str) -> Result<Checked, Problem> {
+    if let Some(gap) = content.gaps().first() {
+        return Err(gap.clone());
+    }
+    check_images(content, content.images(), ctx, doing)
+}
+
+/// Checks some images of a collection.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_images(content: &dyn Content, images: &[Packed], ctx: &Ctx, doing: &str) -> Result<Checked, Problem> {
+    ctx.meter.phase("checking");
+    let mut checked = Checked::default();
+    let mut seen = HashSet::new();
+    for image in images {
+        let config = read_config(content, image, doing)?;
+        for blob in image.root.iter().chain(&image.manifest).chain([&image.config]).chain(&image.layers) {
+            if seen.insert(blob.digest.clone()) {
+                checked.bytes = checked.bytes.saturating_add(blob.size);
+            }
+        }
+        for document in image.root.iter().chain(&image.manifest) {
+            read_document(content, document, doing)?;
+        }
+        for (layer, diff_id) in image.layers.iter().zip(&config.diff_ids) {
+            // Two stored forms may unpack to one layer; each is read.
+            let known = checked.layers.get(diff_id).is_some_and(|known| known.digest == layer.digest);
+            if !known {
+                let found = copy_layer(content, layer, diff_id, ctx, doing, &mut Discard)?;
+                checked.layers.insert(diff_id.clone(), found);
+            }
+        }
+    }
+    Ok(checked)
+}
+
+/// Reads an image's layers, and writes into `image` what each turned out to be.
+///
+/// # Errors
+/// Only the caller's wish to stop, or an unreadable configuration: a layer that is missing or wrong is marked.
+pub fn verify_image(content: &dyn Content, packed: &Packed, image: &mut Image, ctx: &Ctx, doing: &str) -> Result<(), Problem> {
+    let config = read_config(content, packed, doing)?;
+    let infos = image.layers.iter_mut().flatten();
+    for ((layer, diff_id), info) in packed.layers.iter().zip(&config.diff_ids).zip(infos) {
+        match copy_layer(content, layer, diff_id, ctx, doing, &mut Discard) {
+            Ok(found) => {
+                info.verified = Some(true);
+                info.uncompressed_size = Some(found.uncompressed_size);
+                info.compression = Some(found.compression.as_str());
+            }
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(_marked) => info.verified = Some(false),
+        }
+    }
+    Ok(())
+}
+
+/// An image's configuration, which must have a diff ID for each layer.
+///
+/// # Errors
+/// As [`check`].
+pub fn read_config(content: &dyn Content, image: &Packed, doing: &str) -> Result<Config, Problem> {
+    let bytes = read_document(content, &image.config, doing)?;
+    let of_config = || format!("{doing} (the configuration {})", image.config.digest);
+    let config = oci::parse_config(&bytes).map_err(|error| error.problem(of_config()))?;
+    match config.contradiction(image.layers.len()) {
+        Some(cause) => Err(Problem::new(ProblemKind::Corrupt, of_config(), cause)),
+        None => Ok(config),
+    }
+}
+
+/// What a failed write to the other side is called.
+pub(super) trait Sink: Write {
+    fn failed(&self, error: io::Error) -> Problem;
+}
+
+/// Takes anything and keeps nothing.
+#[derive(Debug)]
+pub(super) struct Discard;
+
+impl Write for Discard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Discard {
+    fn failed(&self, error: io::Error) -> Problem {
+        Problem::new(ProblemKind::Other, "read a layer", error.to_string())
+    }
+}
+
+impl Sink for crate::source::sink::AtomicFile {
+    fn failed(&self, error: io::Error) -> Problem {
+        self.problem(&error)
+    }
+}
+
+/// Unpacks a layer into `out` and checks both its digests. `out` has got everything when the diff ID turns out wrong: then the whole
+/// is to be thrown away.
+pub(super) fn copy_layer(
+    content: &dyn Content,
+    layer: &Descriptor,
+    diff_id: &Digest,
+    ctx: &Ctx,
+    doing: &str,
+    out: &mut dyn Sink,
+) -> Result<Digests, Problem> {
+    let bad = |error: io::Error| read_problem(doing, &layer.digest, &error);
+    let step = step(ctx, layer);
+    let stored = Metered { inner: content.open(layer)?, ctx, step };
+    let mut tar = Decompress::new(stored).map_err(bad)?;
+    let compression = tar.compression();
+    // The stored bytes are hashed by the content's reader; a plain tar needs no second time.
+    let plain = compression == Compression::None && layer.digest.algorithm() == diff_id.algorithm();
+    let mut hasher = (!plain).then(|| diff_id.hasher());
+    let mut from = Hashed { inner: &mut tar, hasher: hasher.as_mut() };
+    let copied = copy(&mut from, out, &mut |_| !ctx.cancel.is_cancelled());
+    let uncompressed_size = copied.map_err(|error| copy_problem(error, doing, &layer.digest, out))?;
+    ctx.meter.finish(step, StepState::Done);
+    let actual = hasher.map_or_else(|| layer.digest.clone(), Hasher::finish);
+    if actual != *diff_id {
+        let cause = format!("the layer {} should unpack to {diff_id}, but unpacks to {actual}", layer.digest);
+        return Err(Problem::new(ProblemKind::Corrupt, doing, cause));
+    }
+    Ok(Digests { compression, digest: layer.digest.clone(), size: layer.size, diff_id: actual, uncompressed_size })
+}
+
+pub(super) fn copy_problem(error: CopyError, doing: &str, blob: &Digest, out: &dyn Sink) -> Problem {
+    match error {
+        CopyError::Read(error) => read_problem(doing, blob, &error),
+        CopyError::Write(error) => out.failed(error),
+        CopyError::Stopped => Problem::cancelled(doing),
+    }
+}
+
+/// The meter's step for a layer.
+pub(super) fn step(ctx: &Ctx, layer: &Descriptor) -> usize {
+    let step = ctx.meter.step_named(&Safe::new(layer.digest.short()));
+    ctx.meter.edit(step, |step| {
+        step.state = StepState::Running;
+        step.done = 0;
+        step.total = Some(layer.size);
+    });
+    step
+}
+
+/// Counts what is read on the meter.
+pub(super) struct Metered<'a, R> {
+    pub(super) inner: R,
+    pub(super) ctx: &'a Ctx,
+    pub(super) step: usize,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if read > 0 {
+            self.ctx.meter.add(self.step, read as u64);
+        }
+        Ok(read)
+    }
+}
+
+struct Hashed<'a, R> {
+    inner: R,
+    hasher: Option<&'a mut Hasher>,
+}
+
+impl<R: Read> Read for Hashed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(buffer.get(..read).unwrap_or_default());
+        }
+        Ok(read)
+    }
+}
