@@ -1,6 +1,6 @@
 """Runs a full-screen program in a pty, keeps its screen, and times what a person would see. Standard library only.
 
-The screen understands what full-screen programs on a modern terminal send: cursor moves, erasing, scrolling regions are enough.
+The screen understands what full-screen programs on a modern terminal send: cursor moves, colours, erasing, scrolling at the bottom.
 Times are taken when bytes are read, before they are interpreted, so that the cost of this file is not in them.
 """
 
@@ -91,8 +91,10 @@ class Screen:
     def _control(self, byte):
         if byte == b"\r":
             self.x = 0
+        elif byte == b"\n" and self.y == self.rows - 1:
+            self.cells = [*self.cells[1:], [(" ", "")] * self.columns]
         elif byte == b"\n":
-            self.y = min(self.y + 1, self.rows - 1)
+            self.y += 1
         elif byte == b"\x08":
             self.x = max(self.x - 1, 0)
 
