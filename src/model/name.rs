@@ -23,10 +23,17 @@ impl Name {
         &self.0
     }
 
-    /// For display.
+    /// For display. The grammar of names is ASCII, so a look-alike letter is escaped.
     #[must_use]
     pub fn safe(&self) -> Safe {
-        Safe::new(&self.0)
+        Safe::ascii(&self.0)
+    }
+
+    /// The name as people write it: without the part that stands for Docker Hub.
+    #[must_use]
+    pub fn familiar(&self) -> &str {
+        let short = self.0.strip_prefix("docker.io/").unwrap_or(&self.0);
+        short.strip_prefix("library/").filter(|_| short.len() < self.0.len()).unwrap_or(short)
     }
 
     /// Splits into repository and tag at the last colon after the last slash; a name with a digest has the digest as its tag.
@@ -66,6 +73,13 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn docker_hub_goes_without_saying() {
+        assert_eq!(Name::new("docker.io/library/alpine:3").familiar(), "alpine:3");
+        assert_eq!(Name::new("docker.io/acme/api:1").familiar(), "acme/api:1");
+        assert_eq!(Name::new("library/alpine").familiar(), "library/alpine");
+    }
 
     #[test]
     fn a_port_is_not_a_tag() {

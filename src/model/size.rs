@@ -2,10 +2,22 @@
 
 use humansize::{DECIMAL, FormatSizeOptions};
 
-/// `1234567` as `1.23 MB`; at most eight columns.
+/// A size in at most seven columns, three digits and a unit: `1234567` is `1.23 MB`.
 #[must_use]
 pub fn human(bytes: u64) -> String {
-    humansize::format_size(bytes, FormatSizeOptions::from(DECIMAL).decimal_places(2))
+    let mut unit = 1_u64;
+    while bytes / unit >= 1000 {
+        unit *= 1000;
+    }
+    // In thousandths of the unit, so that the number of places is chosen for the figure as it will be rounded.
+    let places = match u128::from(bytes) * 1000 / u128::from(unit) {
+        _ if unit == 1 => 0,
+        0..9_995 => 2,
+        9_995..99_950 => 1,
+        99_950..999_500 => 0,
+        _ => return human(unit.saturating_mul(1000)),
+    };
+    humansize::format_size(bytes, FormatSizeOptions::from(DECIMAL).decimal_places(places).decimal_zeroes(places))
 }
 
 /// Parses `500MB`, `1.5 GiB`, `42`: a number with an optional decimal (kB, MB, …) or binary (KiB, MiB, …) unit, in any case.
@@ -43,6 +55,24 @@ mod tests {
         assert_eq!(parse("42"), Some(42));
         assert_eq!(parse("many"), None);
         assert_eq!(parse("1 parsec"), None);
-        assert_eq!(human(1_234_567), "1.23 MB");
+    }
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (size, words) in [
+            (0, "0 B"),
+            (93, "93 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (1_124_900_000, "1.12 GB"),
+            (9_996_000, "10.0 MB"),
+            (74_811_392, "74.8 MB"),
+            (412_600_000, "413 MB"),
+            (999_499_999, "999 MB"),
+            (999_600_000, "1.00 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(human(size), words, "{size}");
+        }
     }
 }
