@@ -1,1 +1,278 @@
-//! Carries out actions.
+//! Carries out actions: the ones of the deck here, the panes' own in the panes, and those that change something by way of a dialog.
+
+use tui_input::Input;
+
+use crate::curate::RemovalPlan;
+use crate::curate::removal::counted;
+use crate::flow::{Action, Effect, Job, Place};
+use crate::model::{ArchiveFormat, Change, ImageKey, Name, Powers, Safe};
+use crate::pane::PaneId;
+use crate::pane::images::RowKey;
+
+use super::jobs;
+use super::overlay::{self, Agreed, Ask, Confirm, Overlay, Prompt};
+use super::state::State;
+use super::toast::ToastKind;
+use super::update::places;
+
+/// Whether an action can be done here and now; if not, why, in a sentence for footer, palette and toast.
+///
+/// # Errors
+/// The reason.
+pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
+    let row = action.row();
+    if !places(state.focus).contains(&row.place) {
+        return Err("not in this pane");
+    }
+    if row.mutates && state.is_read_only() {
+        return Err("read-only: nothing can be changed here");
+    }
+    let powers = state.sources.info().map_or(Powers::ALL, |info| info.powers);
+    let able = match action {
+        Action::Retag => powers.tag,
+        Action::Delete => powers.remove,
+        Action::Prune => powers.prune,
+        Action::Pull => powers.pull,
+        Action::Push => powers.push,
+        Action::Import => powers.import,
+        Action::Export => powers.export,
+        _ => true,
+    };
+    if !able {
+        return Err("this source can't do that");
+    }
+    let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
+    match action {
+        Action::Retag | Action::Delete | Action::Push | Action::Export | Action::Inspect | Action::Copy
+            if row.place != Place::Tasks && nothing =>
+        {
+            Err("there is no image to do that with")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Does what was asked for.
+pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    if let Err(why) = available(state, action) {
+        return vec![state.toasts.show(ToastKind::Info, format!("{}: {why}", action.row().label), None)];
+    }
+    if pane(state, action) {
+        return Vec::new();
+    }
+    match action {
+        Action::FocusImages => focus(state, PaneId::Images),
+        Action::FocusLayers => focus(state, PaneId::Layers),
+        Action::FocusTasks => toggle_tasks(state),
+        Action::NextPane => step_focus(state, 1),
+        Action::PreviousPane => step_focus(state, -1),
+        Action::Zoom => state.zoomed = !state.zoomed,
+        Action::Open => return open(state),
+        Action::Back => back(state),
+        Action::Filter => state.images.filter_input = Some(Input::new(state.images.filter.text().to_owned())),
+        Action::Inspect => return overlay::inspect::open(state),
+        Action::Copy => overlay::menu::copy(state),
+        Action::Retag => retag(state),
+        Action::Delete => return delete(state),
+        Action::Prune => return overlay::wait(state, "reading what a prune would remove", |source| Job::PreviewPrune { source }),
+        Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
+        Action::Push => return push(state),
+        Action::Export => return export(state),
+        Action::Import => ask(state, Ask::Import, "Import an archive", None, String::new(), "Enter read it · Esc cancel"),
+        Action::OpenFile => ask(state, Ask::OpenFile, "Open an archive or layout", None, String::new(), "Enter open · Esc cancel"),
+        Action::CancelTask => return cancel_task(state),
+        Action::RetryTask => return retry_task(state),
+        Action::Refresh => return refresh(state),
+        Action::Sources => return overlay::menu::sources(state),
+        Action::Themes => overlay::menu::themes(state),
+        Action::Palette => overlay::palette::open(state),
+        Action::Help => overlay::help::open(state),
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Redraw => return vec![Effect::Redraw],
+        Action::Quit => return quit(state),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Offers the action to the focused pane.
+fn pane(state: &mut State, action: Action) -> bool {
+    match state.focus {
+        PaneId::Images => state.images.act(action, state.now),
+        PaneId::Layers => state.layers.act(action),
+        PaneId::Tasks => state.tasks.act(action),
+    }
+}
+
+fn focus(state: &mut State, pane: PaneId) {
+    state.focus = pane;
+}
+
+fn toggle_tasks(state: &mut State) {
+    state.tasks_open = !(state.tasks_open && state.focus == PaneId::Tasks);
+    state.focus = if state.tasks_open { PaneId::Tasks } else { PaneId::Images };
+}
+
+fn step_focus(state: &mut State, step: isize) {
+    let open: Vec<PaneId> = PaneId::ALL.into_iter().filter(|pane| *pane != PaneId::Tasks || state.tasks_open).collect();
+    let at = open.iter().position(|pane| *pane == state.focus).unwrap_or(0);
+    let next = (at + open.len()).saturating_add_signed(step) % open.len().max(1);
+    if let Some(pane) = open.get(next) {
+        state.focus = *pane;
+    }
+}
+
+/// Enter drills: from an image to its layers, from a layer to everything on its image.
+fn open(state: &mut State) -> Vec<Effect> {
+    match state.focus {
+        PaneId::Images if state.images.selected().is_some() => focus(state, PaneId::Layers),
+        PaneId::Layers if state.layers.key.is_some() => return overlay::inspect::open(state),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// One step back: a range, a filter, the marks, the zoom, the drill. Never out of the program.
+fn back(state: &mut State) {
+    if state.focus == PaneId::Images && state.images.range_from.is_some() {
+        state.images.range_from = None;
+    } else if state.focus == PaneId::Images && !state.images.filter.is_empty() {
+        super::update::set_filter(state, "");
+    } else if state.focus == PaneId::Images && !state.images.marks.is_empty() {
+        state.images.marks.clear();
+    } else if state.zoomed {
+        state.zoomed = false;
+    } else if state.focus == PaneId::Tasks {
+        toggle_tasks(state);
+    } else {
+        state.focus = PaneId::Images;
+    }
+}
+
+pub(super) fn ask(state: &mut State, what: Ask, title: &str, about: Option<Safe>, text: String, keys: &'static str) {
+    let mut prompt = Prompt { ask: what, title: Safe::new(title), about, input: Input::new(text), note: Ok(None), keys };
+    overlay::prompt::check(state, &mut prompt);
+    state.overlays.push(Overlay::Prompt(prompt));
+}
+
+fn retag(state: &mut State) {
+    let Some((image, name)) = state.images.selected() else { return };
+    let (id, from) = (image.id.clone(), name.cloned());
+    let about = from.as_ref().map_or_else(|| Safe::from(format!("untagged image {}", id.short())), Name::safe);
+    let text = from.as_ref().map_or_else(String::new, |name| name.raw().to_owned());
+    ask(state, Ask::Retag { id, from }, "Give another name", Some(about), text, "Enter tag · Esc cancel");
+}
+
+fn delete(state: &mut State) -> Vec<Effect> {
+    let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) else {
+        return Vec::new();
+    };
+    let chosen: Vec<_> = state.images.chosen().into_iter().map(|RowKey { id, name }| (id, name)).collect();
+    let plan = RemovalPlan::new(&list, &chosen);
+    if plan.items.is_empty() {
+        let why = plan.statements.first().map(|(_, text)| text.clone());
+        return vec![state.toasts.show(ToastKind::Warning, "Nothing here can be removed", why)];
+    }
+    let total = plan.total();
+    let verb = if plan.deleted == 0 { "Untag" } else { "Delete" };
+    let mut lines = plan.statements;
+    lines.push((crate::curate::Tone::Quiet, Safe::new("Each is read again first: what moved or came into use meanwhile is kept.")));
+    let job = Job::Change(Change::Remove { source, items: plan.items });
+    state.overlays.push(Overlay::Confirm(Confirm::new(total, lines, verb, Agreed::Start(vec![job]))));
+    Vec::new()
+}
+
+fn push(state: &mut State) -> Vec<Effect> {
+    let (Some(source), Some((image, Some(name)))) = (state.sources.current.clone(), state.images.selected()) else {
+        return vec![state.toasts.show(ToastKind::Warning, "An untagged image can't be pushed", Some(Safe::new("give it a name first")))];
+    };
+    if let Err(problem) = name.reference() {
+        let effect = state.toasts.problem(&problem);
+        return vec![effect];
+    }
+    let (name, id) = (name.clone(), image.id.clone());
+    let lines = crate::curate::describe::push(&name, &id);
+    let title = Safe::from(format!("Push {}", name.safe()));
+    let job = Job::Change(Change::Push { source, name, expected: id });
+    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Push", Agreed::Start(vec![job]))));
+    Vec::new()
+}
+
+fn export(state: &mut State) -> Vec<Effect> {
+    let chosen = state.images.chosen();
+    let first = chosen.first().map_or_else(String::new, |RowKey { id, name }| {
+        name.as_ref()
+            .map_or_else(|| id.short().to_owned(), |name| name.raw().rsplit('/').next().unwrap_or_default().replace([':', '@'], "-"))
+    });
+    let mut keys = Vec::with_capacity(chosen.len());
+    for RowKey { id, name } in chosen {
+        keys.push(match name.map(|name| name.reference()) {
+            Some(Ok(reference)) => ImageKey::Name(reference),
+            Some(Err(problem)) => {
+                let effect = state.toasts.problem(&problem);
+                return vec![effect];
+            }
+            None => ImageKey::Id(id),
+        });
+    }
+    let about = Safe::from(counted(keys.len(), "image"));
+    let clean: String = first.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    let stem = if keys.len() > 1 { "images".to_owned() } else { clean };
+    let dir = state.settings.export_dir.trim_end_matches('/');
+    let text = if dir.is_empty() || dir == "." { format!("{stem}.tar") } else { format!("{dir}/{stem}.tar") };
+    let what = Ask::Export { keys, format: ArchiveFormat::Docker };
+    ask(state, what, "Export to a file", Some(about), text, "Enter write · Tab format · Esc cancel");
+    Vec::new()
+}
+
+fn cancel_task(state: &mut State) -> Vec<Effect> {
+    let Some(id) = state.tasks.selected().filter(|task| task.state.is_running()).map(|task| task.id) else {
+        return Vec::new();
+    };
+    if let Some(task) = state.tasks.get_mut(id) {
+        task.state = crate::pane::tasks::TaskState::Stopping;
+    }
+    vec![Effect::Cancel(id)]
+}
+
+fn retry_task(state: &mut State) -> Vec<Effect> {
+    use crate::pane::tasks::TaskState;
+    match state.tasks.selected() {
+        Some(task) if matches!(task.state, TaskState::Failed(_) | TaskState::Cancelled) => {
+            let job = task.job.clone();
+            jobs::task(state, job)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn refresh(state: &mut State) -> Vec<Effect> {
+    if matches!(state.sources.status, crate::model::SourceStatus::Down(_)) {
+        state.sources.tries = 0;
+    }
+    state.layers.forget();
+    let mut effects = jobs::list(state);
+    if state.layers.key.is_some() {
+        state.layers.image.value = None;
+        effects.extend(jobs::inspect_selected(state));
+    }
+    effects
+}
+
+fn quit(state: &mut State) -> Vec<Effect> {
+    let running = state.tasks.running();
+    if running == 0 {
+        return vec![Effect::Quit];
+    }
+    let title = Safe::from(format!("{} running", counted(running, "task")));
+    let lines = state
+        .tasks
+        .tasks
+        .iter()
+        .filter(|task| task.state.is_running())
+        .map(|task| (crate::curate::Tone::Plain, task.title.clone()))
+        .chain([(crate::curate::Tone::Warning, Safe::new("Quitting cancels them; what they wrote so far is cleaned up."))])
+        .collect();
+    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Quit", Agreed::Quit)));
+    Vec::new()
+}

@@ -72,10 +72,44 @@ impl Layout {
         self.panes.iter().copied().find(|(_, area)| area.contains(column, row))
     }
 
-    /// Rows of a pane's list: within the frame, below its heading line.
+    /// Rows of a pane's list: within the frame; Images and Layers have a heading line, Layers also a box for the whole command
+    /// at the bottom where there is room for it.
     #[must_use]
-    pub fn rows(area: Area) -> Area {
-        let (_, rows) = area.inner().take_top(1);
-        rows
+    pub fn rows(id: PaneId, area: Area) -> Area {
+        let inner = area.inner();
+        match id {
+            PaneId::Images => inner.take_top(1).1,
+            PaneId::Layers => Self::layers(area).1,
+            PaneId::Tasks => inner,
+        }
+    }
+
+    /// The Layers pane from top to bottom: two heading lines (the image, the columns), the steps, and the box with the whole command
+    /// of the step under the cursor, which is empty where there is no room.
+    #[must_use]
+    pub fn layers(area: Area) -> (Area, Area, Area) {
+        let (heading, rest) = area.inner().take_top(2);
+        let detail = if rest.height >= 12 { (rest.height / 4).clamp(4, 8) } else { 0 };
+        let (rows, detail) = rest.take_bottom(detail);
+        (heading, rows, detail)
+    }
+
+    /// Where each tab stands in the tabs line: ` 1 Images  3 Layers  6 Tasks`.
+    #[must_use]
+    pub fn tabs(line: Area) -> Vec<(PaneId, Area)> {
+        let mut x = line.x;
+        let mut tabs = Vec::new();
+        for pane in PaneId::ALL {
+            let width = u16::try_from(pane.title().len()).unwrap_or(0) + 4;
+            tabs.push((pane, Area::new(x, line.y, width.min((line.x + line.width).saturating_sub(x)), 1)));
+            x = x.saturating_add(width);
+        }
+        tabs
+    }
+
+    /// The tab at a column of the tabs line.
+    #[must_use]
+    pub fn tab_at(line: Area, column: u16) -> Option<PaneId> {
+        Self::tabs(line).into_iter().find(|(_, area)| area.contains(column, line.y)).map(|(pane, _)| pane)
     }
 }

@@ -4,6 +4,7 @@
 //! curate and pane; `ui` and ratatui only in `draw.rs`.
 
 pub mod actions;
+pub mod draw;
 pub mod jobs;
 pub mod keymap;
 pub mod layout;
@@ -16,4 +17,4 @@ pub mod update;
 pub use overlay::Overlay;
 pub use settings::Settings;
 pub use state::State;
-pub use update::update;
+pub use update::{start, update};

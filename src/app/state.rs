@@ -53,6 +53,11 @@ pub struct State {
     pub jobs: HashMap<JobId, Job>,
     /// The list changed while it was being fetched: fetch again.
     pub stale: bool,
+    /// When the list was last asked for, and how long it took the last time.
+    pub asked_at: Timestamp,
+    pub took: std::time::Duration,
+    /// A [`crate::flow::Msg::Retry`] is on its way.
+    pub retrying: bool,
     /// A [`crate::flow::Msg::Settled`] is on its way.
     pub settling: bool,
     /// A [`crate::flow::Msg::Spin`] is on its way.

@@ -38,7 +38,7 @@ impl Toasts {
             self.list.remove(0);
         }
         self.list.push(Toast { id, kind, text: text.into(), hint });
-        let seconds = if kind == ToastKind::Bad { 10 } else { 4 };
+        let seconds = if matches!(kind, ToastKind::Bad | ToastKind::Warning) { 10 } else { 4 };
         Effect::After(Duration::from_secs(seconds), Box::new(Msg::ToastExpired(id)))
     }
 

@@ -16,6 +16,8 @@ pub enum Effect {
     /// Write the settings a user changed in the app (theme, sort, columns, source), to be remembered.
     Remember,
     Quit,
+    /// Draw everything anew, also what did not change.
+    Redraw,
     /// Stop like a shell job (Ctrl-z): the terminal is given back until we are continued.
     Suspend,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::change::ArchiveFormat;
 use crate::model::{
-    Change, Digest, Image, ImageKey, ImageList, ImportPreview, Outcome, Problem, Progress, Safe, SourceId, SourceInfo, Transfer,
+    Change, Digest, Image, ImageKey, ImageList, ImportPreview, Locator, Outcome, Problem, Progress, Safe, SourceId, SourceInfo, Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -27,6 +27,8 @@ pub enum Slot {
 pub enum Job {
     /// Find the engines, contexts, stores and files there are.
     Discover,
+    /// Make a file or layout that the user named a source.
+    Open(Locator),
     /// All images of a source. Asks the version first where it isn't known, so it is also how a source is (re)connected.
     List {
         source: SourceId,
@@ -71,7 +73,7 @@ impl Job {
             Self::Watch { .. } => Some(Slot::Watch),
             Self::Inspect { .. } => Some(Slot::Inspect),
             Self::PreviewImport { .. } | Self::PreviewPrune { .. } => Some(Slot::Preview),
-            Self::Export { .. } | Self::Change(_) => None,
+            Self::Open(_) | Self::Export { .. } | Self::Change(_) => None,
         }
     }
 
@@ -86,11 +88,14 @@ impl Job {
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobOutput {
     Sources(Vec<SourceInfo>),
+    Opened(SourceInfo),
     /// With the words of the source's version, such as "Docker 28.2.2, API 1.50".
     Images {
         list: Arc<ImageList>,
         version: Safe,
     },
+    /// The last known list of a source, from the cache, while the source is being asked.
+    Known(Arc<ImageList>),
     /// The source says that something changed: list again.
     Changed,
     /// The event stream (re)opened after a gap: list again.

@@ -30,6 +30,8 @@ pub enum Msg {
     Retry,
     /// Changes came too fast to list after each: list now.
     Settled,
+    /// The cursor has stood still after its `n`th move: fetch what it is on.
+    Follow(u64),
     /// The next picture of a spinner; only asked for while something runs.
     Spin,
     /// Asked to end from outside (SIGTERM, SIGHUP, terminal gone).

@@ -3,6 +3,7 @@
 //! To add a pane: a folder and a line here. May use model, flow and curate; `ui` and ratatui only in `draw.rs`.
 
 pub mod area;
+pub mod draw;
 pub mod images;
 pub mod layers;
 pub mod list;

@@ -1,6 +1,10 @@
 //! What the keys do here: the rows of the action table that apply to the focused pane.
 
-use crate::flow::Action;
+use crate::flow::{ACTIONS, Action, Place};
+
+use super::super::state::State;
+use super::super::update::places;
+use super::Overlay;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Help {
@@ -16,4 +20,18 @@ pub struct Help {
 pub enum HelpRow {
     Heading(&'static str),
     Row { keys: String, action: Action },
+}
+
+pub(in crate::app) fn open(state: &mut State) {
+    let mut rows = Vec::new();
+    for place in places(state.focus) {
+        rows.push(HelpRow::Heading(match place {
+            Place::Images | Place::Layers | Place::Tasks => "This pane",
+            Place::List => "Moving",
+            Place::Deck => "Everywhere",
+        }));
+        let here = ACTIONS.iter().filter(|row| row.place == *place);
+        rows.extend(here.map(|row| HelpRow::Row { keys: state.settings.keymap.keys_text(row.action), action: row.action }));
+    }
+    state.overlays.push(Overlay::Help(Help { title: state.focus.title(), rows, scroll: 0, height: 0 }));
 }

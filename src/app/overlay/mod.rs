@@ -5,14 +5,25 @@ pub mod help;
 pub mod inspect;
 pub mod menu;
 pub mod palette;
+mod preview;
 pub mod prompt;
 
-pub use confirm::{Agreed, Confirm};
-pub use help::Help;
-pub use inspect::Inspect;
+pub use confirm::{Agreed, Confirm, Tone};
+pub use help::{Help, HelpRow};
+pub use inspect::{Inspect, InspectLine};
 pub use menu::{Choice, Menu, MenuItem};
 pub use palette::Palette;
 pub use prompt::{Ask, Prompt};
+
+pub(super) use preview::{offer_overwrite, previewed, wait};
+
+use tui_input::{Input, InputRequest};
+
+use crate::flow::{Action, Chord, Effect, JobId, Key, Place};
+use crate::model::Safe;
+use crate::pane::{Area, ListCursor};
+
+use super::state::State;
 
 #[derive(Debug)]
 pub enum Overlay {
@@ -22,9 +33,143 @@ pub enum Overlay {
     Palette(Palette),
     Help(Help),
     Inspect(Inspect),
-    /// Something that is being read before a dialog can be shown, with what it is and its job.
+    /// Something is being read before a dialog can be shown.
     Waiting {
-        what: crate::model::Safe,
-        job: crate::flow::JobId,
+        what: Safe,
+        job: JobId,
     },
+}
+
+impl Overlay {
+    /// Takes the size of the screen: how many rows fit.
+    pub fn fit(&mut self, screen: Area) {
+        let height = usize::from(Self::frame(screen).inner().height);
+        match self {
+            Self::Menu(menu) => menu.cursor.set_height(height),
+            Self::Palette(palette) => palette.cursor.set_height(height.saturating_sub(2)),
+            Self::Help(help) => {
+                help.height = height;
+                help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
+            }
+            Self::Inspect(inspect) => {
+                inspect.height = height;
+                inspect.scroll = inspect.scroll.min(inspect.lines.len().saturating_sub(height));
+            }
+            Self::Confirm(_) | Self::Prompt(_) | Self::Waiting { .. } => {}
+        }
+    }
+
+    /// The largest box an overlay may take.
+    #[must_use]
+    pub fn frame(screen: Area) -> Area {
+        screen.centered(screen.width.saturating_sub(4).min(110), screen.height.saturating_sub(2).min(46))
+    }
+
+    /// Scrolls by rows, down if positive.
+    pub fn scroll(&mut self, rows: isize) {
+        match self {
+            Self::Menu(Menu { cursor, .. }) | Self::Palette(Palette { cursor, .. }) => {
+                cursor.go(cursor.at.saturating_add_signed(rows.signum()));
+            }
+            Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
+            Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
+            Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
+            Self::Prompt(_) | Self::Waiting { .. } => {}
+        }
+    }
+}
+
+fn scrolled(from: usize, rows: isize, len: usize, height: usize) -> usize {
+    from.saturating_add_signed(rows).min(len.saturating_sub(height.max(1)))
+}
+
+/// Gives a key to the overlay that was on top. It is put back unless the key ended it.
+pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> Vec<Effect> {
+    match top {
+        Overlay::Confirm(confirm) => confirm.key(state, chord, held),
+        Overlay::Prompt(prompt) => prompt.key(state, chord),
+        Overlay::Menu(menu) => menu.key(state, chord),
+        Overlay::Palette(palette) => palette.key(state, chord),
+        Overlay::Help(help) => read(state, Overlay::Help(help), chord),
+        Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
+        Overlay::Waiting { what, job } => {
+            if chord.key == Key::Esc {
+                state.jobs.remove(&job);
+                return vec![Effect::Cancel(job)];
+            }
+            state.overlays.push(Overlay::Waiting { what, job });
+            Vec::new()
+        }
+    }
+}
+
+/// Keys of an overlay that is only read: the list keys scroll, whatever leaves a pane leaves it.
+fn read(state: &mut State, mut overlay: Overlay, chord: Chord) -> Vec<Effect> {
+    let action = state.settings.keymap.action(chord, &[Place::List, Place::Deck]);
+    let height = match &overlay {
+        Overlay::Help(help) => help.height,
+        Overlay::Inspect(inspect) => inspect.height,
+        _ => 1,
+    };
+    let page = isize::try_from(height.max(1)).unwrap_or(1);
+    let rows = match action {
+        Some(Action::Back | Action::Quit | Action::Help | Action::Open) => return Vec::new(),
+        Some(Action::Up) => -1,
+        Some(Action::Down) => 1,
+        Some(Action::PageUp) => -page,
+        Some(Action::PageDown) => page,
+        Some(Action::HalfUp) => -(page / 2).max(1),
+        Some(Action::HalfDown) => (page / 2).max(1),
+        Some(Action::Top) => isize::MIN / 2,
+        Some(Action::Bottom) => isize::MAX / 2,
+        Some(Action::Left | Action::Right) => {
+            if let Overlay::Inspect(inspect) = &mut overlay {
+                let step = if action == Some(Action::Left) { inspect.shift.saturating_sub(8) } else { inspect.shift.saturating_add(8) };
+                inspect.shift = step.min(4000);
+            }
+            0
+        }
+        _ => 0,
+    };
+    overlay.scroll(rows);
+    state.overlays.push(overlay);
+    Vec::new()
+}
+
+/// Puts pasted characters into the line of the top overlay, if it has one.
+pub(super) fn paste(state: &mut State, text: &[char]) -> Vec<Effect> {
+    match state.overlays.pop() {
+        Some(Overlay::Prompt(mut prompt)) => {
+            insert(&mut prompt.input, text);
+            prompt::check(state, &mut prompt);
+            state.overlays.push(Overlay::Prompt(prompt));
+        }
+        Some(Overlay::Palette(mut palette)) => {
+            insert(&mut palette.input, text);
+            palette.search(state);
+            state.overlays.push(Overlay::Palette(palette));
+        }
+        Some(other) => state.overlays.push(other),
+        None => {}
+    }
+    Vec::new()
+}
+
+fn insert(input: &mut Input, text: &[char]) {
+    for c in text {
+        input.handle(InputRequest::InsertChar(*c));
+    }
+}
+
+/// Moves the cursor of a short list with the arrows, and with the list keys where letters are not typed.
+fn move_cursor(state: &State, cursor: &mut ListCursor, chord: Chord, letters_typed: bool) -> bool {
+    let action = match chord.key {
+        Key::Up => Some(Action::Up),
+        Key::Down => Some(Action::Down),
+        Key::PageUp => Some(Action::PageUp),
+        Key::PageDown => Some(Action::PageDown),
+        _ if letters_typed => None,
+        _ => state.settings.keymap.action(chord, &[Place::List]),
+    };
+    action.is_some_and(|action| cursor.act(action))
 }

@@ -1,15 +1,24 @@
-//! One line to type: a new name, a reference to pull, a file to write or read.
+//! One line to type: a new name, a reference to pull, a file to write or read. What the text means, or why it can't be taken, is said
+//! while it is typed.
+
+use std::path::PathBuf;
 
 use tui_input::Input;
 
-use crate::model::{ArchiveFormat, Digest, ImageKey, Name, Safe};
+use crate::curate::describe;
+use crate::flow::{Chord, Effect, Job, Key};
+use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Safe, Transport};
+
+use super::super::jobs;
+use super::super::state::State;
+use super::super::update::edit;
+use super::{Agreed, Confirm, Overlay};
 
 /// What is asked for, with what the answer applies to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     Retag { id: Digest, from: Option<Name> },
     Pull,
-    Push { name: Name, id: Digest },
     Export { keys: Vec<ImageKey>, format: ArchiveFormat },
     Import,
     OpenFile,
@@ -26,4 +35,129 @@ pub struct Prompt {
     pub note: Result<Option<Safe>, Safe>,
     /// What the keys do here.
     pub keys: &'static str,
+}
+
+impl Prompt {
+    pub(super) fn key(mut self, state: &mut State, chord: Chord) -> Vec<Effect> {
+        match chord.key {
+            Key::Esc => return Vec::new(),
+            Key::Enter => {
+                check(state, &mut self);
+                if self.note.is_ok() && !self.input.value().trim().is_empty() {
+                    return self.submit(state, chord);
+                }
+            }
+            Key::Tab => {
+                if let Ask::Export { format, .. } = &mut self.ask {
+                    let (now, suffix) = match format {
+                        ArchiveFormat::Docker => (ArchiveFormat::Oci, ".oci.tar"),
+                        ArchiveFormat::Oci => (ArchiveFormat::Docker, ".tar"),
+                    };
+                    *format = now;
+                    let text = self.input.value();
+                    let stem = text.strip_suffix(".oci.tar").or_else(|| text.strip_suffix(".tar")).unwrap_or(text);
+                    self.input = Input::new(format!("{stem}{suffix}"));
+                }
+            }
+            _ => {
+                if let Some(request) = edit(chord) {
+                    self.input.handle(request);
+                }
+            }
+        }
+        check(state, &mut self);
+        state.overlays.push(Overlay::Prompt(self));
+        Vec::new()
+    }
+
+    fn submit(self, state: &mut State, chord: Chord) -> Vec<Effect> {
+        let text = self.input.value().trim().to_owned();
+        let Some(source) = state.sources.current.clone() else {
+            return Vec::new();
+        };
+        match self.ask {
+            Ask::Retag { id, .. } => {
+                let to = Name::new(&text);
+                let Some(list) = state.images.list.value.clone() else { return Vec::new() };
+                let replaces = describe::holder(&list, &to).map(|image| image.id.clone());
+                let Some(lines) = describe::tag(&list, &id, &to, state.now) else { return Vec::new() };
+                let title = Safe::from(format!("Move {}", to.safe()));
+                let job = Job::Change(Change::Tag { source, id, to, replaces: replaces.clone() });
+                if replaces.is_none() {
+                    return jobs::task(state, job);
+                }
+                let mut confirm = Confirm::new(title, lines, "Move", Agreed::Start(vec![job]));
+                confirm.opened_by = Some(chord);
+                state.overlays.push(Overlay::Confirm(confirm));
+                Vec::new()
+            }
+            Ask::Pull => jobs::task(state, Job::Change(Change::Pull { source, name: Name::new(&text), platform: None })),
+            Ask::Export { keys, format } => {
+                let file = path(state, &text);
+                jobs::task(state, Job::Export { source, keys, file, format, overwrite: false })
+            }
+            Ask::Import => {
+                let file = path(state, &text);
+                super::wait(state, "reading the archive", |source| Job::PreviewImport { source, file })
+            }
+            Ask::OpenFile => match Locator::parse(&text) {
+                Ok(mut locator) => {
+                    locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
+                    let (_, effect) = jobs::start(state, Job::Open(locator));
+                    vec![effect]
+                }
+                Err(problem) => vec![state.toasts.problem(&problem)],
+            },
+        }
+    }
+}
+
+/// Says what the text means as it stands.
+pub(in crate::app) fn check(state: &State, prompt: &mut Prompt) {
+    let text = prompt.input.value().trim();
+    prompt.note = if text.is_empty() { Ok(None) } else { meaning(state, &prompt.ask, text) };
+}
+
+fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
+    match ask {
+        Ask::Retag { id, from } => {
+            let to = Name::new(text);
+            to.reference().map_err(|problem| problem.cause)?;
+            if from.as_ref() == Some(&to) {
+                return Ok(Some(Safe::new("type the new name")));
+            }
+            if text.contains('@') {
+                return Err(Safe::new("a digest can't be given as a name"));
+            }
+            let Some(list) = &state.images.list.value else { return Ok(None) };
+            match describe::tag(list, id, &to, state.now) {
+                None => Err(Safe::new("it has that name already")),
+                Some(lines) => Ok(lines.get(1).or(lines.first()).map(|(_, text)| text.clone())),
+            }
+        }
+        Ask::Pull => {
+            let reference = Name::new(text).reference().map_err(|problem| problem.cause)?;
+            Ok(Some(Safe::from(format!("pulls {reference}"))))
+        }
+        Ask::Export { format, .. } => Ok(Some(Safe::new(match format {
+            ArchiveFormat::Docker => "a docker-archive, as docker load and podman load read it",
+            ArchiveFormat::Oci => "an oci-archive, as podman, skopeo and newer engines read it",
+        }))),
+        Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
+        Ask::OpenFile => {
+            let locator = Locator::parse(text).map_err(|problem| problem.cause)?;
+            match locator.transport {
+                Transport::Layout | Transport::OciArchive | Transport::DockerArchive => Ok(None),
+                _ => Err(Safe::new("write oci:DIR, oci-archive:FILE or docker-archive:FILE")),
+            }
+        }
+    }
+}
+
+/// A typed path, with `~` for the home directory.
+fn path(state: &State, text: &str) -> PathBuf {
+    match (text.strip_prefix("~/"), &state.settings.home) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(text),
+    }
 }

@@ -1,5 +1,6 @@
 //! The Images pane: one row per reference, untagged images too; sort, filter, marks.
 
+pub mod draw;
 pub mod rows;
 
 use std::collections::BTreeSet;
@@ -54,6 +55,8 @@ pub struct Images {
     pub rows: Vec<Row>,
     /// Rows there would be without a filter.
     pub total_rows: usize,
+    /// Sum of the images' sizes: shared layers count with each that has them, so it is an upper bound.
+    pub total_size: u64,
     pub cursor: ListCursor,
     pub sort: Sort,
     pub filter: Filter,

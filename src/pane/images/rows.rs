@@ -22,6 +22,7 @@ impl Images {
         let mut scratch = Scratch::default();
         let mut rows = Vec::with_capacity(self.total_rows.max(images.len()));
         self.total_rows = 0;
+        self.total_size = images.iter().filter_map(|image| image.size).fold(0, u64::saturating_add);
         for (i, image) in images.iter().enumerate() {
             let Ok(i) = u32::try_from(i) else { break };
             let tags = u32::try_from(image.tags.len()).unwrap_or(u32::MAX);

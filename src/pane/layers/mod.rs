@@ -1,5 +1,7 @@
 //! The Layers pane: the history of the selected image, step by step, and the Dockerfile it came from as far as that can be told.
 
+pub mod draw;
+
 use std::sync::Arc;
 
 use crate::flow::{Action, Loadable};

@@ -1,5 +1,7 @@
 //! The Tasks drawer: what runs and what ran in this session, with progress per layer, speed, time left, cancel and retry.
 
+pub mod draw;
+
 use jiff::Timestamp;
 
 use crate::flow::{Action, Job, JobId};

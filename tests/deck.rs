@@ -1,0 +1,442 @@
+//! The whole deck without a terminal, a source or a clock: keys and job events in, state and effects out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::allow_attributes,
+    reason = "the deck of a test fails the test when it breaks"
+)]
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lighterman::app::overlay::Overlay;
+use lighterman::app::{Settings, State, start, update};
+use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Msg};
+use lighterman::model::{
+    Change, ContainerUse, Digest, ImageList, ImageSummary, Kept, Name, Outcome, Powers, Problem, ProblemKind, Removal, Removed, Safe,
+    SourceId, SourceInfo, SourceKind, SourceStatus,
+};
+use lighterman::pane::PaneId;
+use proptest::prelude::*;
+
+const NOW: i64 = 1_760_000_000;
+
+fn image(seed: u32, tags: &[&str]) -> ImageSummary {
+    ImageSummary {
+        id: Digest::sha256(&seed.to_le_bytes()),
+        tags: tags.iter().map(|tag| Name::new(tag)).collect(),
+        repo_digests: vec![],
+        created: Timestamp::from_second(NOW - i64::from(seed) * 86_400).ok(),
+        size: Some(u64::from(seed) * 1_000_000),
+        unique_size: None,
+        platform: None,
+        containers: Some(vec![]),
+        labels: std::collections::BTreeMap::default(),
+    }
+}
+
+fn info(powers: Powers, read_only: bool) -> SourceInfo {
+    SourceInfo {
+        id: SourceId("engine:test".to_owned()),
+        kind: SourceKind::Engine,
+        name: Safe::new("test"),
+        place: Safe::new("unix:///test.sock"),
+        why: Safe::new("named"),
+        powers,
+        read_only,
+    }
+}
+
+/// A deck that can be pressed.
+struct Deck {
+    state: State,
+    effects: Vec<Effect>,
+}
+
+impl Deck {
+    /// Started, with its source found; nothing listed yet.
+    fn found(info: SourceInfo) -> Self {
+        let mut state = State::new(Settings { clipboard: true, ..Settings::default() }, Timestamp::from_second(NOW).unwrap());
+        let effects = start(&mut state);
+        let mut deck = Self { state, effects };
+        deck.tell(Msg::Resize { width: 120, height: 40 });
+        let discover = deck.job(|job| matches!(job, Job::Discover));
+        deck.tell(Msg::Job(discover, JobEvent::Done(JobOutput::Sources(vec![info]))));
+        deck
+    }
+
+    /// With a list on the screen.
+    fn listing(images: Vec<ImageSummary>) -> Self {
+        let mut deck = Self::found(info(Powers::ALL, false));
+        deck.list(images);
+        deck
+    }
+
+    fn list(&mut self, images: Vec<ImageSummary>) {
+        let id = self.job(|job| matches!(job, Job::List { .. }));
+        let list = Arc::new(ImageList { images, at: Timestamp::from_second(NOW).unwrap(), gaps: vec![] });
+        self.tell(Msg::Job(id, JobEvent::Done(JobOutput::Images { list, version: Safe::new("Docker 1") })));
+    }
+
+    fn tell(&mut self, msg: Msg) {
+        let effects = update(&mut self.state, msg);
+        self.effects.extend(effects);
+    }
+
+    /// Presses keys written as in the keymap file, separated by spaces.
+    fn press(&mut self, keys: &str) {
+        for key in keys.split(' ') {
+            self.tell(Msg::Key { chord: key.parse::<Chord>().unwrap(), held: false });
+        }
+    }
+
+    fn type_text(&mut self, text: &str) {
+        for c in text.chars() {
+            self.tell(Msg::Key { chord: Chord::char(c), held: false });
+        }
+    }
+
+    /// The newest started job that fits.
+    fn job(&self, fits: impl Fn(&Job) -> bool) -> JobId {
+        self.started().rev().find(|(_, job)| fits(job)).map(|(id, _)| id).expect("such a job was started")
+    }
+
+    fn started(&self) -> impl DoubleEndedIterator<Item = (JobId, &Job)> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::Start(id, job) => Some((*id, job)),
+            _ => None,
+        })
+    }
+
+    fn changes(&self) -> Vec<&Change> {
+        self.started().filter_map(|(_, job)| if let Job::Change(change) = job { Some(change) } else { None }).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let images = &self.state.images;
+        images
+            .rows
+            .iter()
+            .filter_map(|row| images.at(*row))
+            .map(|(image, name)| name.map_or(image.id.short(), Name::raw).to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn the_first_source_found_is_listed_and_watched() {
+    let deck = Deck::found(info(Powers::ALL, false));
+    let jobs: Vec<_> = deck.started().map(|(_, job)| job.clone()).collect();
+    let source = SourceId("engine:test".to_owned());
+    assert_eq!(jobs, [Job::Discover, Job::List { source: source.clone() }, Job::Watch { source }]);
+}
+
+#[test]
+fn one_row_for_each_reference_and_the_cursor_stays_on_its_row_through_a_refresh() {
+    let mut deck = Deck::listing(vec![image(1, &["b:1", "a:1"]), image(2, &[]), image(3, &["c:1"])]);
+    assert_eq!(deck.names(), ["a:1", "b:1", "c:1", image(2, &[]).id.short()]);
+    deck.press("j j");
+    deck.press("r");
+    deck.list(vec![image(4, &["aa:0"]), image(3, &["c:1"])]);
+    assert_eq!(deck.names(), ["aa:0", "c:1"]);
+    assert_eq!(deck.state.images.cursor.at, 1);
+}
+
+#[test]
+fn sorting_again_flips_and_unknown_values_stand_last() {
+    let mut unknown = image(9, &["z:1"]);
+    unknown.size = None;
+    let mut deck = Deck::listing(vec![image(1, &["a:1"]), unknown, image(3, &["c:1"])]);
+    deck.press("S");
+    assert_eq!(deck.names(), ["c:1", "a:1", "z:1"]);
+    deck.press("S");
+    assert_eq!(deck.names(), ["a:1", "c:1", "z:1"]);
+}
+
+#[test]
+fn the_filter_follows_every_key_and_a_bad_one_keeps_the_last_good() {
+    let mut deck = Deck::listing(vec![image(1, &["acme/api:1"]), image(2, &["acme/web:1"]), image(3, &[])]);
+    deck.press("/");
+    deck.type_text("web");
+    assert_eq!(deck.names(), ["acme/web:1"]);
+    deck.press("Ctrl-u");
+    deck.type_text("dangling re:(");
+    assert!(deck.state.images.filter_problem.as_deref().is_some_and(|why| why.contains("re:")));
+    assert_eq!(deck.names().len(), 1);
+    deck.press("Esc");
+    assert_eq!(deck.names().len(), 3);
+    assert!(deck.state.images.filter_problem.is_none());
+}
+
+#[test]
+fn marks_survive_a_filter_and_go_with_their_row() {
+    let mut deck = Deck::listing((1..=5).map(|n| image(n, &[&format!("r{n}:1")])).collect());
+    deck.press("v j j v");
+    assert_eq!(deck.state.images.marks.len(), 3);
+    deck.press("*");
+    assert_eq!(deck.state.images.marks.len(), 2);
+    deck.press("r");
+    deck.list(vec![image(4, &["r4:1"])]);
+    assert_eq!(deck.state.images.marks.len(), 1);
+}
+
+#[test]
+fn delete_says_what_goes_and_runs_exactly_that() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1", "app:latest"]), image(2, &["web:1"])]);
+    deck.press("Space j Space d");
+    let Some(Overlay::Confirm(confirm)) = deck.state.overlays.last() else { panic!("no dialog") };
+    let text: Vec<_> = confirm.lines.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(text[0].contains("app:1") && text[0].contains("stays as app:latest"), "{text:?}");
+    assert!(text[1].contains("web:1") && text[1].contains("goes too"), "{text:?}");
+    deck.press("y");
+    assert!(deck.state.overlays.is_empty());
+    let expected = Change::Remove {
+        source: SourceId("engine:test".to_owned()),
+        items: vec![
+            Removal::Tag { name: Name::new("app:1"), expected: image(1, &[]).id },
+            Removal::Tag { name: Name::new("web:1"), expected: image(2, &[]).id },
+        ],
+    };
+    assert_eq!(deck.changes(), [&expected]);
+}
+
+#[test]
+fn a_dialog_is_not_answered_by_enter_held_paste_or_the_key_that_opened_it() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    deck.press("d");
+    deck.tell(Msg::Paste("y\n".to_owned()));
+    deck.tell(Msg::Key { chord: Chord::char('y'), held: true });
+    deck.press("d d");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Confirm(_))));
+    assert!(deck.changes().is_empty());
+    deck.press("Enter");
+    assert!(deck.state.overlays.is_empty() && deck.changes().is_empty(), "Enter cancels: the focus is there");
+    deck.press("d Tab Enter");
+    assert_eq!(deck.changes().len(), 1);
+}
+
+#[test]
+fn retag_runs_straight_to_a_free_name_and_asks_before_it_moves_one() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"]), image(2, &["app:2"])]);
+    deck.press("t Ctrl-u");
+    deck.type_text("app:3");
+    deck.press("Enter");
+    assert!(matches!(deck.changes()[..], [Change::Tag { replaces: None, .. }]));
+    deck.press("t Ctrl-u");
+    deck.type_text("app:2");
+    deck.press("Enter Enter");
+    assert_eq!(deck.changes().len(), 1, "the Enter that opened the dialog does not answer it");
+    deck.press("Esc");
+    deck.press("t Ctrl-u");
+    deck.type_text("app:2");
+    deck.press("Enter y");
+    assert!(matches!(deck.changes()[..], [_, Change::Tag { replaces: Some(id), .. }] if *id == image(2, &[]).id));
+    deck.press("t Ctrl-u");
+    deck.type_text("UPPER Case");
+    deck.press("Enter");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Prompt(prompt)) if prompt.note.is_err()));
+}
+
+#[test]
+fn what_a_container_uses_is_not_offered_for_removal() {
+    let mut used = image(1, &["app:1"]);
+    used.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: true, state: "running".into() }]);
+    let mut deck = Deck::listing(vec![used]);
+    deck.press("d");
+    assert!(deck.state.overlays.is_empty());
+    assert!(deck.state.toasts.list[0].hint.as_ref().is_some_and(|why| why.as_str().contains("web-1")));
+}
+
+#[test]
+fn read_only_leaves_nothing_that_changes_anything_in_reach() {
+    let mut deck = Deck::found(info(Powers::ALL, true));
+    deck.list(vec![image(1, &["app:1"])]);
+    for row in lighterman::flow::ACTIONS.iter().filter(|row| row.mutates) {
+        deck.tell(Msg::Act(row.action));
+        assert!(deck.state.overlays.is_empty(), "{} opened a dialog", row.name);
+    }
+    assert!(deck.changes().is_empty());
+}
+
+#[test]
+fn a_lost_source_keeps_its_rows_says_so_once_and_is_tried_again() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    let watch = deck.job(|job| matches!(job, Job::Watch { .. }));
+    let problem = Problem::new(ProblemKind::Unreachable, "follow the engine's events", "connection closed");
+    deck.tell(Msg::Job(watch, JobEvent::Failed(problem.clone())));
+    assert_eq!(deck.state.sources.status, SourceStatus::Down(problem.clone()));
+    assert_eq!(deck.names(), ["app:1"]);
+    let retries = |deck: &Deck| deck.effects.iter().filter(|effect| matches!(effect, Effect::After(_, msg) if **msg == Msg::Retry)).count();
+    assert_eq!(retries(&deck), 1);
+    deck.tell(Msg::Retry);
+    let list = deck.job(|job| matches!(job, Job::List { .. }));
+    let watch = deck.job(|job| matches!(job, Job::Watch { .. }));
+    deck.tell(Msg::Job(watch, JobEvent::Failed(problem.clone())));
+    deck.tell(Msg::Job(list, JobEvent::Failed(problem)));
+    assert_eq!(retries(&deck), 2, "one timer for both failures");
+    assert_eq!(deck.state.toasts.list.len(), 1);
+    deck.tell(Msg::Retry);
+    deck.list(vec![]);
+    assert!(matches!(deck.state.sources.status, SourceStatus::Ready { .. }));
+    assert!(deck.names().is_empty());
+}
+
+#[test]
+fn many_changes_are_listed_once() {
+    let mut deck = Deck::listing(vec![]);
+    let watch = deck.job(|job| matches!(job, Job::Watch { .. }));
+    let lists = |deck: &Deck| deck.started().filter(|(_, job)| matches!(job, Job::List { .. })).count();
+    let before = lists(&deck);
+    for _ in 0..50 {
+        deck.tell(Msg::Job(watch, JobEvent::Chunk(JobOutput::Changed)));
+    }
+    deck.tell(Msg::Settled);
+    assert_eq!(lists(&deck), before + 1);
+    deck.tell(Msg::Job(watch, JobEvent::Chunk(JobOutput::Changed)));
+    deck.list(vec![]);
+    deck.tell(Msg::Settled);
+    assert_eq!(lists(&deck), before + 2, "what changed during a list is listed after it");
+}
+
+#[test]
+fn the_known_list_shows_until_the_source_answers() {
+    let mut deck = Deck::found(info(Powers::ALL, false));
+    let id = deck.job(|job| matches!(job, Job::List { .. }));
+    let list = Arc::new(ImageList { images: vec![image(1, &["old:1"])], at: Timestamp::UNIX_EPOCH, gaps: vec![] });
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Known(list))));
+    assert!(deck.state.images.remembered);
+    assert_eq!(deck.names(), ["old:1"]);
+    deck.list(vec![image(2, &["new:1"])]);
+    assert!(!deck.state.images.remembered);
+    assert_eq!(deck.names(), ["new:1"]);
+}
+
+#[test]
+fn only_the_last_of_many_moves_is_fetched() {
+    let mut deck = Deck::listing((1..=20).map(|n| image(n, &[&format!("r{n:02}:1")])).collect());
+    deck.effects.clear();
+    deck.press("j j j j");
+    let follows: Vec<u64> = deck
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::After(_, msg) => match **msg {
+                Msg::Follow(n) => Some(n),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(follows.len(), 4);
+    for n in follows {
+        deck.tell(Msg::Follow(n));
+    }
+    assert_eq!(deck.started().filter(|(_, job)| matches!(job, Job::Inspect { .. })).count(), 1);
+}
+
+#[test]
+fn a_partly_done_removal_says_what_was_kept_and_why() {
+    let mut deck = Deck::listing(vec![image(1, &["a:1"]), image(2, &["b:1"])]);
+    deck.press("* d y");
+    let id = deck.job(|job| matches!(job, Job::Change(_)));
+    let outcome = Outcome::Removed {
+        removed: vec![Removed { reference: "a:1".to_owned(), digest: image(1, &[]).id }],
+        kept: vec![Kept { reference: "b:1".to_owned(), digest: image(2, &[]).id, why: "used by container web-1".to_owned() }],
+    };
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Applied(outcome))));
+    let toast = deck.state.toasts.list.last().unwrap();
+    assert_eq!(toast.text.as_str(), "1 removed, 1 kept");
+    assert!(toast.hint.as_ref().is_some_and(|why| why.as_str().contains("web-1")));
+}
+
+#[test]
+fn an_export_onto_a_file_that_exists_asks_before_it_replaces() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    deck.press("e Enter");
+    let id = deck.job(|job| matches!(job, Job::Export { overwrite: false, .. }));
+    let there = Problem::new(ProblemKind::Conflict, "write app-1.tar", "the file exists");
+    deck.tell(Msg::Job(id, JobEvent::Failed(there)));
+    deck.press("y");
+    deck.job(|job| matches!(job, Job::Export { overwrite: true, .. }));
+}
+
+#[test]
+fn quitting_asks_only_while_a_task_runs() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    deck.press("e Enter q");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Confirm(_))) && !deck.effects.contains(&Effect::Quit));
+    deck.press("n");
+    let id = deck.job(|job| matches!(job, Job::Export { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Cancelled));
+    deck.press("q");
+    assert!(deck.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn escape_never_quits() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    deck.press("Enter + / a Enter Space ? Esc : Esc y Esc w Esc 6 Esc Esc Esc Esc Esc Esc Esc Esc");
+    assert!(!deck.effects.contains(&Effect::Quit));
+    assert_eq!(deck.state.focus, PaneId::Images);
+}
+
+#[test]
+fn nothing_hostile_is_offered_to_the_clipboard() {
+    let mut deck = Deck::listing(vec![image(1, &["$(reboot)'; rm -rf /"])]);
+    deck.press("y");
+    let Some(Overlay::Menu(menu)) = deck.state.overlays.last() else { panic!("no menu") };
+    for item in &menu.items {
+        assert!(!format!("{:?}", item.choice).contains("reboot"), "{item:?}");
+    }
+}
+
+fn any_msg() -> impl Strategy<Value = Msg> {
+    let keys: Vec<Chord> =
+        lighterman::flow::ACTIONS.iter().flat_map(|row| row.keys.iter().copied()).chain("abyn:/01".chars().map(Chord::char)).collect();
+    let actions: Vec<Action> = lighterman::flow::ACTIONS.iter().map(|row| row.action).collect();
+    prop_oneof![
+        10 => (proptest::sample::select(keys), any::<bool>()).prop_map(|(chord, held)| Msg::Key { chord, held }),
+        4 => proptest::sample::select(actions).prop_map(Msg::Act),
+        2 => (0_u16..300, 0_u16..100).prop_map(|(width, height)| Msg::Resize { width, height }),
+        1 => "\\PC{0,8}".prop_map(Msg::Paste),
+        1 => Just(Msg::Retry),
+        1 => Just(Msg::Settled),
+        1 => (0_u64..40).prop_map(Msg::Follow),
+        3 => (0_u64..40, 0_u8..5, 0_u32..12).prop_map(|(id, kind, n)| {
+            let list = Arc::new(ImageList { images: (0..n).map(|i| image(i, &[&format!("r{i}:1")])).collect(), at: Timestamp::UNIX_EPOCH, gaps: vec![] });
+            Msg::Job(JobId(id), match kind {
+                0 => JobEvent::Done(JobOutput::Images { list, version: Safe::new("v") }),
+                1 => JobEvent::Failed(Problem::new(ProblemKind::Other, "x", "y")),
+                2 => JobEvent::Cancelled,
+                3 => JobEvent::Chunk(JobOutput::Known(list)),
+                _ => JobEvent::Chunk(JobOutput::Changed),
+            })
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_deck_stays_whole(msgs in proptest::collection::vec(any_msg(), 0..120)) {
+        let mut deck = Deck::listing((1..=7).map(|n| image(n, &[&format!("r{n}:1"), &format!("r{n}:2")])).collect());
+        for msg in msgs {
+            deck.tell(msg);
+            let state = &deck.state;
+            for cursor in [state.images.cursor, state.layers.cursor, state.tasks.cursor] {
+                prop_assert!(cursor.at < cursor.len.max(1));
+            }
+            prop_assert_eq!(state.images.cursor.len, state.images.rows.len());
+            prop_assert!(state.toasts.list.len() <= 4);
+            prop_assert!(state.overlays.len() <= 3, "{:?}", state.overlays);
+        }
+        // Every job was started once under its own id.
+        let mut ids: Vec<_> = deck.started().map(|(id, _)| id).collect();
+        let all = ids.len();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), all);
+    }
+}
