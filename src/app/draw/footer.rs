@@ -1,0 +1,103 @@
+//! The last line: what the keys do here and now, or the filter being typed.
+
+use ratatui::layout::Rect;
+
+use crate::app::actions;
+use crate::app::draw::key;
+use crate::app::state::State;
+use crate::flow::Action;
+use crate::model::Safe;
+use crate::pane::PaneId;
+use crate::ui::text::words;
+use crate::ui::{Canvas, Pen, Role, Shown};
+
+/// What is worth a hint in each pane, most wanted first. The words and keys come from the table of actions and the keymap.
+const IMAGES: &[Action] = &[
+    Action::Filter,
+    Action::Mark,
+    Action::Delete,
+    Action::Retag,
+    Action::Pull,
+    Action::Push,
+    Action::Export,
+    Action::Import,
+    Action::Copy,
+    Action::Inspect,
+    Action::Prune,
+    Action::Sources,
+    Action::Refresh,
+    Action::Zoom,
+];
+const LAYERS: &[Action] =
+    &[Action::Dockerfile, Action::ShowEmpty, Action::Copy, Action::Zoom, Action::NextPane, Action::Back, Action::Refresh, Action::Sources];
+const TASKS: &[Action] =
+    &[Action::Open, Action::CancelTask, Action::RetryTask, Action::ForgetTasks, Action::FocusTasks, Action::NextPane, Action::Zoom];
+/// Always there, at the right.
+const ALWAYS: &[Action] = &[Action::Help, Action::Palette, Action::Quit];
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
+    if state.images.filter_input.is_some() {
+        return filter(canvas, area, state);
+    }
+    let mut pen = canvas.pen(area, area.y);
+    pen.gap(1);
+    for action in ALWAYS {
+        let (key, label) = (key(state, *action), action.row().label);
+        if key.is_empty() || pen.room() < 24 {
+            continue;
+        }
+        pen.right(" ", Role::Label);
+        pen.right(label, Role::Label);
+        pen.right(" ", Role::Label);
+        pen.right(&key, Role::Key);
+        pen.right(" ", Role::Label);
+    }
+    let here = match state.focus {
+        PaneId::Images => IMAGES,
+        PaneId::Layers => LAYERS,
+        PaneId::Tasks => TASKS,
+    };
+    for action in here.iter().filter(|action| actions::available(state, **action).is_ok()) {
+        if !hint(&mut pen, &key(state, *action), action.row().label) {
+            break;
+        }
+    }
+}
+
+/// One key and its word; false when there is no room for it.
+fn hint(pen: &mut Pen<'_, '_>, key: &Safe, label: &'static str) -> bool {
+    if key.is_empty() {
+        return true;
+    }
+    let width = Shown::from(key).width() + Shown::from(label).width() + 1;
+    if pen.room() < width {
+        return false;
+    }
+    pen.put(key, Role::Key).gap(1);
+    pen.put(label, Role::Label).gap(2);
+    true
+}
+
+/// The filter as it is typed, and what is wrong with it as it stands.
+fn filter(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
+    let Some(input) = &state.images.filter_input else { return };
+    let mut pen = canvas.pen(area, area.y);
+    pen.put(" /", Role::Key);
+    let shown = words!("{} of {} ", crate::ui::text::count(state.images.rows.len()), crate::ui::text::count(state.images.total_rows));
+    match &state.images.filter_problem {
+        Some(problem) => {
+            let words = words!("  {} {problem} ", pen.signs().bad);
+            if Shown::from(&words).width() + 12 < pen.room() {
+                pen.right(&words, Role::Bad);
+            }
+        }
+        None if pen.room() > 60 => {
+            pen.right(&words!("  {shown}"), Role::Accent);
+            if input.value().is_empty() {
+                pen.right("words  =exact  re:…  size:>500MB  age:>30d  tag:v1.*  unused  dangling  !not", Role::Muted);
+            }
+        }
+        None => {}
+    }
+    super::overlay::typed(&mut pen, input, Role::Text);
+}

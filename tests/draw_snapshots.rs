@@ -1,0 +1,392 @@
+//! What the screen looks like: every pane in every state at three sizes, every overlay once, without colour and in plain ASCII; and that no size and no
+//! text makes drawing panic. A snapshot holds the text; colours have their own below it, run by run, where the picture hangs on them.
+#![allow(clippy::allow_attributes, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are not inside test functions")]
+
+#[path = "common/scene.rs"]
+mod scene;
+#[path = "common/svg.rs"]
+mod svg;
+
+use std::fmt::Write as _;
+
+use lighterman::app::overlay::Overlay;
+use lighterman::app::settings::ColourDepth;
+use lighterman::app::toast::ToastKind;
+use lighterman::app::{State, update};
+use lighterman::flow::{Action, Chord, JobId, Key, Loadable, Msg};
+use lighterman::model::{Problem, ProblemKind, Safe};
+use lighterman::pane::PaneId;
+use lighterman::ui::{Depth, Theme};
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+/// The screen as lines of text. A wide character's second cell is left out.
+fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let (mut line, mut x) = (String::new(), 0);
+        while x < buffer.area.width {
+            let symbol = buffer.cell((x, y)).unwrap().symbol();
+            line.push_str(symbol);
+            x += u16::try_from(unicode_width::UnicodeWidthStr::width(symbol)).unwrap().max(1);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The modifiers of each line, as letters under the text.
+fn modifiers(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let letters: String = (0..buffer.area.width)
+            .map(|x| {
+                let m = buffer.cell((x, y)).unwrap().modifier;
+                match (
+                    m.contains(Modifier::REVERSED),
+                    m.contains(Modifier::BOLD),
+                    m.contains(Modifier::UNDERLINED),
+                    m.contains(Modifier::DIM),
+                ) {
+                    (true, ..) => 'R',
+                    (_, true, true, _) => 'B',
+                    (_, true, ..) => 'b',
+                    (_, _, true, _) => 'u',
+                    (_, _, _, true) => 'd',
+                    _ => ' ',
+                }
+            })
+            .collect();
+        let _ = writeln!(out, "{}", letters.trim_end());
+    }
+    out
+}
+
+/// Draws, checks what holds for every picture, and compares with the stored one.
+fn check(name: &str, state: &State) {
+    let theme = scene::dark();
+    let (buffer, caret) = scene::draw(state, &theme);
+    harmless(&buffer);
+    if let Some(folder) = std::env::var_os("LIGHTERMAN_PICTURES") {
+        let picture = svg::svg(&buffer, caret, svg::Terminal::default(), "lighterman");
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.svg")), picture).unwrap();
+    }
+    insta::assert_snapshot!(name, text(&buffer));
+}
+
+/// No cell holds what could steer a terminal, and every wide character has its two cells.
+fn harmless(buffer: &Buffer) {
+    for cell in &buffer.content {
+        for c in cell.symbol().chars() {
+            assert!(!c.is_control(), "{c:?}");
+            assert!(!matches!(u32::from(c), 0x200b..=0x200f | 0x202a..=0x202e | 0x2066..=0x2069 | 0xe0000..=0xe007f | 0xfeff), "{c:?}");
+        }
+    }
+}
+
+fn each_size(name: &str, make: impl Fn(u16, u16) -> State) {
+    for (width, height) in SIZES {
+        check(&format!("{name}-{width}x{height}"), &make(width, height));
+    }
+}
+
+/// At 80 columns one pane shows at a time: the others are seen by giving them the focus.
+fn focused(mut state: State, pane: PaneId) -> State {
+    state.focus = pane;
+    state.tasks_open |= pane == PaneId::Tasks;
+    let (width, height) = (state.width, state.height);
+    scene::size(&mut state, width, height);
+    state
+}
+
+fn press(state: &mut State, keys: &str) {
+    for c in keys.chars() {
+        let _ = update(state, Msg::Key { chord: Chord::char(c), held: false });
+    }
+}
+
+#[test]
+fn images() {
+    each_size("images-empty", scene::empty);
+    each_size("images-loading", scene::loading);
+    each_size("images-failed", scene::failed);
+    each_size("images-full", scene::full);
+    each_size("images-hostile", scene::hostile);
+}
+
+#[test]
+fn images_in_other_ways() {
+    check("images-zoomed-200x60", &{
+        let mut state = scene::full(200, 60);
+        state.zoomed = true;
+        state
+    });
+    check("images-marked-120x40", &{
+        let mut state = scene::full(120, 40);
+        press(&mut state, "gjj  jjvjjj");
+        state
+    });
+    check("images-filtered-120x40", &{
+        let mut state = scene::full(120, 40);
+        press(&mut state, "/quay size:>1MB");
+        state
+    });
+    check("images-filter-mistaken-120x40", &{
+        let mut state = scene::full(120, 40);
+        press(&mut state, "/size:>plenty");
+        state
+    });
+    check("images-filtered-away-120x40", &{
+        let mut state = scene::full(120, 40);
+        press(&mut state, "/=nowhere");
+        let _ = update(&mut state, Msg::Key { chord: Chord::plain(Key::Enter), held: false });
+        state
+    });
+    check("images-remembered-120x40", &{
+        let mut state = scene::full(120, 40);
+        state.images.remembered = true;
+        state.images.list.job = Some(JobId(1));
+        state.sources.status = lighterman::model::SourceStatus::Connecting;
+        state.now += jiff::SignedDuration::from_hours(3);
+        state
+    });
+    check("images-read-only-120x40", &{
+        let mut state = scene::full(120, 40);
+        state.settings.read_only = true;
+        state
+    });
+    check("images-many-120x40", &{
+        let mut state = scene::many(120, 40);
+        press(&mut state, "G");
+        state
+    });
+}
+
+#[test]
+fn layers() {
+    each_size("layers-full", |w, h| focused(scene::full(w, h), PaneId::Layers));
+    each_size("layers-hostile", |w, h| focused(scene::hostile(w, h), PaneId::Layers));
+    each_size("layers-dockerfile", |w, h| {
+        let mut state = focused(scene::full(w, h), PaneId::Layers);
+        press(&mut state, "fjjjj");
+        state
+    });
+    let with = |image| {
+        move |w, h| {
+            let mut state = focused(scene::full(w, h), PaneId::Layers);
+            state.layers.image = Clone::clone(&image);
+            state.layers.steps.clear();
+            state.layers.cursor.set_len(0);
+            state
+        }
+    };
+    each_size("layers-loading", with(Loadable { value: None, job: Some(JobId(9)), problem: None }));
+    let gone = Problem::new(ProblemKind::NotFound, "inspect postgres:17", "the engine has no such image any more").hint("refresh the list");
+    each_size("layers-failed", with(Loadable { value: None, job: None, problem: Some(gone) }));
+    each_size("layers-empty", |w, h| focused(scene::over(scene::catalogue(), Vec::new(), w, h), PaneId::Layers));
+}
+
+#[test]
+fn tasks() {
+    each_size("tasks-full", |w, h| focused(scene::with_tasks(scene::full(w, h)), PaneId::Tasks));
+    each_size("tasks-empty", |w, h| focused(scene::full(w, h), PaneId::Tasks));
+    each_size("tasks-strip", |w, h| scene::with_tasks(scene::full(w, h)));
+    each_size("tasks-failed", |w, h| {
+        let mut state = scene::with_tasks(scene::full(w, h));
+        state.tasks.tasks.retain(|task| matches!(task.state, lighterman::pane::tasks::TaskState::Failed(_)));
+        state.tasks.rebuild();
+        focused(state, PaneId::Tasks)
+    });
+    each_size("tasks-hostile", |w, h| {
+        let mut state = scene::with_tasks(scene::hostile(w, h));
+        for task in &mut state.tasks.tasks {
+            task.title = Safe::new("Pull 日本語\u{1b}[2J\u{202e}配信:🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢🚢");
+        }
+        focused(state, PaneId::Tasks)
+    });
+}
+
+/// A deck with what an action opened on it.
+fn after(keys: &str, width: u16, height: u16) -> State {
+    let mut state = scene::full(width, height);
+    press(&mut state, keys);
+    assert!(!state.overlays.is_empty(), "{keys:?} opens nothing");
+    state
+}
+
+#[test]
+fn overlays() {
+    for (name, keys) in [
+        ("help", "?"),
+        ("palette", ":tag"),
+        ("palette-all", ":"),
+        ("copy", "y"),
+        ("delete", "d"),
+        ("retag", "t"),
+        ("pull", "p"),
+        ("export", "e"),
+        ("push", "P"),
+    ] {
+        check(&format!("overlay-{name}-120x40"), &after(keys, 120, 40));
+    }
+    check("overlay-help-80x24", &after("?", 80, 24));
+    check("overlay-help-200x60", &after("?", 200, 60));
+    check("overlay-delete-many-80x24", &after("g            d", 80, 24));
+    for (name, action) in
+        [("themes", Action::Themes), ("sources", Action::Sources), ("inspect", Action::Inspect), ("open", Action::OpenFile)]
+    {
+        for (width, height) in [(80, 24), (120, 40)] {
+            let mut state = scene::full(width, height);
+            let _ = update(&mut state, Msg::Act(action));
+            check(&format!("overlay-{name}-{width}x{height}"), &state);
+        }
+    }
+    check("overlay-waiting-120x40", &{
+        let mut state = scene::full(120, 40);
+        state.overlays.push(Overlay::Waiting { what: Safe::new("Reading what can be pruned"), job: JobId(4) });
+        state
+    });
+    check("overlay-refused-120x40", &{
+        let mut state = after("t", 120, 40);
+        press(&mut state, "/UPPER case");
+        state
+    });
+    check("overlay-agree-120x40", &{
+        let mut state = after("d", 120, 40);
+        let _ = update(&mut state, Msg::Key { chord: Chord::plain(Key::Tab), held: false });
+        state
+    });
+}
+
+#[test]
+fn toasts() {
+    let mut state = scene::full(120, 40);
+    let _ = state.toasts.show(ToastKind::Info, "The engine is back", None);
+    let _ = state.toasts.show(ToastKind::Good, "Copied: postgres:17.4", None);
+    let _ = state.toasts.show(ToastKind::Warning, "Copying is switched off", Some(Safe::new("set clipboard = true in the configuration")));
+    let _ = state.toasts.problem(&scene::refused());
+    check("toasts-120x40", &state);
+}
+
+#[test]
+fn too_small() {
+    for (width, height) in [(39, 24), (80, 9), (20, 5), (5, 2), (1, 1)] {
+        check(&format!("too-small-{width}x{height}"), &scene::full(width, height));
+    }
+}
+
+#[test]
+fn ascii_is_ascii() {
+    for (name, mut state) in [
+        ("full", scene::full(120, 40)),
+        ("hostile", scene::hostile(120, 40)),
+        ("tasks", focused(scene::with_tasks(scene::full(120, 40)), PaneId::Tasks)),
+        ("help", after("?", 120, 40)),
+        ("delete", after("d", 120, 40)),
+        ("loading", scene::loading(120, 40)),
+    ] {
+        state.settings.ascii = true;
+        let (buffer, _) = scene::draw(&state, &scene::dark());
+        assert!(text(&buffer).is_ascii(), "{name}:\n{}", text(&buffer));
+        insta::assert_snapshot!(format!("ascii-{name}"), text(&buffer));
+    }
+}
+
+/// Without a colour the cursor, marks, focus and buttons are still told apart.
+#[test]
+fn monochrome_keeps_every_meaning() {
+    let theme = scene::dark().at(Depth::from(ColourDepth::None));
+    for (name, state) in [
+        ("marked", {
+            let mut state = scene::full(120, 40);
+            press(&mut state, "gjj  jj");
+            state
+        }),
+        ("delete", after("d", 120, 40)),
+    ] {
+        let (buffer, _) = scene::draw(&state, &theme);
+        assert!(buffer.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+        insta::assert_snapshot!(format!("monochrome-{name}"), format!("{}\n{}", text(&buffer), modifiers(&buffer)));
+    }
+}
+
+/// Everything that foreign text reaches is cut to its columns: the frames stay where they are.
+#[test]
+fn wide_text_moves_no_frame() {
+    for (width, height) in SIZES {
+        let full = scene::draw(&scene::full(width, height), &scene::dark()).0;
+        let hostile = scene::draw(&scene::hostile(width, height), &scene::dark()).0;
+        for y in 0..height {
+            for x in 0..width {
+                let (a, b) = (full.cell((x, y)).unwrap().symbol(), hostile.cell((x, y)).unwrap().symbol());
+                assert_eq!(
+                    ["│", "╭", "╮", "╰", "╯"].contains(&a) || a == "┃",
+                    ["│", "╭", "╮", "╰", "╯"].contains(&b) || b == "┃",
+                    "{x},{y}: {a} {b}"
+                );
+            }
+        }
+    }
+}
+
+fn any_state() -> impl Strategy<Value = (usize, usize, u16, u16, bool)> {
+    (0..12_usize, 0..10_usize, 1..=500_u16, 1..=200_u16, any::<bool>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_size_makes_it_panic((which, over, width, height, small) in any_state()) {
+        let (width, height) = if small { (width % 60 + 1, height % 24 + 1) } else { (width, height) };
+        let mut state = match which {
+            0 => scene::empty(width, height),
+            1 => scene::loading(width, height),
+            2 => scene::failed(width, height),
+            3..6 => scene::hostile(width, height),
+            _ => scene::full(width, height),
+        };
+        if which % 2 == 1 {
+            state = scene::with_tasks(state);
+        }
+        state.focus = PaneId::ALL[which % 3];
+        state.zoomed = which % 4 == 3;
+        state.tasks_open = which % 3 == 2;
+        state.settings.ascii = over % 5 == 4;
+        let keys = ["", "?", ":", "y", "d", "t", "/x y", "e", "p", "f"][over];
+        press(&mut state, keys);
+        let _ = state.toasts.problem(&scene::refused());
+        // The screen may be drawn once more before the new size has gone through the state.
+        let (buffer, _) = scene::draw(&state, &scene::dark());
+        harmless(&buffer);
+        scene::size(&mut state, height, width);
+        let (buffer, caret) = scene::draw(&state, &scene::dark());
+        harmless(&buffer);
+        if let Some((x, y)) = caret {
+            prop_assert!(x < state.width && y < state.height);
+        }
+        let mut other = Buffer::empty(ratatui::layout::Rect::new(0, 0, width, height));
+        let _ = lighterman::app::draw::draw_in(&mut other, &state, &scene::dark());
+    }
+}
+
+/// Every theme draws, at every depth.
+#[test]
+fn every_theme_draws() {
+    let state = scene::with_tasks(scene::full(120, 40));
+    for (name, _) in lighterman::ui::theme::BUILTIN {
+        for depth in [Depth::None, Depth::Sixteen, Depth::Indexed, Depth::True] {
+            let theme = Theme::builtin(name).unwrap().at(depth);
+            let (buffer, caret) = scene::draw(&state, &theme);
+            harmless(&buffer);
+            if let Some(folder) = std::env::var_os("LIGHTERMAN_PICTURES") {
+                let picture = svg::svg(&buffer, caret, svg::Terminal::default(), name);
+                std::fs::write(std::path::Path::new(&folder).join(format!("theme-{name}-{depth:?}.svg")), picture).unwrap();
+            }
+        }
+    }
+}
