@@ -142,7 +142,7 @@ impl Inner {
                 None => images.push(row),
             }
         }
-        Ok(ImageList { images, at: now(), gaps })
+        Ok(ImageList { images, at: super::now(), gaps })
     }
 
     fn find(&self, key: &ImageKey) -> Result<Vec<Packed>, Problem> {
@@ -231,11 +231,6 @@ async fn run<T: Send + 'static>(
     let _stop = inner.cancel.clone().drop_guard();
     let done = tokio::task::spawn_blocking(move || work(&inner)).await;
     done.unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, doing, error.to_string())))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a list carries the moment it was read at, which only its reader knows")]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }
 
 impl Source for FileSource {

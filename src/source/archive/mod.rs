@@ -74,6 +74,9 @@ impl Archive {
         let mut archive = Self { file, doing, table, blobs: HashMap::new(), found: Collected::default() };
         archive.find()?;
         refuse_if_only_gaps(&archive.found)?;
+        if archive.found.images.is_empty() {
+            return Err(Problem::new(ProblemKind::NotFound, &archive.doing, "there is no image in it"));
+        }
         Ok(archive)
     }
 

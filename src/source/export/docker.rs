@@ -68,7 +68,7 @@ impl Archive for Stream<'_> {
     }
 }
 
-/// Sends images as a docker-archive. `checked` must come from [`super::check`] on the same images; `failed` says what a failed write means.
+/// Sends images as a docker-archive. `checked` must come from [`super::check()`] on the same images; `failed` says what a failed write means.
 ///
 /// # Errors
 /// What can't be read or is not what its digest says, a failed write, or the caller's wish to stop; `out` has then got a broken archive.

@@ -3,6 +3,7 @@
 //! An engine answers "200 OK" before it knows that it can deliver: a later error is a broken body, or JSON where a tar header should
 //! be. So the end of the stream says nothing, and only an archive read whole counts.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
@@ -72,6 +73,9 @@ where
 pub(super) struct Incoming {
     receiver: mpsc::Receiver<Piece>,
     current: Bytes,
+    /// The last pieces, in case the engine said in them what went wrong.
+    tail: VecDeque<Bytes>,
+    tail_length: usize,
     ended: bool,
     pub(super) tee: Option<AtomicFile>,
     /// What went wrong on our side, in better words than an `io::Error` has.
@@ -82,7 +86,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     fn new(receiver: mpsc::Receiver<Piece>, ctx: Ctx, step: usize) -> Self {
-        Self { receiver, current: Bytes::new(), ended: false, tee: None, failed: None, ctx, step }
+        Self { receiver, current: Bytes::new(), tail: VecDeque::new(), tail_length: 0, ended: false, tee: None, failed: None, ctx, step }
     }
 
     /// Why the archive is refused: what failed here, or what the engine said, or `otherwise`.
@@ -91,14 +95,22 @@ impl Incoming {
             return problem;
         }
         self.tee = None;
-        let mut words = self.current.get(..self.current.len().min(MOST_WORDS)).unwrap_or_default().to_vec();
-        let room = MOST_WORDS - words.len();
-        // What failed to be read on is no news.
-        let _ = Read::by_ref(self).take(room as u64).read_to_end(&mut words);
-        match engine_words(&words) {
+        // What fails to be read on is no news.
+        let _ = io::copy(&mut Read::by_ref(self).take(MOST_WORDS as u64), &mut io::sink());
+        let words: Vec<u8> = self.tail.iter().flatten().copied().collect();
+        match engine_words(words.get(words.len().saturating_sub(MOST_WORDS)..).unwrap_or_default()) {
             Some(said) => Problem::new(ProblemKind::Other, otherwise.doing.as_str(), format!("the engine failed while sending: {said}"))
                 .detail(otherwise.cause.as_str()),
             None => otherwise.hint("the engine's answer broke off or is damaged; nothing was written"),
+        }
+    }
+
+    fn remember(&mut self, bytes: &Bytes) {
+        self.tail_length += bytes.len();
+        self.tail.push_back(bytes.clone());
+        while let Some(first) = self.tail.front().map(Bytes::len).filter(|first| self.tail_length - first >= MOST_WORDS) {
+            self.tail_length -= first;
+            self.tail.pop_front();
         }
     }
 
@@ -117,6 +129,7 @@ impl Incoming {
                         self.failed = Some(tee.problem(&error));
                         return Err(error);
                     }
+                    self.remember(&bytes);
                     self.current = bytes;
                 }
                 Some(Piece::End) => self.ended = true,
@@ -141,7 +154,7 @@ impl Read for Incoming {
 /// The engine's message, where JSON like `{"message":"…"}` ends the bytes.
 fn engine_words(bytes: &[u8]) -> Option<Safe> {
     let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'{').map(|(at, _)| at);
-    starts.take(64).find_map(|start| {
+    starts.rev().take(64).find_map(|start| {
         let value = serde_json::from_slice::<serde_json::Value>(bytes.get(start..)?).ok()?;
         let said = value.get("message").or_else(|| value.get("error")).or_else(|| value.get("cause"))?.as_str()?;
         Some(Safe::new(said))
