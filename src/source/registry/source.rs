@@ -1,0 +1,206 @@
+//! One registry as a [`Source`]: an image is inspected by its reference, straight from the registry and without its layers.
+//! Listing, tags and copies belong to a catalog, which not every registry has; this source says so.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::{Client, RemoteManifest, Repo, target};
+use crate::model::{
+    Image, ImageKey, ImageList, Name, Platform, Powers, Problem, ProblemKind, Reference, Safe, SourceId, SourceKind, Transfer,
+};
+use crate::source::content::{Descriptor, Packed};
+use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
+use crate::source::{Answer, Ctx, ExportTo, Source};
+
+/// Platforms of an index that are inspected at a time.
+const AT_ONCE: usize = 8;
+
+/// A registry host, read-only.
+#[derive(Debug)]
+pub struct RegistrySource {
+    id: SourceId,
+    host: String,
+    client: Client,
+}
+
+impl RegistrySource {
+    #[must_use]
+    pub fn new(client: Client, host: &str) -> Self {
+        Self { id: SourceId(format!("registry:{host}")), host: host.to_owned(), client }
+    }
+
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Every platform of what `reference` points at: one image, or as many as its index has. Attestations and other things that are
+    /// no images are left out of an index.
+    ///
+    /// # Errors
+    /// What the registry answered; nothing to show.
+    pub async fn inspect_all(&self, ctx: &Ctx, reference: &Reference) -> Result<Vec<Image>, Problem> {
+        self.cancellable(ctx, reference, self.all(ctx, reference)).await
+    }
+
+    /// The image for `platform`.
+    ///
+    /// # Errors
+    /// What the registry answered; an index without that platform, which names those it has.
+    pub async fn inspect_platform(&self, ctx: &Ctx, reference: &Reference, platform: &Platform) -> Result<Image, Problem> {
+        self.cancellable(ctx, reference, self.one(ctx, reference, platform)).await
+    }
+
+    async fn cancellable<T>(&self, ctx: &Ctx, reference: &Reference, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        tokio::select! {
+            biased;
+            () = ctx.cancel.cancelled() => Err(Problem::cancelled(format!("inspect {reference}"))),
+            done = work => done,
+        }
+    }
+
+    async fn all(&self, ctx: &Ctx, reference: &Reference) -> Result<Vec<Image>, Problem> {
+        let repo = Repo::of(reference)?;
+        let found = self.client.manifest(&repo, target(reference)).await?;
+        let root = root(&found);
+        let index = match found.manifest {
+            Manifest::Image(manifest) => return Ok(vec![self.image(ctx, reference, &repo, &root, &root, manifest).await?]),
+            Manifest::Index(index) => index,
+        };
+        let children: Vec<Descriptor> = index.manifests.into_iter().filter(is_runnable).collect();
+        let (repo, root) = (&repo, &root);
+        let images =
+            stream::iter(children).map(|child| async move { self.child(ctx, reference, repo, root, &child).await }).buffered(AT_ONCE);
+        let images: Vec<_> = images.collect().await;
+        let problem = images.iter().find_map(|image| image.as_ref().err().cloned());
+        let images: Vec<Image> = images.into_iter().filter_map(Result::ok).flatten().collect();
+        match problem {
+            Some(problem) if images.is_empty() => Err(problem),
+            _ => Ok(images),
+        }
+    }
+
+    async fn one(&self, ctx: &Ctx, reference: &Reference, platform: &Platform) -> Result<Image, Problem> {
+        let repo = Repo::of(reference)?;
+        let found = self.client.manifest(&repo, target(reference)).await?;
+        let root = root(&found);
+        let index = match found.manifest {
+            Manifest::Image(manifest) => return self.image(ctx, reference, &repo, &root, &root, manifest).await,
+            Manifest::Index(index) => index,
+        };
+        let children: Vec<Descriptor> = index.manifests.into_iter().filter(is_runnable).collect();
+        let child =
+            super::pick(&children, |child| child.platform.as_ref(), platform).or_else(|| children.first().filter(|_| children.len() == 1));
+        let child = child.ok_or_else(|| no_platform(&format!("inspect {reference}"), &children, platform))?;
+        let image = self.child(ctx, reference, &repo, &root, child).await?;
+        image.ok_or_else(|| Problem::new(ProblemKind::Corrupt, format!("inspect {reference}"), "its index leads to another index"))
+    }
+
+    /// `None` for an index within an index.
+    async fn child(
+        &self,
+        ctx: &Ctx,
+        reference: &Reference,
+        repo: &Repo,
+        root: &Descriptor,
+        child: &Descriptor,
+    ) -> Result<Option<Image>, Problem> {
+        let found = self.client.manifest(repo, child.digest.as_str()).await?;
+        match found.manifest {
+            Manifest::Image(manifest) => self.image(ctx, reference, repo, root, child, manifest).await.map(Some),
+            Manifest::Index(_) => Ok(None),
+        }
+    }
+
+    async fn image(
+        &self,
+        ctx: &Ctx,
+        reference: &Reference,
+        repo: &Repo,
+        root: &Descriptor,
+        at: &Descriptor,
+        manifest: ImageManifest,
+    ) -> Result<Image, Problem> {
+        let doing = format!("read the configuration of {reference}");
+        if !manifest.is_image() {
+            let kind = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
+            return Err(Problem::new(
+                ProblemKind::Unsupported,
+                format!("inspect {reference}"),
+                format!("it is no image but a {}", Safe::new(kind)),
+            ));
+        }
+        let bytes = self.client.small_blob(ctx, repo, &manifest.config, LARGEST).await?;
+        let config = oci::parse_config(&bytes).map_err(|malformed| malformed.problem(&doing))?;
+        let names = reference.tag().map(|tag| Name::new(&format!("{}:{tag}", repo.full()))).into_iter().collect();
+        let at = Descriptor { media_type: manifest.media_type, ..at.clone() };
+        let packed = Packed { names, root: Some(root.clone()), manifest: Some(at), config: manifest.config, layers: manifest.layers };
+        let mut image = oci::image_from(&packed, &config);
+        image.repo_digests = vec![Name::new(&format!("{}@{}", repo.full(), root.digest))];
+        Ok(image)
+    }
+
+    fn unsupported<T>(&self, doing: &str) -> Result<T, Problem> {
+        let problem = Problem::new(ProblemKind::Unsupported, format!("{doing} {}", self.host), "a registry is read by reference only");
+        Err(problem.hint(format!("name an image: docker://{}/REPOSITORY:TAG", self.host)))
+    }
+}
+
+fn root(found: &RemoteManifest) -> Descriptor {
+    Descriptor {
+        media_type: found.media_type.clone(),
+        digest: found.digest.clone(),
+        size: found.bytes.len() as u64,
+        platform: None,
+        annotations: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Whether a child of an index is something to run: not an attestation, which names itself unknown/unknown.
+pub(crate) fn is_runnable(child: &Descriptor) -> bool {
+    let unknown = child.platform.as_ref().is_some_and(|platform| platform.os == "unknown" && platform.architecture == "unknown");
+    !unknown && !child.annotations.contains_key("vnd.docker.reference.type")
+}
+
+/// The problem of an index without the platform wanted.
+pub(crate) fn no_platform(doing: &str, children: &[Descriptor], wanted: &Platform) -> Problem {
+    let has: Vec<String> = children.iter().filter_map(|child| child.platform.as_ref().map(ToString::to_string)).take(20).collect();
+    let problem = Problem::new(ProblemKind::NotFound, doing, format!("there is no image for {wanted} in its index"));
+    problem.hint(if has.is_empty() { "its index names no platforms".to_owned() } else { format!("it has {}", has.join(", ")) })
+}
+
+impl Source for RegistrySource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    fn kind(&self) -> SourceKind {
+        SourceKind::Registry
+    }
+
+    fn powers(&self) -> Powers {
+        Powers { export: false, ..Powers::READ_ONLY }
+    }
+
+    fn version<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, Safe> {
+        Box::pin(async { Ok(Safe::new(&format!("registry {}", self.host))) })
+    }
+
+    fn list<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, ImageList> {
+        Box::pin(async { self.unsupported("list the images of") })
+    }
+
+    /// The image for this machine's platform.
+    fn inspect<'a>(&'a self, ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image> {
+        Box::pin(async move {
+            match key {
+                ImageKey::Name(reference) => self.inspect_platform(ctx, reference, &Platform::host()).await,
+                ImageKey::Id(_) => self.unsupported("look for an image ID in"),
+            }
+        })
+    }
+
+    fn export<'a>(&'a self, _ctx: &'a Ctx, _keys: &'a [ImageKey], _to: &'a ExportTo) -> Answer<'a, Transfer> {
+        Box::pin(async { self.unsupported("export from") })
+    }
+}
