@@ -20,16 +20,25 @@ use crate::model::{
 pub mod archive;
 pub mod content;
 pub mod credentials;
+pub mod engine;
 pub mod export;
 pub mod files;
 pub mod layout;
 pub mod meter;
 pub mod oci;
+pub mod registry;
 pub mod sink;
+pub mod store;
 
 pub use meter::Meter;
 
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// The moment at which a source answered. The one clock of this room: a list without its age would look fresh for ever.
+#[expect(clippy::disallowed_methods, reason = "a list is stamped where it is read")]
+pub(crate) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
 
 /// What a running verb gets from its caller: where to report, and whether to stop. Futures may also simply be dropped; `cancel`
 /// is for blocking threads.
