@@ -1,7 +1,7 @@
 //! The configuration file: TOML, every setting documented in `config.example.toml`. A mistake never keeps the program from
 //! starting: it is named by file, line and column, and the default holds in its place.
 //!
-//! May use every room. A setting is one field of [`Config`], one line in the example and one arm in [`Reader`].
+//! May use every room. A setting is one field of [`Config`], one line in the example and one arm in `Reader`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,10 +64,8 @@ pub struct Host {
 /// What holds for one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
-    /// Plain HTTP, or an unchecked certificate.
+    /// Spoken to in plain HTTP.
     pub insecure: bool,
-    /// A PEM file with a certificate authority to trust too.
-    pub ca: Option<PathBuf>,
 }
 
 /// A setting that could not be taken as written. Line and column count from 1, columns in characters.
@@ -82,6 +80,15 @@ pub struct Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)
+    }
+}
+
+impl Mistake {
+    /// With the file's name alone, where there is little room.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let name = self.file.file_name().unwrap_or(self.file.as_os_str());
+        format!("{}:{}:{}: {}", name.display(), self.line, self.column, self.message)
     }
 }
 
@@ -149,7 +156,15 @@ impl Config {
         self.hosts.get(name).or_else(|| self.hosts.get(endpoint)).cloned().unwrap_or_default()
     }
 
-    /// Hosts of the registries that may be spoken to without a checked certificate.
+    /// Allows these hosts, registries and engines alike, to be spoken to without TLS.
+    pub fn allow_insecure(&mut self, hosts: &[String]) {
+        for host in hosts {
+            self.registries.entry(host.clone()).or_default().insecure = true;
+            self.hosts.entry(host.clone()).or_default().insecure = true;
+        }
+    }
+
+    /// Registries that may be spoken to without TLS.
     #[must_use]
     pub fn insecure_registries(&self) -> Vec<String> {
         self.registries.iter().filter(|(_, registry)| registry.insecure).map(|(host, _)| host.clone()).collect()
@@ -179,7 +194,6 @@ impl Config {
         }
         for (name, registry) in &self.registries {
             rows.push((format!("registries.{name:?}.insecure"), registry.insecure.to_string()));
-            rows.extend(registry.ca.iter().map(|ca| (format!("registries.{name:?}.ca"), ca.display().to_string())));
         }
         rows
     }
@@ -396,8 +410,7 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "insecure" => self.set_bool(&mut registry.insecure, value),
-                "ca" => registry.ca = self.text_of(value).map(PathBuf::from),
-                other => self.unknown(key.span(), other, "insecure, ca"),
+                other => self.unknown(key.span(), other, "insecure"),
             }
         }
         registry

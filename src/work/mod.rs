@@ -4,6 +4,9 @@
 
 pub mod change;
 pub mod clock;
+pub mod files;
+#[cfg(debug_assertions)]
+pub mod hooks;
 pub mod known;
 pub mod run;
 pub mod table;

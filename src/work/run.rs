@@ -1,6 +1,6 @@
 //! What each job does: one `match` over [`Job`], in terms of the sources' verbs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -11,9 +11,9 @@ use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use crate::model::{Change, ImageList, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Source};
 
-use super::change;
 use super::known::KnownLists;
 use super::table::Table;
+use super::{change, files};
 
 /// Transfers at once at one source.
 const TRANSFERS: usize = 4;
@@ -24,6 +24,8 @@ pub struct Env {
     pub table: Table,
     pub known: KnownLists,
     transfers: Mutex<HashMap<SourceId, Arc<Semaphore>>>,
+    /// Sources whose last known list was shown.
+    shown: Mutex<HashSet<SourceId>>,
 }
 
 /// Where a job sends what it brings on the way.
@@ -42,7 +44,18 @@ impl Chunks {
 impl Env {
     #[must_use]
     pub fn new(table: Table, known: KnownLists) -> Self {
-        Self { table, known, transfers: Mutex::default() }
+        Self { table, known, transfers: Mutex::default(), shown: Mutex::default() }
+    }
+
+    /// The last known list of a source, for the first frame; it is not shown again.
+    #[must_use]
+    pub fn first_list(&self, id: &SourceId) -> Option<ImageList> {
+        self.is_first(id).then(|| self.known.read(id)).flatten()
+    }
+
+    /// Whether this source was not listed before in this run.
+    fn is_first(&self, id: &SourceId) -> bool {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
     }
 
     fn transfers_of(&self, source: &SourceId) -> Arc<Semaphore> {
@@ -59,26 +72,34 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
     };
     match job {
         Job::Discover => Ok(JobOutput::Sources(env.table.discover().await?)),
-        Job::List { source } => list(&source, env, ctx).await,
-        Job::Watch { source } => watch(&*env.table.get(&source)?, ctx, chunks).await,
-        Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source)?.inspect(ctx, &key).await?))),
+        Job::Open(locator) => {
+            let found = files::found(&locator, "opened")?;
+            let info = found.info.clone();
+            env.table.add(found);
+            // Opened now, so that a file that is none is not switched to.
+            env.table.get(&info.id).await?;
+            Ok(JobOutput::Opened(info))
+        }
+        Job::List { source } => list(&source, env, ctx, chunks).await,
+        Job::Watch { source } => watch(&*env.table.get(&source).await?, ctx, chunks).await,
+        Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
         Job::PreviewImport { source, file } => {
-            let source = env.table.get(&source)?;
+            let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;
             Ok(JobOutput::ImportPreview(curator.preview_import(ctx, &file).await?))
         }
         Job::PreviewPrune { source } => {
-            let source = env.table.get(&source)?;
+            let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
             Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?)))
         }
         Job::Export { source, keys, file, format, overwrite } => {
             let to = ExportTo { file, format, overwrite };
-            let transfer = env.table.get(&source)?.export(ctx, &keys, &to).await?;
+            let transfer = env.table.get(&source).await?.export(ctx, &keys, &to).await?;
             Ok(JobOutput::Exported { file: to.file, transfer })
         }
         Job::Change(change) => {
-            let source = env.table.get(change.source())?;
+            let source = env.table.get(change.source()).await?;
             env.table.check_writable(change.source())?;
             let curator = source.curator().ok_or_else(|| unable(&change::doing(&change), &*source))?;
             Ok(JobOutput::Applied(change::apply(&change, curator, ctx).await?))
@@ -109,14 +130,27 @@ async fn wait_for_turn(turns: Arc<Semaphore>, ctx: &Ctx) -> Result<tokio::sync::
     Ok(turn)
 }
 
-async fn list(id: &SourceId, env: &Arc<Env>, ctx: &Ctx) -> Result<JobOutput, Problem> {
-    let source = env.table.get(id)?;
+async fn list(id: &SourceId, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    #[cfg(debug_assertions)]
+    super::hooks::panic_if("job");
+    let source = env.table.get(id).await?;
+    if env.is_first(id)
+        && let Some(list) = known(id, env).await
+    {
+        chunks.send(JobOutput::Known(Arc::new(list))).await;
+    }
     let version = source.version(ctx).await?;
     let list = Arc::new(source.list(ctx).await?);
     // Kept for the next start, after the answer is on its way: nobody waits for a disk.
     let (env, id, kept) = (Arc::clone(env), id.clone(), Arc::clone(&list));
     tokio::task::spawn_blocking(move || env.known.write(&id, &kept));
     Ok(JobOutput::Images { list, version })
+}
+
+/// The last known list of a source, for while it is asked.
+async fn known(id: &SourceId, env: &Arc<Env>) -> Option<ImageList> {
+    let (env, id) = (Arc::clone(env), id.clone());
+    tokio::task::spawn_blocking(move || env.known.read(&id)).await.ok().flatten()
 }
 
 async fn watch(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {

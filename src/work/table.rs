@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{Problem, ProblemKind, SourceId, SourceInfo};
-use crate::source::Source;
+use crate::source::{Answer, Source};
 
-/// Makes a source; called once, when it is first used.
-pub type Make = Arc<dyn Fn() -> Result<Arc<dyn Source>, Problem> + Send + Sync>;
+/// Makes a source, when it is first used. Reads files, but connects nothing.
+pub type Make = Arc<dyn Fn() -> Answer<'static, Arc<dyn Source>> + Send + Sync>;
 
 /// One source that was found.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl Table {
     ///
     /// # Errors
     /// An id that was never found, or what kept the source from being made.
-    pub fn get(&self, id: &SourceId) -> Result<Arc<dyn Source>, Problem> {
+    pub async fn get(&self, id: &SourceId) -> Result<Arc<dyn Source>, Problem> {
         let make = self.lock(|inner| match inner.made.get(id) {
             Some(source) => Ok(Arc::clone(source)),
             None => Err(inner.found.iter().find(|found| found.info.id == *id).map(|found| Arc::clone(&found.make))),
@@ -100,7 +100,7 @@ impl Table {
         match make {
             Ok(source) => Ok(source),
             Err(Some(make)) => {
-                let source = make()?;
+                let source = make().await?;
                 Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
             }
             Err(None) => Err(Problem::new(ProblemKind::NotFound, format!("use {id}"), "there is no such source any more")

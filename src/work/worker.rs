@@ -97,14 +97,21 @@ impl Worker {
     /// Cancels everything and waits for it to end, as long as `grace`. Messages are taken and dropped meanwhile. `false` when something
     /// did not end in time.
     pub async fn stop(self, mut messages: mpsc::Receiver<Msg>, grace: Duration) -> bool {
-        self.all.cancel();
-        self.tasks.close();
-        drop(self.inbox);
+        let tasks = self.tasks.clone();
+        tasks.close();
+        drop(self);
         let ended = async {
             while messages.recv().await.is_some() {}
-            self.tasks.wait().await;
+            tasks.wait().await;
         };
         tokio::time::timeout(grace, ended).await.is_ok()
+    }
+}
+
+impl Drop for Worker {
+    /// However the session ends, its jobs do too: their temporary files must go.
+    fn drop(&mut self) {
+        self.all.cancel();
     }
 }
 

@@ -9,6 +9,8 @@
 )]
 
 pub mod images;
+pub mod program;
+pub mod pty;
 
 /// The value of `variable`, or a word that `test` is left out. With `CI=true` a left-out test fails.
 ///

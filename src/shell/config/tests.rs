@@ -1,3 +1,5 @@
+//! The configuration file: examples, mistakes and their places.
+
 use super::*;
 use crate::flow::{Action, Chord, Place};
 
@@ -23,11 +25,10 @@ fn the_commented_lines_of_the_example_are_settings_too() {
         .fold(String::new(), |text, line| text + line + "\n");
     let config = parse(&all);
     assert_eq!(config.mistakes, Vec::new());
-    assert_eq!(config.theme.as_deref(), Some("harbour"));
+    assert_eq!(config.theme.as_deref(), Some("lighterman-light"));
     assert!(config.host("ssh-prod", "").read_only);
     assert!(config.host("", "tcp://10.0.0.5:2375").insecure);
-    assert_eq!(config.insecure_registries(), ["localhost:5000"]);
-    assert_eq!(config.registries["registry.example.com"].ca.as_deref(), Some(Path::new("/etc/ssl/example-ca.pem")));
+    assert_eq!(config.insecure_registries(), ["registry.lan:5000"]);
     assert_eq!(config.keymap.action(Chord::char('D'), &[Place::Images]), Some(Action::Delete));
     for (key, _) in config.settings() {
         let last = key.rsplit('.').next().unwrap();

@@ -1,3 +1,5 @@
+//! The worker over a scripted source.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -146,7 +148,11 @@ fn world(read_only: bool) -> (Arc<Scripted>, Worker, mpsc::Receiver<Msg>) {
         read_only,
     };
     let shared: Arc<dyn Source> = Arc::<Scripted>::clone(&source);
-    let found = Found { info, make: Arc::new(move || Ok(Arc::clone(&shared))) };
+    let make = move || {
+        let source = Arc::clone(&shared);
+        Box::pin(async move { Ok(source) }) as Answer<'static, Arc<dyn Source>>
+    };
+    let found = Found { info, make: Arc::new(make) };
     let table = Table::new(Arc::new(move || vec![found.clone()]));
     assert_eq!(table.discover_now().len(), 1);
     let (worker, messages) = Worker::new(Arc::new(Env::new(table, KnownLists::none())));

@@ -1,0 +1,170 @@
+//! What the deck starts from: the command line's options over the configuration over what was remembered, the sources that are there,
+//! and the last known list of the first of them. All of it is read before the first frame, and none of it waits for anybody.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::settings::Settings;
+use crate::app::toast::ToastKind;
+use crate::app::{self, State};
+use crate::model::{Locator, Problem, ProblemKind};
+use crate::source::store::demo;
+use crate::ui::theme::DEFAULT;
+use crate::work::{Env, KnownLists, Worker, clock};
+
+use super::config::Config;
+use super::look::{Look, Themes};
+use super::paths::Paths;
+use super::remembered::{Keeper, Remembered};
+use super::run::{self, Deck};
+use super::sources::Search;
+use super::term::{self, Modes};
+use super::{log, surroundings};
+
+/// How the deck was asked for on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct DeckOptions {
+    /// An engine's endpoint: `--host`.
+    pub host: Option<String>,
+    /// A docker context by name: `--context`.
+    pub context: Option<String>,
+    /// A configuration file instead of the user's: `--config`.
+    pub config: Option<PathBuf>,
+    pub read_only: bool,
+    /// The embedded store's directory instead of the user's: `--store`.
+    pub store: Option<PathBuf>,
+    /// Registries and engines that may be spoken to without TLS in this run: `--insecure`.
+    pub insecure: Vec<String>,
+    /// Show a sample world in a temporary folder, and touch nothing of the user's.
+    pub demo: bool,
+    /// Files and layouts to open.
+    pub open: Vec<Locator>,
+    pub theme: Option<String>,
+}
+
+/// How long blocking threads may go on after the loop has ended.
+const GRACE: Duration = Duration::from_secs(2);
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Opens the deck and stays until the user leaves.
+///
+/// # Errors
+/// No terminal to draw on, or an option that can't be followed: nothing was drawn then.
+pub fn run(options: &DeckOptions) -> Result<ExitCode, Problem> {
+    term::check(variable("TERM").as_deref())?;
+    if options.demo {
+        // Removed when this goes, after everything that uses it.
+        let world = tempfile::Builder::new()
+            .prefix("lighterman-demo-")
+            .tempdir()
+            .map_err(|error| Problem::disk("make the sample world", &std::env::temp_dir(), &error))?;
+        let paths = Paths::under(world.path());
+        drop(demo::build(&paths.store(), clock::now())?);
+        return open(options, &paths);
+    }
+    open(options, &Paths::find()?)
+}
+
+fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
+    let mut config = Config::load(paths, options.config.as_deref())?;
+    config.allow_insecure(&options.insecure);
+    let unlogged = log::start(&paths.logs()).err();
+    let remembered = Remembered::read(&paths.remembered());
+    let search = Search {
+        host: options.host.clone().or_else(|| options.context.clone()),
+        read_only: options.read_only || config.read_only,
+        config: config.clone(),
+        home: paths.home.clone(),
+        store: options.store.clone().filter(|_| !options.demo).unwrap_or_else(|| paths.store()),
+        open: options.open.clone(),
+        last: remembered.source.clone(),
+        only_store: options.demo,
+    };
+    let env = Arc::new(Env::new(search.table()?, KnownLists::new(paths.lists())));
+    let themes = Themes::new(paths.themes());
+    let mut state = State::new(settings(options, &config, &remembered, paths, &themes), clock::now());
+    (state.width, state.height) = crossterm::terminal::size().unwrap_or((80, 24));
+    let mut effects: Vec<_> = config.mistakes.iter().take(3).map(|mistake| warn(&mut state, &mistake.brief())).collect();
+    effects.extend(unlogged.map(|problem| state.toasts.problem(&problem)));
+    show_what_is_known(&mut state, &env);
+    effects.extend(app::update::start(&mut state));
+
+    let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
+    let runtime = Runtime::new()?;
+    let inside = runtime.enter();
+    let (worker, messages) = Worker::new(env);
+    let deck = Deck { state, worker, messages, modes, look: Look::new(themes), keeper: Keeper::new(paths.remembered()) };
+    term::install_panic_hook();
+    let guard = term::Guard::enter(modes).map_err(|error| Problem::new(ProblemKind::Other, "take over the terminal", error.to_string()))?;
+    let code = runtime.block_on(run::run(deck, effects))?;
+    drop(guard);
+    drop(inside);
+    Ok(ExitCode::from(code))
+}
+
+fn warn(state: &mut State, text: &str) -> crate::flow::Effect {
+    state.toasts.show(ToastKind::Warning, text, Some("the default holds".into()))
+}
+
+/// Finds the sources and the last known list of the first, so that the first frame has them.
+fn show_what_is_known(state: &mut State, env: &Env) {
+    let sources = env.table.discover_now();
+    state.sources.current = sources.first().map(|info| info.id.clone());
+    state.sources.all.value = Some(sources);
+    if let Some(list) = state.sources.current.as_ref().and_then(|id| env.first_list(id)) {
+        state.images.list.value = Some(Arc::new(list));
+        state.images.remembered = true;
+        state.images.rebuild(state.now);
+    }
+}
+
+/// A runtime that does not wait for ever for its blocking threads when it goes.
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    fn new() -> Result<Self, Problem> {
+        let made = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        made.map(|runtime| Self(Some(runtime)))
+            .map_err(|error| Problem::new(ProblemKind::Other, "start", format!("the system gives no threads: {error}")))
+    }
+}
+
+impl std::ops::Deref for Runtime {
+    type Target = tokio::runtime::Runtime;
+
+    fn deref(&self) -> &Self::Target {
+        #[expect(clippy::expect_used, reason = "it is taken only when this is dropped")]
+        self.0.as_ref().expect("a runtime")
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(GRACE);
+        }
+    }
+}
+
+/// The settings for the pure rooms: options over configuration over what was remembered.
+fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, paths: &Paths, themes: &Themes) -> Settings {
+    let theme = options.theme.clone().or_else(|| config.theme.clone()).or_else(|| remembered.theme.clone());
+    Settings {
+        theme: theme.unwrap_or_else(|| DEFAULT.to_owned()),
+        themes: themes.names(),
+        colours: config.colours.unwrap_or_else(|| surroundings::colours(variable)),
+        ascii: config.ascii.unwrap_or_else(|| surroundings::is_ascii(variable)),
+        mouse: config.mouse,
+        read_only: options.read_only || config.read_only,
+        keymap: config.keymap.clone(),
+        sort: config.sort.or_else(|| remembered.sort()).unwrap_or_default(),
+        export_dir: config.export_dir.clone(),
+        home: paths.home.as_ref().map(|home| home.display().to_string()),
+        clipboard: config.clipboard,
+    }
+}

@@ -1,0 +1,283 @@
+//! The loop: what happened goes in, effects come out, and a frame is drawn when something changed and nothing more is waiting.
+//!
+//! It sleeps until a key, a signal, an answer or a finished frame wakes it; it has no clock of its own except to keep bursts of answers
+//! to one frame in sixteen milliseconds.
+
+use std::io;
+use std::time::Duration;
+
+use crossterm::event::Event;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::app::{self, State};
+use crate::flow::{Effect, Msg};
+use crate::model::{Problem, ProblemKind};
+use crate::work::{Worker, clock};
+
+use super::input::Input;
+use super::look::Look;
+use super::remembered::{Keeper, Remembered};
+use super::screen::Screen;
+use super::signals::{self, Signals, Told};
+use super::term::{self, Modes};
+
+/// Shortest time between frames that only answers ask for. A key is drawn at once.
+const FRAME: Duration = Duration::from_millis(16);
+/// Events or answers taken in before a frame is drawn.
+const BATCH: usize = 256;
+/// How long jobs may take to stop at the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// All that the loop holds.
+pub(super) struct Deck {
+    pub state: State,
+    pub worker: Worker,
+    pub messages: mpsc::Receiver<Msg>,
+    pub modes: Modes,
+    pub look: Look,
+    pub keeper: Keeper,
+}
+
+struct Running {
+    deck: Deck,
+    screen: Screen,
+    events: mpsc::Receiver<io::Result<Event>>,
+    signals: Signals,
+    input: Input,
+    /// The picture is not what the state is.
+    dirty: bool,
+    /// The next frame may be drawn from here on.
+    due: Instant,
+    /// We gave the terminal back and stopped ourselves: until SIGCONT it isn't ours.
+    stopped: bool,
+    exit: Option<u8>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Message(Msg),
+    Event(io::Result<Event>),
+    Told(Told),
+    Written(io::Result<()>),
+    Due,
+}
+
+/// Runs the deck on a terminal that was entered, to the end, and gives the exit code.
+///
+/// # Errors
+/// The system gave no thread or signal handler.
+pub(super) async fn run(mut deck: Deck, effects: Vec<Effect>) -> Result<u8, Problem> {
+    let trouble = |error: io::Error| Problem::new(ProblemKind::Other, "run on this terminal", error.to_string());
+    let size = Screen::bounded(deck.state.width, deck.state.height);
+    deck.state.width = size.0;
+    deck.state.height = size.1;
+    let mut running = Running {
+        screen: Screen::new(size).map_err(trouble)?,
+        events: read_events().map_err(trouble)?,
+        signals: Signals::new().map_err(trouble)?,
+        input: Input::default(),
+        dirty: true,
+        due: Instant::now(),
+        stopped: false,
+        exit: None,
+        deck,
+    };
+    // The first frame is out before anything is started.
+    running.draw().map_err(trouble)?;
+    running.carry_out(effects);
+    while running.exit.is_none() {
+        let woken = running.wait().await;
+        running.take(woken);
+        running.drain();
+        if running.dirty && !running.stopped && !running.screen.is_busy() && running.due <= Instant::now() {
+            running.draw().map_err(trouble)?;
+        }
+    }
+    term::leave();
+    let Running { deck, exit, .. } = running;
+    if !deck.worker.stop(deck.messages, GRACE).await {
+        tracing::warn!("a task did not stop in time");
+    }
+    Ok(exit.unwrap_or_default())
+}
+
+/// Reads the terminal on a thread of its own, which sleeps in the kernel until there is something.
+fn read_events() -> io::Result<mpsc::Receiver<io::Result<Event>>> {
+    let (send, events) = mpsc::channel(BATCH);
+    std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
+        loop {
+            let event = crossterm::event::read();
+            let failed = event.is_err();
+            if send.blocking_send(event).is_err() || failed {
+                break;
+            }
+        }
+    })?;
+    Ok(events)
+}
+
+impl Running {
+    async fn wait(&mut self) -> Woken {
+        let (due, timed) = (self.due, self.dirty && !self.screen.is_busy() && !self.stopped);
+        tokio::select! {
+            biased;
+            told = self.signals.next() => {
+                if matches!(told, Told::Continue) {
+                    signals::foreground().await;
+                }
+                Woken::Told(told)
+            }
+            Some(event) = self.events.recv() => Woken::Event(event),
+            written = self.screen.written() => Woken::Written(written),
+            Some(msg) = self.deck.messages.recv() => Woken::Message(msg),
+            () = tokio::time::sleep_until(due), if timed => Woken::Due,
+        }
+    }
+
+    fn take(&mut self, woken: Woken) {
+        match woken {
+            Woken::Message(msg) => {
+                self.apply(Msg::Now(clock::now()));
+                self.message(msg);
+            }
+            Woken::Event(event) => {
+                self.apply(Msg::Now(clock::now()));
+                self.event(event);
+            }
+            Woken::Told(Told::End(code)) => self.end(code),
+            Woken::Told(Told::Stop) => self.suspend(),
+            Woken::Told(Told::Continue) => {
+                // Stopped by somebody else, with no chance to give the terminal back first, or by ourselves, when this does nothing.
+                term::leave();
+                self.come_back();
+            }
+            Woken::Written(Ok(())) | Woken::Due => {}
+            Woken::Written(Err(_)) => self.end(signals::HANGUP),
+        }
+    }
+
+    /// Takes what else is waiting, so that one frame shows it all.
+    fn drain(&mut self) {
+        for _ in 0..BATCH {
+            match self.events.try_recv() {
+                Ok(event) => self.event(event),
+                Err(_) => break,
+            }
+        }
+        for _ in 0..BATCH {
+            match self.deck.messages.try_recv() {
+                Ok(msg) => self.message(msg),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn event(&mut self, event: io::Result<Event>) {
+        #[expect(clippy::disallowed_methods, reason = "the shell has the clock")]
+        let now = std::time::Instant::now();
+        match event.map(|event| self.input.message(event, now)) {
+            Ok(Some(Msg::Resize { width, height })) => self.resized(width, height),
+            Ok(Some(msg)) => {
+                #[cfg(debug_assertions)]
+                crate::work::hooks::panic_if("key");
+                // What a hand did is shown at once.
+                self.due = Instant::now();
+                self.apply(msg);
+            }
+            Ok(None) => {}
+            Err(_) => self.end(signals::HANGUP),
+        }
+    }
+
+    fn message(&mut self, msg: Msg) {
+        self.deck.worker.saw(&msg);
+        self.apply(msg);
+    }
+
+    fn resized(&mut self, width: u16, height: u16) {
+        let (width, height) = Screen::bounded(width, height);
+        self.screen.resize((width, height));
+        self.due = Instant::now();
+        self.apply(Msg::Resize { width, height });
+    }
+
+    fn apply(&mut self, msg: Msg) {
+        // The time alone changes nothing that has to be drawn.
+        self.dirty |= !matches!(msg, Msg::Now(_));
+        let effects = app::update(&mut self.deck.state, msg);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Start(id, job) => self.deck.worker.start(id, job),
+                Effect::Cancel(id) => self.deck.worker.cancel(id),
+                Effect::After(delay, msg) => self.deck.worker.after(delay, *msg),
+                Effect::Copy(text) => self.copy(&text),
+                Effect::Remember => self.deck.keeper.keep(Remembered::of(&self.deck.state)),
+                Effect::Redraw => {
+                    self.screen.forget();
+                    self.dirty = true;
+                }
+                Effect::Quit => self.exit = self.exit.or(Some(0)),
+                Effect::Suspend => self.suspend(),
+            }
+        }
+    }
+
+    fn copy(&mut self, text: &str) {
+        if self.deck.state.settings.clipboard && !self.screen.copy(text) {
+            let problem = Problem::new(ProblemKind::Limit, "copy this text", "it is longer than a terminal takes (100 KiB)");
+            let effect = self.deck.state.toasts.problem(&problem);
+            self.carry_out(vec![effect]);
+        }
+        self.dirty = true;
+    }
+
+    /// Ends with that exit code, whatever the app would rather do.
+    fn end(&mut self, code: u8) {
+        self.exit = Some(code);
+        self.apply(Msg::Terminate);
+        self.exit = Some(code);
+    }
+
+    fn suspend(&mut self) {
+        term::leave();
+        self.stopped = signals::stop_job();
+        if !self.stopped {
+            let problem = Problem::new(ProblemKind::Unsupported, "stop", "there is no shell here that could continue it");
+            let effect = self.deck.state.toasts.problem(&problem);
+            self.carry_out(vec![effect]);
+            self.come_back();
+        }
+    }
+
+    /// Takes the terminal over again, as it is now.
+    fn come_back(&mut self) {
+        self.stopped = false;
+        if term::enter(self.deck.modes).is_err() {
+            return self.end(signals::HANGUP);
+        }
+        self.screen.forget();
+        self.dirty = true;
+        if let Ok((width, height)) = crossterm::terminal::size() {
+            self.resized(width, height);
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        #[cfg(debug_assertions)]
+        crate::work::hooks::panic_if("draw");
+        if let Err(problem) = self.deck.look.follow(&self.deck.state) {
+            let effect = self.deck.state.toasts.problem(&problem);
+            self.carry_out(vec![effect]);
+        }
+        let Self { deck: Deck { state, look, .. }, screen, .. } = self;
+        screen.draw(|buffer| look.draw(buffer, state))?;
+        self.dirty = false;
+        self.due = Instant::now() + FRAME;
+        Ok(())
+    }
+}
