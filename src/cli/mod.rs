@@ -1,1 +1,113 @@
-//! cli
+//! The command line: the same machinery as the screen's, for scripts, tests and cron.
+//!
+//! `args` says what may be typed, one file a family of commands does it, `print` alone writes. May use every room. Exit codes: 0 done, 1 failed,
+//! 2 wrong usage, 3 done in part, 130 and its like when a signal ended it.
+
+mod args;
+mod ask;
+mod change;
+mod deck;
+mod doctor;
+mod find;
+mod images;
+mod inspect;
+mod open;
+mod print;
+mod progress;
+mod session;
+mod shells;
+mod signals;
+mod transfer;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::model::{Problem, ProblemKind};
+use args::{Cli, Command};
+use print::Printer;
+use session::Session;
+
+/// What a command came to when it did not fail as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    All,
+    Part,
+    /// Something failed, and was said; the rest was done.
+    Failed,
+    Misused,
+}
+
+type Verdict = Result<Done, Problem>;
+
+/// Runs the program as it was called.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output, mistakes to standard error; nobody is left to tell when that fails.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let printer = Printer::new(cli.globals.json, cli.globals.verbose);
+    let demo = matches!(cli.command, Some(Command::Demo));
+    if demo || cli.command.is_none() {
+        return deck::open(&cli, demo).unwrap_or_else(|problem| {
+            printer.problem(&problem);
+            ExitCode::from(code(&Err(problem)))
+        });
+    }
+    let (verdict, signal) = run(cli, &printer);
+    if let Err(problem) = &verdict
+        && signal.is_none()
+    {
+        printer.problem(problem);
+    }
+    ExitCode::from(signal.unwrap_or_else(|| code(&verdict)))
+}
+
+fn code(verdict: &Verdict) -> u8 {
+    match verdict {
+        Ok(Done::All) => 0,
+        Ok(Done::Part) => 3,
+        Ok(Done::Failed) => 1,
+        Ok(Done::Misused) => 2,
+        Err(problem) => match problem.kind {
+            ProblemKind::Usage => 2,
+            ProblemKind::Cancelled => 130,
+            _ => 1,
+        },
+    }
+}
+
+/// The verdict, and the exit code of the signal that ended the command, if one did.
+fn run(cli: Cli, printer: &Printer) -> (Verdict, Option<u8>) {
+    match cli.command {
+        None => (Ok(Done::All), None),
+        Some(Command::Completions { shell }) => (shells::completions(shell, printer), None),
+        Some(Command::Man) => (shells::man(printer), None),
+        Some(command) => signals::until_ended(printer, |cancel| async move {
+            let session = Session::new(cli.globals, printer.clone(), cancel)?;
+            dispatch(&session, command).await
+        }),
+    }
+}
+
+async fn dispatch(session: &Session, command: Command) -> Verdict {
+    match command {
+        Command::Images(args) => images::run(session, &args).await,
+        Command::Inspect(args) => inspect::run(session, &args).await,
+        Command::History(args) => inspect::history(session, &args).await,
+        Command::Pull(args) => transfer::pull(session, &args).await,
+        Command::Push(args) => transfer::push(session, &args).await,
+        Command::Export(args) => transfer::export(session, &args).await,
+        Command::Import(args) => transfer::import(session, &args).await,
+        Command::Tag(args) => change::tag(session, &args).await,
+        Command::Delete(args) => change::delete(session, &args).await,
+        Command::Doctor => doctor::run(session).await,
+        Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),
+    }
+}

@@ -1,0 +1,249 @@
+//! What may be typed: the commands and options, as clap derives them. Names and meanings are the contract of the command line;
+//! nothing is read or decided here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::model::{ArchiveFormat, Platform};
+
+const AFTER: &str = "\
+References are written as for docker and skopeo:
+  app:1.2, ID or its beginning   the current engine, or the embedded store where no engine is found
+  docker-daemon:REF              the engine
+  store:REF                      the embedded store
+  docker://HOST/REPO[:TAG]       a registry
+  oci:DIR[:TAG]                  an OCI layout on disk
+  oci-archive:FILE[:TAG]         an OCI layout in a tar file
+  docker-archive:FILE[:REF]      what `docker save` writes
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 interrupted.";
+
+/// Browse and curate container images: local engines, registries and archives, with or without a daemon.
+///
+/// Without a command the deck opens, a full-screen view of the images on this machine; REF… are opened in it.
+#[derive(Debug, Parser)]
+#[command(name = "lighterman", version, after_help = AFTER, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) globals: Globals,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    /// Images, archives or layouts to open in the deck
+    #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
+    pub(super) references: Vec<String>,
+}
+
+/// Options every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Globals {
+    /// The engine to use: unix://SOCKET, tcp://HOST:PORT, ssh://USER@HOST, or `store` for the embedded store
+    ///
+    /// Without it, DOCKER_HOST, DOCKER_CONTEXT, the current docker context and the usual sockets of Docker and Podman are tried in this order.
+    #[arg(short = 'H', long, global = true, value_name = "HOST", conflicts_with = "context", help_heading = "Where")]
+    pub(super) host: Option<String>,
+
+    /// The docker context to use
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
+    pub(super) context: Option<String>,
+
+    /// The directory of the embedded store
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Where")]
+    pub(super) store: Option<PathBuf>,
+
+    /// A registry (or an engine at a tcp:// address) that may be spoken to without TLS; may be repeated
+    #[arg(long, global = true, value_name = "HOST[:PORT]", help_heading = "Where")]
+    pub(super) insecure: Vec<String>,
+
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "How")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Refuse everything that would change anything
+    #[arg(long, global = true, help_heading = "How")]
+    pub(super) read_only: bool,
+
+    /// Print one JSON document on standard output instead of text
+    #[arg(long, global = true, help_heading = "How")]
+    pub(super) json: bool,
+
+    /// Tell of every finished step on standard error
+    #[arg(short, long, global = true, help_heading = "How")]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Open the deck on a sample world of its own, touching nothing of yours
+    Demo,
+    /// List the images of the current engine, or of the store
+    Images(ImagesArgs),
+    /// Show everything known of an image
+    Inspect(InspectArgs),
+    /// Show the steps an image was built of, oldest first
+    History(HistoryArgs),
+    /// Fetch an image from a registry
+    Pull(PullArgs),
+    /// Send an image to its registry
+    Push(PushArgs),
+    /// Give an image more names
+    Tag(TagArgs),
+    /// Write an image to an archive file
+    Export(ExportArgs),
+    /// Bring in the images of an archive file
+    Import(ImportArgs),
+    /// Take away tags, and the images that had no other
+    Delete(DeleteArgs),
+    /// Show what was found on this machine, and why something is missing
+    Doctor,
+    /// Print the completion script of a shell
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImagesArgs {
+    /// Also intermediate images, where the engine keeps any
+    #[arg(short, long)]
+    pub(super) all: bool,
+
+    /// Only these: the deck's filter language, such as 'app size:>500MB age:>30d unused'
+    #[arg(short, long, value_name = "FILTER")]
+    pub(super) filter: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// References, or archives and layouts for all their images
+    #[arg(value_name = "REF", required = true, value_hint = ValueHint::AnyPath)]
+    pub(super) references: Vec<String>,
+
+    /// Read every layer and check it against its digest and diff ID
+    #[arg(long)]
+    pub(super) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
+    pub(super) reference: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PullArgs {
+    /// The image in its registry
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+
+    /// Of a multi-platform image, this one: os/architecture[/variant]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Option<Platform>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    /// The local image, by the name it shall have in its registry
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TagArgs {
+    #[arg(value_name = "SRC")]
+    pub(super) from: String,
+
+    #[arg(value_name = "DST", required = true)]
+    pub(super) to: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
+    pub(super) reference: String,
+
+    /// The archive to write; docker-archive:FILE and oci-archive:FILE also say the format
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: String,
+
+    /// The archive's format; without it `oci` for names that end in .oci.tar, else `docker`
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<Format>,
+
+    /// Replace an existing file, once the new one is complete
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// The archive to read
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: String,
+
+    /// Don't ask before tags are moved
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteArgs {
+    #[arg(value_name = "REF", required = true)]
+    pub(super) references: Vec<String>,
+
+    /// Don't ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
+/// `--format` as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Docker,
+    Oci,
+}
+
+impl From<Format> for ArchiveFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Docker => Self::Docker,
+            Format::Oci => Self::Oci,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        let cli = Cli::try_parse_from(["lighterman", "--json", "images", "--host", "store", "--all"]).unwrap();
+        assert!(cli.globals.json);
+        assert_eq!(cli.globals.host.as_deref(), Some("store"));
+        assert!(matches!(cli.command, Some(Command::Images(ImagesArgs { all: true, .. }))));
+        let cli = Cli::try_parse_from(["lighterman", "-H", "ssh://me@there", "app:1", "oci:dir"]).unwrap();
+        assert_eq!(cli.references, ["app:1", "oci:dir"]);
+        assert!(cli.command.is_none());
+    }
+
+    #[test]
+    fn a_platform_is_checked_where_it_is_typed() {
+        assert!(Cli::try_parse_from(["lighterman", "pull", "app", "--platform", "linux/arm64/v8"]).is_ok());
+        assert!(Cli::try_parse_from(["lighterman", "pull", "app", "--platform", "arm"]).is_err());
+        assert!(Cli::try_parse_from(["lighterman", "images", "--host", "store", "--context", "x"]).is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! `tag` and `delete`: changes of names. Everything is done by `work::change`, and said first where it takes something away.
+
+use serde::Serialize;
+
+use super::args::{DeleteArgs, TagArgs};
+use super::ask::{self, Question};
+use super::find::{self, Found};
+use super::print::Printer;
+use super::session::{Place, Session};
+use super::{Done, Verdict};
+use crate::model::{Change, Digest, Kept, Name, Outcome, Problem, ProblemKind, Removal, Removed};
+use crate::source::Ctx;
+
+#[derive(Serialize)]
+struct Tagged {
+    digest: Digest,
+}
+
+pub(super) async fn tag(session: &Session, args: &TagArgs) -> Verdict {
+    let doing = format!("tag {}", args.from);
+    let from = session.place(&args.from).await?;
+    from.may_change(&doing)?;
+    let targets = targets(session, &from, &args.to).await?;
+    let image = session.run("find the image", |ctx| one(&from, ctx)).await?;
+    let (mut done, mut failed) = (0, None);
+    for to in targets {
+        match tag_one(session, &from, &image, to).await {
+            Ok(()) => done += 1,
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(problem) => {
+                session.printer.problem(&problem);
+                failed = Some(problem.kind);
+            }
+        }
+    }
+    if done > 0 && session.printer.json {
+        session.printer.document(&Tagged { digest: image.id })?;
+    }
+    Ok(match (failed, done) {
+        (None, _) => Done::All,
+        (Some(ProblemKind::Usage), 0) => Done::Misused,
+        (Some(_), 0) => Done::Failed,
+        (Some(_), _) => Done::Part,
+    })
+}
+
+async fn one(place: &Place, ctx: Ctx) -> Result<Found, Problem> {
+    find::find_one(place.source.as_ref(), &ctx, place.name.as_ref()).await
+}
+
+/// The new names: all at the source of the image.
+async fn targets(session: &Session, from: &Place, texts: &[String]) -> Result<Vec<Name>, Problem> {
+    let mut names = Vec::new();
+    for text in texts {
+        let name = session.name_at(from, text).await?;
+        let reference = name.reference()?;
+        if reference.digest().is_some() {
+            return Err(Problem::new(ProblemKind::Usage, format!("tag as {text}"), "a digest can't be given to an image")
+                .hint("write REPOSITORY:TAG"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+async fn tag_one(session: &Session, place: &Place, image: &Found, to: Name) -> Result<(), Problem> {
+    let holder = session.run("see what holds the name", |ctx| holder(place, ctx, &to)).await?;
+    let change = Change::Tag { source: place.source.id().clone(), id: image.id.clone(), to: to.clone(), replaces: holder.clone() };
+    session.apply(place, &change).await?;
+    if !session.printer.json || session.printer.verbose {
+        match holder.filter(|holder| *holder != image.id) {
+            Some(old) => session.printer.say(format_args!("{} moved from {} to {}", to.safe(), old.short(), image.id.short())),
+            None => session.printer.say(format_args!("{} is now {}", to.safe(), image.id.short())),
+        }
+    }
+    Ok(())
+}
+
+/// The image that has exactly this name now.
+async fn holder(place: &Place, ctx: Ctx, name: &Name) -> Result<Option<Digest>, Problem> {
+    match find::find_one(place.source.as_ref(), &ctx, Some(name)).await {
+        Ok(found) if found.name.is_some() => Ok(Some(found.id)),
+        Ok(_) => Ok(None),
+        Err(problem) if problem.kind == ProblemKind::NotFound => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// What `delete` prints.
+#[derive(Debug, Default, Serialize)]
+struct Deleted {
+    removed: Vec<Removed>,
+    kept: Vec<Kept>,
+}
+
+/// What is to go from one source.
+struct Batch {
+    place: Place,
+    items: Vec<Removal>,
+}
+
+pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
+    let doing = format!("delete {}", args.references.join(" "));
+    let mut batches: Vec<Batch> = Vec::new();
+    let (mut result, mut what, mut missing) = (Deleted::default(), Vec::new(), None);
+    for text in &args.references {
+        match session.place(text).await {
+            Ok(place) => {
+                place.may_change(&doing)?;
+                match session.run("find the image", |ctx| one(&place, ctx)).await {
+                    Ok(found) => choose(&found, text, place, &mut batches, &mut result.kept),
+                    Err(problem) if problem.is_cancelled() => return Err(problem),
+                    Err(problem) => missing = Some(told(&problem, &session.printer)),
+                }
+            }
+            Err(problem) => missing = Some(told(&problem, &session.printer)),
+        }
+    }
+    for batch in &batches {
+        session.run("see what goes", |ctx| describe(batch, ctx, &mut what)).await?;
+    }
+    if batches.iter().any(|batch| !batch.items.is_empty()) {
+        let question = Question { doing: &doing, what: &what, ask: "Delete" };
+        ask::agreed(question, args.yes, &session.printer, &session.cancel).await?;
+    }
+    for Batch { place, items } in batches.into_iter().filter(|batch| !batch.items.is_empty()) {
+        let change = Change::Remove { source: place.source.id().clone(), items };
+        match session.apply(&place, &change).await {
+            Ok(Outcome::Removed { removed, kept }) => {
+                result.removed.extend(removed);
+                result.kept.extend(kept);
+            }
+            Ok(_) => {}
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(problem) => missing = Some(told(&problem, &session.printer)),
+        }
+    }
+    print(&result, &session.printer)?;
+    Ok(match missing {
+        None if result.kept.is_empty() => Done::All,
+        Some(ProblemKind::Usage) if result.removed.is_empty() => Done::Misused,
+        Some(_) if result.removed.is_empty() => Done::Failed,
+        _ => Done::Part,
+    })
+}
+
+fn told(problem: &Problem, printer: &Printer) -> ProblemKind {
+    printer.problem(problem);
+    problem.kind
+}
+
+/// Adds what `text` means to its source's batch: a tag where one was named, or the only name of an image that was given by ID.
+fn choose(found: &Found, text: &str, place: Place, batches: &mut Vec<Batch>, kept: &mut Vec<Kept>) {
+    let removal = match (&found.name, found.tags.as_slice()) {
+        (Some(name), _) | (None, [name]) => Removal::Tag { name: name.clone(), expected: found.id.clone() },
+        (None, []) => Removal::Untagged { id: found.id.clone() },
+        (None, tags) => {
+            let names = tags.iter().map(Name::raw).collect::<Vec<_>>().join(", ");
+            let why = format!("it has {} names: {names}; name those that shall go", tags.len());
+            kept.push(Kept { reference: text.to_owned(), digest: found.id.clone(), why });
+            return;
+        }
+    };
+    match batches.iter_mut().find(|batch| batch.place.source.id() == place.source.id()) {
+        Some(batch) if batch.items.contains(&removal) => {}
+        Some(batch) => batch.items.push(removal),
+        None => batches.push(Batch { place, items: vec![removal] }),
+    }
+}
+
+/// Says for each removal what will be true afterwards.
+async fn describe(batch: &Batch, ctx: Ctx, what: &mut Vec<String>) -> Result<(), Problem> {
+    let list = batch.place.source.list(&ctx).await?;
+    let goes = |id: &Digest, tag: &Name| {
+        batch.items.iter().any(|item| matches!(item, Removal::Tag { name, expected } if expected == id && name == tag))
+    };
+    for item in &batch.items {
+        what.push(match item {
+            Removal::Untagged { id } => format!("delete {} (it has no name)", id.short()),
+            Removal::Tag { name, expected } => {
+                let tags = list.images.iter().find(|image| image.id == *expected).map_or(&[][..], |image| &image.tags);
+                match tags.iter().filter(|tag| !goes(expected, tag)).count() {
+                    0 => format!("delete {} and with it the image {}, which has no other name", name.safe(), expected.short()),
+                    more => format!("untag {}: {more} other {} keep the image {}", name.safe(), plural(more), expected.short()),
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "name" } else { "names" }
+}
+
+fn print(result: &Deleted, printer: &Printer) -> Result<(), Problem> {
+    use crate::model::Safe;
+    for kept in &result.kept {
+        printer.say(format_args!("lighterman: kept {}: {}", Safe::new(&kept.reference), Safe::new(&kept.why)));
+    }
+    if printer.json {
+        return printer.document(result);
+    }
+    let line = |removed: &Removed| {
+        if removed.reference == removed.digest.as_str() {
+            format!("removed {}\n", removed.digest)
+        } else {
+            format!("removed {} ({})\n", Safe::new(&removed.reference), removed.digest.short())
+        }
+    };
+    printer.text(&result.removed.iter().map(line).collect::<String>())
+}

@@ -1,0 +1,160 @@
+//! Which source a reference means, and opening it: engines as the docker command would find them, the store, files, registries.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::find;
+use super::session::{Chosen, Reader, STORE, Session};
+use crate::model::{Locator, Name, Problem, ProblemKind};
+use crate::source::credentials::Credentials;
+use crate::source::engine::{Candidate, Disk, EngineSource, Surroundings, Wish, discover};
+use crate::source::files::FileSource;
+use crate::source::registry::{Client, RegistrySettings, RegistrySource};
+use crate::source::store::StoreSource;
+use crate::source::{Ctx, Source};
+
+/// How long an engine that nobody asked for may take to answer before it counts as absent.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+pub(super) fn credentials() -> Credentials {
+    Credentials::from_environment(&variable)
+}
+
+impl Session {
+    /// Everything that may be an engine, the current one first.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let around = Surroundings { variable: &variable, home: self.paths.home.clone(), files: &Disk };
+        let host = self.options.host.clone().filter(|host| host != STORE).or_else(|| self.options.context.clone());
+        discover(&around, &Wish { insecure: self.is_insecure(host.as_deref()), host })
+    }
+
+    /// Whether plain TCP to the engine that was asked for is allowed, by option or configuration.
+    fn is_insecure(&self, host: Option<&str>) -> bool {
+        let address = host.map(str::to_owned).or_else(|| std::env::var("DOCKER_HOST").ok()).unwrap_or_default();
+        let bare = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest).trim_end_matches('/');
+        let name = bare.rsplit_once(':').map_or(bare, |(name, _)| name);
+        let named = self.options.insecure.iter().any(|host| !host.is_empty() && (host == bare || host == name));
+        named || self.config.host(host.unwrap_or_default(), &address).insecure
+    }
+
+    /// The engine that was asked for or that answers, else the store.
+    pub(super) async fn chosen(&self) -> Result<&Chosen, Problem> {
+        let choose = async || {
+            if self.options.host.as_deref() == Some(STORE) {
+                return self.store().await;
+            }
+            if let Some(engine) = self.find_engine().await? {
+                return Ok(engine);
+            }
+            self.printer.say(format_args!("store: no engine found"));
+            self.store().await
+        };
+        self.current.get_or_try_init(choose).await
+    }
+
+    /// The engine, for a reference that says so.
+    pub(super) async fn engine(&self) -> Result<Chosen, Problem> {
+        if self.options.host.as_deref() != Some(STORE)
+            && let Some(engine) = self.find_engine().await?
+        {
+            return Ok(engine);
+        }
+        Err(Problem::new(ProblemKind::Unreachable, "find an engine", "none answers").hint("`lighterman doctor` shows where was looked"))
+    }
+
+    async fn find_engine(&self) -> Result<Option<Chosen>, Problem> {
+        for candidate in self.candidates().into_iter().filter(is_automatic) {
+            let Candidate { name, endpoint, wanted, .. } = candidate;
+            let endpoint = match endpoint {
+                Ok(endpoint) => endpoint,
+                Err(problem) if wanted => return Err(problem),
+                Err(_) => continue,
+            };
+            let locked = self.locked(name.as_str(), &endpoint.address());
+            let source = EngineSource::new(endpoint, credentials());
+            // One that was asked for answers for itself; only others may be passed over.
+            if wanted || self.answers(&source).await? {
+                return Ok(Some(Chosen { source: Arc::new(source), reader: Reader::Engine, locked }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn answers(&self, source: &EngineSource) -> Result<bool, Problem> {
+        let ctx = Ctx { cancel: self.cancel.clone(), ..Ctx::default() };
+        let answer = tokio::time::timeout(PATIENCE, source.version(&ctx)).await;
+        ctx.check("find an engine")?;
+        Ok(answer.is_ok_and(|answer| answer.is_ok()))
+    }
+
+    /// Why nothing may be changed at an engine of that name and address.
+    pub(super) fn locked(&self, name: &str, address: &str) -> Option<String> {
+        if self.options.read_only {
+            Some("--read-only was given".to_owned())
+        } else if self.config.read_only {
+            Some(format!("read_only is set in {}", self.config.file.display()))
+        } else if self.config.host(name, address).read_only {
+            Some(format!("it is set read_only in {}", self.config.file.display()))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn store_dir(&self) -> PathBuf {
+        self.options.store.clone().unwrap_or_else(|| self.paths.store())
+    }
+
+    /// The embedded store, made when there is none yet.
+    pub(super) async fn store(&self) -> Result<Chosen, Problem> {
+        let opened = self.store_opened.get_or_try_init(async || self.open_store(&self.store_dir()).map(Arc::new)).await?;
+        let source: Arc<dyn Source> = Arc::clone(opened) as _;
+        Ok(self.other(source, Reader::Store(Arc::clone(opened))))
+    }
+
+    /// A store in any directory, with what this user may do at registries.
+    pub(super) fn open_store(&self, dir: &Path) -> Result<StoreSource, Problem> {
+        Ok(StoreSource::open(dir)?.with_registries(self.registry_settings(), credentials()))
+    }
+
+    fn registry_settings(&self) -> RegistrySettings {
+        let mut insecure = self.options.insecure.clone();
+        insecure.extend(self.config.insecure_registries());
+        RegistrySettings { insecure, ..RegistrySettings::default() }
+    }
+
+    /// A layout or an archive: opened for the name in it, or whole when that name is rather the beginning of an ID.
+    pub(super) async fn file(&self, locator: Locator) -> Result<(Chosen, Option<Name>), Problem> {
+        let opened = |source: FileSource| self.other(Arc::new(source.clone()), Reader::File(source));
+        match FileSource::open(&locator).await {
+            Err(problem) if problem.kind == ProblemKind::NotFound && locator.name.as_ref().is_some_and(find::may_be_id) => {
+                let whole = Locator { name: None, ..locator.clone() };
+                FileSource::open(&whole).await.map_or(Err(problem), |source| Ok((opened(source), locator.name)))
+            }
+            source => Ok((opened(source?), None)),
+        }
+    }
+
+    /// The registry of a reference.
+    pub(super) fn registry(&self, name: &Name) -> Result<Chosen, Problem> {
+        let reference = name.reference()?;
+        let client = Client::new(self.registry_settings(), credentials())?;
+        let source = Arc::new(RegistrySource::new(client, reference.registry()));
+        Ok(self.other(Arc::clone(&source) as _, Reader::Registry(source)))
+    }
+
+    fn other(&self, source: Arc<dyn Source>, reader: Reader) -> Chosen {
+        let locked = self.locked("", &source.id().0);
+        Chosen { source, reader, locked }
+    }
+}
+
+/// Another context is used only when it is asked for.
+pub(super) fn is_automatic(candidate: &Candidate) -> bool {
+    candidate.wanted || candidate.why.as_str() != "context"
+}
