@@ -233,6 +233,8 @@ fn listed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
             state.layers.forget();
             let mut effects = gaps(state, &images);
             show(state, images);
+            // A stream that broke while the list was under way was not mourned.
+            effects.extend(watch(state));
             if state.stale {
                 state.stale = false;
                 effects.extend(changed(state));

@@ -27,7 +27,8 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Verdict {
             }
         }
     }
-    let sound = images.iter().flat_map(|image| image.layers.iter().flatten()).all(|layer| layer.verified != Some(false));
+    let mut layers = images.iter().flat_map(|image| image.layers.iter().flatten());
+    let sound = layers.all(|layer| if args.verify { layer.verified == Some(true) } else { layer.verified != Some(false) });
     if session.printer.json {
         session.printer.document(&images)?;
     } else {

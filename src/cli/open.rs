@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::find;
 use super::session::{Chosen, Reader, STORE, Session};
 use crate::model::{Locator, Name, Problem, ProblemKind};
+use crate::shell::is_there;
 use crate::source::credentials::Credentials;
 use crate::source::engine::{Candidate, Disk, EngineSource, Surroundings, Wish, discover};
 use crate::source::files::FileSource;
@@ -69,6 +70,8 @@ impl Session {
     }
 
     async fn find_engine(&self) -> Result<Option<Chosen>, Problem> {
+        // An engine that is there but can't be used is said, and not passed over for the store.
+        let mut refused = None;
         for candidate in self.candidates().into_iter().filter(is_automatic) {
             let Candidate { name, endpoint, wanted, .. } = candidate;
             let endpoint = match endpoint {
@@ -77,20 +80,27 @@ impl Session {
                 Err(_) => continue,
             };
             let locked = self.locked(name.as_str(), &endpoint.address());
+            let there = wanted || is_there(&endpoint);
             let source = EngineSource::new(endpoint, credentials());
-            // One that was asked for answers for itself; only others may be passed over.
-            if wanted || self.answers(&source).await? {
-                return Ok(Some(Chosen { source: Arc::new(source), reader: Reader::Engine, locked }));
+            // One that was asked for answers for itself.
+            let trouble = if wanted { None } else { self.trouble(&source).await? };
+            match trouble {
+                None => return Ok(Some(Chosen { source: Arc::new(source), reader: Reader::Engine, locked })),
+                Some(problem) if there => drop(refused.get_or_insert(problem)),
+                Some(_) => {}
             }
         }
-        Ok(None)
+        let advised = |problem: Problem| if problem.hint.is_some() { problem } else { problem.hint("or use the store: --host store") };
+        refused.map_or(Ok(None), |problem| Err(advised(problem)))
     }
 
-    async fn answers(&self, source: &EngineSource) -> Result<bool, Problem> {
+    /// Why an engine does not answer, if it doesn't.
+    async fn trouble(&self, source: &EngineSource) -> Result<Option<Problem>, Problem> {
         let ctx = Ctx { cancel: self.cancel.clone(), ..Ctx::default() };
         let answer = tokio::time::timeout(PATIENCE, source.version(&ctx)).await;
         ctx.check("find an engine")?;
-        Ok(answer.is_ok_and(|answer| answer.is_ok()))
+        let silent = || Problem::new(ProblemKind::Unreachable, "ask the engine", format!("no answer within {} s", PATIENCE.as_secs()));
+        Ok(answer.map_or_else(|_| Some(silent()), Result::err))
     }
 
     /// Why nothing may be changed at an engine of that name and address.

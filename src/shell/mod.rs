@@ -28,3 +28,4 @@ mod term;
 pub use config::Config;
 pub use deck::{DeckOptions, run};
 pub use paths::Paths;
+pub(crate) use sources::is_there;

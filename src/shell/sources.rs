@@ -182,7 +182,7 @@ const fn is_file(locator: &Locator) -> bool {
 
 /// Whether somebody may answer there: a socket that was left behind by an engine that is gone refuses at once. One that we may not
 /// open is there: its problem is worth seeing.
-fn is_there(endpoint: &Endpoint) -> bool {
+pub(crate) fn is_there(endpoint: &Endpoint) -> bool {
     match &endpoint.host {
         Host::Unix(path) => UnixStream::connect(path)
             .map_or_else(|error| !matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound), |_| true),

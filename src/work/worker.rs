@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::flow::{Job, JobEvent, JobId, Msg, Slot};
-use crate::model::{Problem, ProblemKind};
+use crate::model::{Change, Problem, ProblemKind};
 use crate::source::{Ctx, Meter};
 
 use super::run::{self, Chunks, Env};
@@ -119,6 +119,8 @@ impl Drop for Worker {
 async fn drive(id: JobId, job: Job, ctx: Ctx, env: Arc<Env>, inbox: mpsc::Sender<Msg>) {
     let chunks = Chunks { id, inbox: inbox.clone() };
     let title = format!("{job:?}");
+    // What is done in part has to be told: these look at the mark themselves, between two steps.
+    let ends_itself = matches!(job, Job::Change(Change::Remove { .. } | Change::Tag { .. }));
     let work = AssertUnwindSafe(run::run(job, &env, &ctx, &chunks)).catch_unwind();
     let last = tokio::select! {
         biased;
@@ -128,7 +130,7 @@ async fn drive(id: JobId, job: Job, ctx: Ctx, env: Arc<Env>, inbox: mpsc::Sender
             Ok(Err(problem)) => JobEvent::Failed(problem),
             Err(payload) => JobEvent::Failed(panicked(payload.as_ref())),
         },
-        () = ctx.cancel.cancelled() => JobEvent::Cancelled,
+        () = ctx.cancel.cancelled(), if !ends_itself => JobEvent::Cancelled,
         () = report(id, &ctx.meter, &inbox) => JobEvent::Cancelled,
     };
     match &last {

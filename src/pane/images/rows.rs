@@ -1,6 +1,7 @@
 //! From a list of images to the rows that show: one per reference, filtered, sorted.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -51,13 +52,14 @@ impl Images {
         if self.marks.is_empty() {
             return;
         }
-        let marks = std::mem::take(&mut self.marks);
-        let stands = |key: &RowKey| {
-            self.images()
-                .iter()
-                .any(|image| image.id == key.id && key.name.as_ref().map_or(image.tags.is_empty(), |name| image.tags.contains(name)))
-        };
-        self.marks = marks.into_iter().filter(stands).collect();
+        let mut marks = std::mem::take(&mut self.marks);
+        let mut standing = BTreeSet::new();
+        for image in self.images() {
+            let untagged = image.tags.is_empty().then_some(None);
+            let names = image.tags.iter().cloned().map(Some).chain(untagged);
+            standing.extend(names.filter_map(|name| marks.take(&RowKey { id: image.id.clone(), name })));
+        }
+        self.marks = standing;
     }
 
     fn is_row(&self, row: Row, key: &RowKey) -> bool {

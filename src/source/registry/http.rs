@@ -157,6 +157,11 @@ impl Inner {
             let next = redirect(&url, reply.headers())
                 .map_err(|cause| Failure::Final(Problem::new(ProblemKind::Denied, doing, cause).hint("the redirect was not followed")))?;
             if !same_origin(&url, &next) {
+                // Only a login is sent as a form, and its secret is in the body.
+                if headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded") {
+                    let cause = format!("{} redirects a login to {}", place(&url), place(&next));
+                    return Err(Failure::Final(Problem::new(ProblemKind::Denied, doing, cause).hint("the redirect was not followed")));
+                }
                 authorization = None;
             }
             url = next;
