@@ -17,7 +17,7 @@ pub(super) fn open(cli: &Cli, demo: bool) -> Result<ExitCode, Problem> {
         return Err(refusal(&cli.references));
     }
     let Globals { host, context, config, read_only, store, insecure, .. } = cli.globals.clone();
-    shell::run(&DeckOptions { host, context, config, read_only, store, insecure, demo, open, theme: None })
+    shell::run(&DeckOptions { host, context, config, read_only, store, insecure, demo, open })
 }
 
 /// A single plain word was more likely meant as a command.

@@ -41,7 +41,6 @@ pub struct DeckOptions {
     pub demo: bool,
     /// Files and layouts to open.
     pub open: Vec<Locator>,
-    pub theme: Option<String>,
 }
 
 /// How long blocking threads may go on after the loop has ended.
@@ -153,7 +152,7 @@ impl Drop for Runtime {
 
 /// The settings for the pure rooms: options over configuration over what was remembered.
 fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, paths: &Paths, themes: &Themes) -> Settings {
-    let theme = options.theme.clone().or_else(|| config.theme.clone()).or_else(|| remembered.theme.clone());
+    let theme = config.theme.clone().or_else(|| remembered.theme.clone());
     Settings {
         theme: theme.unwrap_or_else(|| DEFAULT.to_owned()),
         themes: themes.names(),

@@ -62,13 +62,6 @@ impl<'a> Shown<'a> {
         self.skip(self.width().saturating_sub(columns))
     }
 
-    /// Splits at the first `separator`, which stays in the second part.
-    #[must_use]
-    pub fn break_at(self, separator: char) -> Option<(Self, Self)> {
-        let (head, tail) = self.0.split_at_checked(self.0.find(separator)?)?;
-        Some((Self(head), Self(tail)))
-    }
-
     /// Splits at the last `separator`, which stays in the first part.
     #[must_use]
     pub fn break_after_last(self, separator: char) -> Option<(Self, Self)> {

@@ -1,13 +1,12 @@
 //! Frames, dialogs, scrollbars and centred cards: the shapes that panes and overlays share.
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::model::{Problem, Safe};
 
 use super::canvas::{Canvas, Pen};
 use super::text::{Shown, cols};
-use super::theme::{Depth, Role};
+use super::theme::Role;
 
 /// Draws a frame's lines.
 pub fn frame(canvas: &mut Canvas<'_>, area: Rect, role: Role) {
@@ -117,11 +116,4 @@ pub fn problem_card(canvas: &mut Canvas<'_>, area: Rect, problem: &Problem, last
         lines.extend([(Role::Text, Shown::from("")), (Role::Muted, Shown::from(last))]);
     }
     card(canvas, area, &lines);
-}
-
-/// The background of a role, for laying under something.
-#[must_use]
-pub fn ground(canvas: &Canvas<'_>, role: Role) -> Style {
-    let style = canvas.theme.style(role);
-    if canvas.theme.depth() == Depth::None { Style::default().add_modifier(style.add_modifier) } else { Style { fg: None, ..style } }
 }
