@@ -22,7 +22,7 @@ pub(super) struct Modes {
 }
 
 /// How long a terminal that reads nothing may hold up our leaving.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to be undone, while we are in.
 static ENTERED: Mutex<Option<Entered>> = Mutex::new(None);
@@ -91,7 +91,8 @@ pub(super) fn enter(modes: Modes) -> io::Result<()> {
 /// Gives the terminal back as it was found. Does nothing when we are out.
 pub(super) fn leave() {
     let Some(Entered { modes, stderr }) = ENTERED.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-    let mut off = String::from("\x1b[0m");
+    // A frame may have been cut short: its end comes first.
+    let mut off = String::from("\x1b[?2026l\x1b[0m");
     if modes.mouse {
         off.push_str("\x1b[?1006l\x1b[?1000l");
     }

@@ -30,6 +30,10 @@ use tempfile::TempDir;
 /// How long a condition may take to come true.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Runs the program as a shell does, and tells its exit code on the terminal. When the leader of a session ends, the system throws away
+/// what its terminal has not read; so the leader stays until the end was seen.
+const LEADER: &str = r#""$0" "$@"; printf '\033]9;ended %d\033\134' $?; read -r _"#;
+
 /// How to start the program.
 #[derive(Debug)]
 pub struct Start {
@@ -39,16 +43,23 @@ pub struct Start {
     size: (u16, u16),
     home: Option<Arc<TempDir>>,
     reads: bool,
+    led: bool,
 }
 
 impl Start {
-    /// `lighterman` with these arguments.
+    /// `lighterman` with these arguments, started by a shell.
     #[must_use]
     pub fn new(args: &[&str]) -> Self {
-        Self::program(env!("CARGO_BIN_EXE_lighterman"), args)
+        Self { led: true, ..Self::program(env!("CARGO_BIN_EXE_lighterman"), args) }
     }
 
-    /// Another program, such as a shell that starts `lighterman`.
+    /// `lighterman` as the leader of its session, as a terminal starts the one program of its window.
+    #[must_use]
+    pub fn alone(args: &[&str]) -> Self {
+        Self { led: false, ..Self::new(args) }
+    }
+
+    /// Another program, such as a shell of the test's own.
     #[must_use]
     pub fn program(program: impl AsRef<Path>, args: &[&str]) -> Self {
         let env = [
@@ -66,6 +77,7 @@ impl Start {
             size: (120, 40),
             home: None,
             reads: true,
+            led: false,
         }
     }
 
@@ -118,7 +130,11 @@ impl Start {
     pub fn spawn(self) -> Screen {
         let home = self.home.unwrap_or_else(|| Arc::new(TempDir::new().unwrap()));
         let pty = native_pty_system().openpty(pty_size(self.size)).unwrap();
-        let mut command = CommandBuilder::new(&self.program);
+        let mut command = CommandBuilder::new(if self.led { Path::new("/bin/sh") } else { &self.program });
+        if self.led {
+            command.args(["-c", LEADER]);
+            command.arg(&self.program);
+        }
         command.args(&self.args);
         command.env_clear();
         for (key, value) in &self.env {
@@ -158,7 +174,7 @@ impl Start {
             into.end();
         });
         let keys = pty.master.take_writer().unwrap();
-        Screen { master: Some(pty.master), keys: Some(keys), child, seen, home }
+        Screen { master: Some(pty.master), keys: Some(keys), child, led: self.led, seen, home }
     }
 }
 
@@ -181,6 +197,8 @@ struct Inner {
     terminal: vt100::Parser,
     bytes: Vec<u8>,
     ended: bool,
+    /// As the leader told it.
+    code: Option<u32>,
     reads: bool,
     closing: bool,
 }
@@ -188,7 +206,10 @@ struct Inner {
 impl Seen {
     fn new((width, height): (u16, u16), reads: bool) -> Self {
         let terminal = vt100::Parser::new(cells(height), cells(width), 0);
-        Self { inner: Mutex::new(Inner { terminal, bytes: Vec::new(), ended: false, reads, closing: false }), changed: Condvar::new() }
+        Self {
+            inner: Mutex::new(Inner { terminal, bytes: Vec::new(), ended: false, code: None, reads, closing: false }),
+            changed: Condvar::new(),
+        }
     }
 
     /// A test that failed while it looked must still end its program.
@@ -204,6 +225,11 @@ impl Seen {
         let mut inner = self.lock();
         inner.terminal.process(bytes);
         inner.bytes.extend_from_slice(bytes);
+        if let Some((length, code)) = told_end(&inner.bytes) {
+            let end = inner.bytes.len() - length;
+            inner.bytes.truncate(end);
+            (inner.code, inner.ended) = (Some(code), true);
+        }
         self.changed.notify_all();
     }
 
@@ -213,11 +239,20 @@ impl Seen {
     }
 }
 
+/// The length of what the leader said last, and the exit code in it.
+fn told_end(bytes: &[u8]) -> Option<(usize, u32)> {
+    let tail = &bytes[bytes.len().saturating_sub(24)..];
+    let text = String::from_utf8_lossy(tail);
+    let (_, code) = text.strip_suffix("\x1b\\")?.rsplit_once("\x1b]9;ended ")?;
+    Some(("\x1b]9;ended \x1b\\".len() + code.len(), code.parse().ok()?))
+}
+
 /// A running program and what its terminal shows.
 pub struct Screen {
     master: Option<Box<dyn MasterPty + Send>>,
     keys: Option<Box<dyn Write + Send>>,
-    pub child: Box<dyn Child + Send + Sync>,
+    child: Box<dyn Child + Send + Sync>,
+    led: bool,
     seen: Arc<Seen>,
     home: Arc<TempDir>,
 }
@@ -229,10 +264,18 @@ impl Screen {
         self.home.path()
     }
 
-    /// The process.
+    /// The program's process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.process_id().unwrap()
+        if self.led { self.children()[0] } else { self.child.process_id().unwrap() }
+    }
+
+    /// The processes that the session's leader started.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        let leader = self.child.process_id().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{leader}/task/{leader}/children")).unwrap();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
     /// Types. Names in angle brackets are keys: `"/web<Enter>"`, `"<Esc>"`, `"<Ctrl-t>"`, `"<Down>"`; `<lt>` is `<`.
@@ -403,11 +446,12 @@ impl Screen {
             assert!(!left.is_zero(), "the program does not end; the screen:\n{}", inner.terminal.screen().contents());
             inner = self.seen.changed.wait_timeout(inner, left).unwrap().0;
         }
+        let told = inner.code;
         drop(inner);
-        self.child.wait().unwrap().exit_code()
+        told.unwrap_or_else(|| self.child.wait().unwrap().exit_code())
     }
 
-    /// Waits for the end of the process, whether or not its terminal is read, and gives its exit code.
+    /// Waits for the end of a process started alone, whether or not its terminal is read, and gives its exit code.
     ///
     /// # Panics
     /// When it doesn't end.
