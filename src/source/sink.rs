@@ -1,6 +1,8 @@
 //! A file that appears whole or not at all: written under another name beside its target, brought to the disk, and only then given
 //! the name.
 //!
+//! While it is written, the system is asked to bring it to the disk piece by piece, so that the wait at the end is short.
+//!
 //! The temporary file is ours alone (`O_EXCL`, mode 0600), goes when it is dropped, and is locked while it is written, so that
 //! [`sweep`] can tell what a killed process left behind.
 
@@ -18,6 +20,8 @@ use crate::model::{Problem, ProblemKind};
 const PREFIX: &str = ".lighterman-";
 const SUFFIX: &str = ".partial";
 const BUFFER: usize = 256 * 1024;
+/// Bytes after which what was written is sent on its way to the disk.
+const STRETCH: u64 = 8 << 20;
 
 /// A file being written. Dropping it without [`AtomicFile::commit`] leaves nothing.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct AtomicFile {
     // After `file`, so that it is closed first.
     temporary: TempPath,
     target: PathBuf,
+    /// Bytes written since the last stretch was sent to the disk.
+    waiting: u64,
 }
 
 impl AtomicFile {
@@ -48,7 +54,7 @@ impl AtomicFile {
             Ok(made.into_parts())
         };
         let (file, temporary) = make().map_err(|error: io::Error| Problem::disk(&doing, folder(target), &plain(error)))?;
-        Ok(Self { file: BufWriter::with_capacity(BUFFER, file), temporary, target: target.to_owned() })
+        Ok(Self { file: BufWriter::with_capacity(BUFFER, file), temporary, target: target.to_owned(), waiting: 0 })
     }
 
     #[must_use]
@@ -96,13 +102,31 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let written = self.file.write(bytes)?;
+        self.waiting += written as u64;
+        if self.waiting >= STRETCH {
+            begin_writeback(self.file.get_ref(), self.waiting);
+            self.waiting = 0;
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
 }
+
+/// Has the system begin to bring the last `length` bytes before the file's position to the disk, and does not wait for it. That is what this
+/// advice does on Linux to pages that are not on the disk yet; it keeps them. A hint: nothing depends on it.
+#[cfg(target_os = "linux")]
+fn begin_writeback(file: &File, length: u64) {
+    if let Ok(end) = rustix::fs::tell(file) {
+        let _ = rustix::fs::fadvise(file, end.saturating_sub(length), std::num::NonZero::new(length), rustix::fs::Advice::DontNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn begin_writeback(_: &File, _: u64) {}
 
 /// Seeking writes out what is buffered, so that headers written as placeholders can be patched.
 impl Seek for AtomicFile {
