@@ -14,7 +14,7 @@ use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use common::pty::{PATIENCE, Screen, Start};
+use common::pty::{PATIENCE, Screen, Start, assert_own_sequences};
 
 /// The sample world: a deck that needs nobody.
 fn demo() -> Screen {
@@ -366,21 +366,5 @@ fn it_writes_no_control_sequence_but_its_own() {
         screen.wait_gone(shown);
     }
     assert_eq!(screen.quit(), 0);
-    let bytes = screen.bytes();
-    let mut rest = bytes.as_slice();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == 0x7f) {
-        let escape = &rest[at..];
-        let length = match escape {
-            // CSI, with parameters and a final byte.
-            [0x1b, b'[', tail @ ..] => {
-                let end = tail.iter().position(|b| (0x40..=0x7e).contains(b)).expect("a control sequence ends");
-                assert!(tail[..end].iter().all(|b| (0x30..=0x3f).contains(b)), "{:?}", String::from_utf8_lossy(&tail[..=end]));
-                assert!(b"HmhlJKABCDGdu".contains(&tail[end]), "{:?}", String::from_utf8_lossy(&tail[..=end]));
-                end + 3
-            }
-            [b'\r' | b'\n', ..] => 1,
-            other => panic!("a stray control byte: {:?}", String::from_utf8_lossy(&other[..other.len().min(20)])),
-        };
-        rest = &rest[at + length..];
-    }
+    assert_own_sequences(&screen.bytes());
 }

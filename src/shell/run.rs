@@ -128,7 +128,8 @@ impl Running {
                 }
                 Woken::Told(told)
             }
-            Some(event) = self.events.recv() => Woken::Event(event),
+            // A deck that can't be typed at ends, as with a terminal that is gone.
+            event = self.events.recv() => Woken::Event(event.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::BrokenPipe)))),
             written = self.screen.written() => Woken::Written(written),
             Some(msg) = self.deck.messages.recv() => Woken::Message(msg),
             () = tokio::time::sleep_until(due), if timed => Woken::Due,

@@ -494,6 +494,29 @@ impl Drop for Screen {
     }
 }
 
+/// What was written holds no control sequence but those that the program draws with.
+///
+/// # Panics
+/// At the first other one.
+pub fn assert_own_sequences(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == 0x7f) {
+        let escape = &rest[at..];
+        let length = match escape {
+            // CSI, with parameters and a final byte.
+            [0x1b, b'[', tail @ ..] => {
+                let end = tail.iter().position(|b| (0x40..=0x7e).contains(b)).expect("a control sequence ends");
+                assert!(tail[..end].iter().all(|b| (0x30..=0x3f).contains(b)), "{:?}", String::from_utf8_lossy(&tail[..=end]));
+                assert!(b"HmhlJKABCDGdu".contains(&tail[end]), "{:?}", String::from_utf8_lossy(&tail[..=end]));
+                end + 3
+            }
+            [b'\r' | b'\n', ..] => 1,
+            other => panic!("a stray control byte: {:?}", String::from_utf8_lossy(&other[..other.len().min(20)])),
+        };
+        rest = &rest[at + length..];
+    }
+}
+
 fn key_bytes(name: &str) -> Vec<u8> {
     if let Some(c) = name.strip_prefix("Ctrl-").and_then(|c| c.bytes().next()) {
         return vec![c & 0x1f];
