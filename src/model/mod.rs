@@ -13,6 +13,7 @@ pub mod name;
 pub mod platform;
 pub mod problem;
 pub mod progress;
+pub mod remote;
 pub mod safe;
 pub mod size;
 pub mod source_info;
@@ -27,6 +28,7 @@ pub use name::Name;
 pub use platform::Platform;
 pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};
+pub use remote::{Completeness, DeleteWay, Drift, Listed, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow, TagDetails, TagRow};
 pub use safe::{Foreign, Safe};
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
 

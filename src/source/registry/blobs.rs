@@ -210,7 +210,7 @@ impl Stream<'_> {
             headers.insert(RANGE, value);
         }
         let ask = Ask {
-            repo: self.repo,
+            host: self.repo.host(),
             method: Method::GET,
             url,
             headers,

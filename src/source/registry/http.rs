@@ -23,7 +23,8 @@ const LONGEST_URL: usize = 8192;
 /// One request, repeatable.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
-    pub repo: &'a Repo,
+    /// As in a reference.
+    pub host: &'a str,
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
@@ -62,18 +63,18 @@ impl Inner {
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Problem> {
         let mut tried = 1;
         loop {
-            self.keep_quiet(ask.repo.host()).await;
+            self.keep_quiet(ask.host).await;
             let (problem, asked) = match self.attempt(ask).await {
                 Ok(reply) if retry::is_transient(reply.status()) => {
                     let asked = retry::asked(reply.headers(), (self.settings.now)());
                     let refusal = Refusal::read(reply, &self.settings.timers).await;
-                    (refusal.problem(&ask.doing, ask.repo.host()), asked)
+                    (refusal.problem(&ask.doing, ask.host), asked)
                 }
                 Ok(reply) => return Ok(reply),
                 Err(Failure::Again(problem, asked)) => (problem, asked),
                 Err(Failure::Final(problem)) => return Err(problem),
             };
-            self.pause(ask.repo.host(), &mut tried, problem, asked).await?;
+            self.pause(ask.host, &mut tried, problem, asked).await?;
         }
     }
 
@@ -113,7 +114,7 @@ impl Inner {
 
     /// One try: as whoever we were last, and once more with a fresh token when that is refused.
     async fn attempt(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Failure> {
-        let host = ask.repo.host();
+        let host = ask.host;
         let known = self.auth.cached(host, &ask.scope).await;
         let reply = self.follow(&ask.method, &ask.url, &ask.headers, ask.body.clone(), known.as_ref(), &ask.doing).await?;
         if reply.status() != StatusCode::UNAUTHORIZED || !same_origin(reply.url(), &ask.url) {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::errors::Refusal;
 use super::http::Ask;
 use super::{Client, Inner, Repo, body};
+use crate::model::remote::is_tag;
 use crate::model::{Digest, Problem, ProblemKind, Safe};
 use crate::source::oci::{self, LARGEST, Manifest, media};
 
@@ -68,10 +69,7 @@ fn named(repo: &Repo, target: &str) -> String {
 
 /// Tags and digests that are fit for a URL.
 fn checked(repo: &Repo, target: &str) -> Result<(), Problem> {
-    let is_tag = target.len() <= 128
-        && target.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        && target.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if is_tag || target.parse::<Digest>().is_ok() {
+    if is_tag(target) || target.parse::<Digest>().is_ok() {
         return Ok(());
     }
     Err(Problem::new(ProblemKind::Usage, format!("use {}", named(repo, target)), "that is neither a tag nor a digest"))
@@ -95,7 +93,7 @@ impl Inner {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         let url = self.url(repo, &format!("manifests/{target}"))?;
-        Ok(Ask { repo, method, url, headers, body: Bytes::new(), scope: pull_scope(repo), doing })
+        Ok(Ask { host: repo.host(), method, url, headers, body: Bytes::new(), scope: pull_scope(repo), doing })
     }
 
     pub(super) async fn manifest(&self, repo: &Repo, target: &str) -> Result<RemoteManifest, Problem> {

@@ -10,6 +10,7 @@
 //! | `retry` | which answers are tried again, and when |
 //! | `body`, `errors` | bounded, stall-proof reading; a registry's errors in words |
 //! | `manifests`, `blobs`, `upload` | the verbs |
+//! | `paging`, `names` | lists of repositories and tags, page by page and parsed while they arrive |
 //! | `source` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
 //!
 //! May use model and the formats of `source`; must not name a screen. Everything a registry says is hostile: sizes are bounded,
@@ -33,6 +34,8 @@ mod challenge;
 mod errors;
 mod http;
 mod manifests;
+mod names;
+mod paging;
 mod retry;
 mod source;
 mod upload;
@@ -172,10 +175,7 @@ impl Repo {
         if !named || name.is_empty() || name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             return Err(bad("the repository's name is outside the grammar"));
         }
-        let is_host = host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
-        if !is_host || host.is_empty() {
-            return Err(bad("the registry's name is not a host"));
-        }
+        check_host(host).map_err(bad)?;
         Ok(Self { host: host.to_owned(), name: name.to_owned() })
     }
 
@@ -191,6 +191,12 @@ impl Repo {
     pub fn full(&self) -> String {
         format!("{}/{}", self.host, self.name)
     }
+}
+
+/// Whether a registry's name is fit for a URL.
+fn check_host(host: &str) -> Result<(), &'static str> {
+    let fit = !host.is_empty() && host.len() <= 260 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
+    if fit { Ok(()) } else { Err("the registry's name is not a host") }
 }
 
 /// What a reference points at within its repository: the digest where it has one, else the tag.

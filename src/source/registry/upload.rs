@@ -88,7 +88,7 @@ impl Inner {
     pub(super) async fn has_blob(&self, repo: &Repo, blob: &Descriptor) -> Result<bool, Problem> {
         let doing = format!("look for {} in {}", blob.digest.short(), repo.full());
         let ask = Ask {
-            repo,
+            host: repo.host(),
             method: Method::HEAD,
             url: self.url(repo, &format!("blobs/{}", blob.digest))?,
             headers: HeaderMap::new(),
@@ -158,7 +158,7 @@ impl Upload<'_> {
     fn ask(&self, url: Url, scope: Vec<String>) -> Ask<'_> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Ask { repo: self.repo, method: Method::POST, url, headers, body: Bytes::new(), scope, doing: self.doing() }
+        Ask { host: self.repo.host(), method: Method::POST, url, headers, body: Bytes::new(), scope, doing: self.doing() }
     }
 
     /// A new session.

@@ -1,0 +1,244 @@
+//! What a registry tells of itself: repositories, tags, what a tag points at, and what was found out about deleting there.
+//!
+//! Lists come in pieces while they arrive, and end with a word on whether they are all there is: a list that can't be proved complete must
+//! not decide what is deleted.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::digest::Digest;
+use super::name::Name;
+use super::platform::Platform;
+use super::problem::Problem;
+use super::safe::{Foreign, Safe};
+
+/// A repository as a catalog spelled it, without the registry's host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoRow {
+    pub name: Foreign,
+    /// Whether it keeps to the grammar: what doesn't is shown escaped and can't be acted on.
+    pub fit: bool,
+}
+
+/// A tag as a registry spelled it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRow {
+    pub tag: Foreign,
+    /// As [`RepoRow::fit`].
+    pub fit: bool,
+}
+
+/// Whether a list is all there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completeness {
+    Complete,
+    /// Why it can't be proved.
+    Incomplete(Safe),
+}
+
+/// How a list ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Names handed over.
+    pub count: usize,
+    /// Entries that are no names: `null`, digests, numbers, names beyond 4096 bytes. Repeated names are not counted at all.
+    pub odd: usize,
+    pub completeness: Completeness,
+}
+
+impl Listed {
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.completeness == Completeness::Complete
+    }
+}
+
+/// What a manifest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RemoteKind {
+    Image,
+    /// Several images, one a platform.
+    Index,
+    /// Something else in an image's clothes: a signature, an SBOM, a chart.
+    Artifact,
+    /// The format before 2016: shown, never read or changed.
+    Schema1,
+}
+
+/// One manifest of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteChild {
+    pub digest: Digest,
+    pub media_type: Foreign,
+    /// Bytes of the manifest.
+    pub size: u64,
+    pub platform: Option<Platform>,
+    /// Not to be run: an attestation, which names what it is about.
+    pub about: Option<Digest>,
+}
+
+/// What a tag points at. What is not known is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagDetails {
+    pub tag: String,
+    pub digest: Digest,
+    pub media_type: Foreign,
+    pub kind: RemoteKind,
+    pub artifact_type: Option<Foreign>,
+    /// Bytes of the layers as stored; of an index, those of the image for this machine, or of its first.
+    pub size: Option<u64>,
+    /// Of an index, that of the same image as the size.
+    pub created: Option<Timestamp>,
+    /// Of the image, or of the images in the index.
+    pub platforms: Vec<Platform>,
+    pub children: Vec<RemoteChild>,
+    /// Whether a signature was seen beside it; `None` where nothing was seen but not everything was looked at.
+    pub signed: Option<bool>,
+    /// Why some of this is missing, such as a child of the index that is gone.
+    pub gap: Option<Problem>,
+}
+
+/// A manifest that says it is about another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    pub digest: Digest,
+    pub media_type: Foreign,
+    /// Bytes of the manifest.
+    pub size: u64,
+    pub artifact_type: Option<Foreign>,
+    pub created: Option<Timestamp>,
+    pub annotations: Vec<(Foreign, Foreign)>,
+    /// The tag it was found under, for those that are known by their tag only (`sha256-….sig`).
+    pub tag: Option<String>,
+}
+
+/// What refers to a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrers {
+    pub referrers: Vec<Referrer>,
+    pub completeness: Completeness,
+    /// Whether the registry has the referrers API; otherwise tags stand in for it.
+    pub api: bool,
+}
+
+/// How a local image stands to the tag it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drift {
+    Same,
+    /// The tag points at this now.
+    Moved(Digest),
+    /// It never was there, as far as is known.
+    OnlyHere,
+    /// It was there, and the tag is gone.
+    Gone,
+}
+
+impl Drift {
+    /// Compares a local image's `repository@digest` names with what the registry has under its tag now. `repository` is as in those names.
+    #[must_use]
+    pub fn of(repo_digests: &[Name], repository: &str, there: Option<&Digest>) -> Self {
+        let full = |name: &str| Name::new(name).reference().map(|found| format!("{}/{}", found.registry(), found.repository())).ok();
+        let wanted = full(repository);
+        let known: Vec<&str> = repo_digests
+            .iter()
+            .filter_map(|name| match name.split() {
+                (repo, Some(digest)) if repo == repository || (wanted.is_some() && full(repo) == wanted) => Some(digest),
+                _ => None,
+            })
+            .collect();
+        match there {
+            Some(there) if known.contains(&there.as_str()) => Self::Same,
+            Some(there) => Self::Moved(there.clone()),
+            None if known.is_empty() => Self::OnlyHere,
+            None => Self::Gone,
+        }
+    }
+}
+
+/// The tags by which cosign and registries without the referrers API mark what is about `digest`: `sha256-<hex>` and its kin.
+#[must_use]
+pub fn companion_tags(digest: &Digest) -> [String; 4] {
+    let base = format!("{}-{}", digest.algorithm(), digest.hex());
+    [base.clone(), format!("{base}.sig"), format!("{base}.att"), format!("{base}.sbom")]
+}
+
+/// The digest a companion tag is about, and its ending (empty for the referrers fallback).
+#[must_use]
+pub fn companion_of(tag: &str) -> Option<(Digest, &str)> {
+    let (algorithm, rest) = tag.split_once('-')?;
+    let (hex, ending) = rest.split_once('.').map_or((rest, ""), |(hex, ending)| (hex, ending));
+    Some((format!("{algorithm}:{hex}").parse().ok()?, ending))
+}
+
+/// Whether a tag is fit for a URL: the grammar of the distribution specification.
+#[must_use]
+pub fn is_tag(text: &str) -> bool {
+    text.len() <= 128
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Whether a repository's name is fit for a URL.
+#[must_use]
+pub fn is_repository(text: &str) -> bool {
+    text.len() <= 255
+        && text.split('/').all(|part| {
+            let mut bytes = part.bytes();
+            let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            bytes.clone().all(|b| edge(b) || b"._-".contains(&b)) && bytes.next().is_some_and(edge) && part.bytes().last().is_some_and(edge)
+        })
+}
+
+/// How a manifest or tag is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeleteWay {
+    /// The tag alone; where the registry refuses that, the manifest, if nothing else needs it.
+    #[default]
+    Ask,
+    /// Where the registry can't delete a tag alone: an empty manifest is put under the tag and that is deleted, so that other tags stay.
+    Dummy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_compares_the_digest_that_came_from_there() {
+        let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
+        let local = [Name::new(&format!("docker.io/library/app@{a}")), Name::new(&format!("other/app@{b}"))];
+        assert_eq!(Drift::of(&local, "app", Some(&a)), Drift::Same);
+        assert_eq!(Drift::of(&local, "app", Some(&b)), Drift::Moved(b.clone()));
+        assert_eq!(Drift::of(&local, "app", None), Drift::Gone);
+        assert_eq!(Drift::of(&local, "app2", None), Drift::OnlyHere);
+        assert_eq!(Drift::of(&[], "app", Some(&b)), Drift::Moved(b));
+    }
+
+    #[test]
+    fn companions_are_told_from_tags() {
+        let digest = Digest::sha256(b"a");
+        for (tag, ending) in companion_tags(&digest).iter().zip(["", "sig", "att", "sbom"]) {
+            assert_eq!(companion_of(tag), Some((digest.clone(), ending)));
+        }
+        for tag in ["latest", "sha256-abc", "v1-2.sig", ""] {
+            assert_eq!(companion_of(tag), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn only_names_within_the_grammar_are_fit() {
+        for good in ["latest", "v1.2_3-x", "_x", &"a".repeat(128)] {
+            assert!(is_tag(good), "{good}");
+        }
+        for bad in ["", ".x", "-x", "a/b", "../x", "a b", "sha256:x", "é", &"a".repeat(129)] {
+            assert!(!is_tag(bad), "{bad}");
+        }
+        for good in ["app", "team/app", "a.b/c_d/e--f", "0/1"] {
+            assert!(is_repository(good), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "UPPER/x", "../a", "a/..", "-a", "a?b", "a b"] {
+            assert!(!is_repository(bad), "{bad}");
+        }
+    }
+}
