@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::digest::Digest;
+use super::locator::Locator;
 use super::name::Name;
 use super::platform::Platform;
 use super::source_info::SourceId;
@@ -50,12 +51,48 @@ pub enum Change {
         name: Name,
         expected: Digest,
     },
+    /// Takes tags alone away from a registry that can only delete whole manifests: each of `items` (a full name and the digest it was seen
+    /// at) first gets an empty manifest of its own, which is then deleted.
+    Untag {
+        source: SourceId,
+        items: Vec<(Name, Digest)>,
+    },
+    /// Copies into the registry `source`.
+    Copy {
+        source: SourceId,
+        copy: Copy,
+    },
     /// `moves` lists the tags that were there with another image when the import was confirmed.
     Import {
         source: SourceId,
         file: PathBuf,
         moves: Vec<(Name, Digest)>,
     },
+}
+
+/// What a copy takes, and where it puts it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    pub from: CopyFrom,
+    /// What `from` was seen at; if it moved since, it is a conflict.
+    pub expected: Option<Digest>,
+    /// A tag in the registry.
+    pub to: Name,
+    /// What held the tag when the copy was confirmed.
+    pub replaces: Option<Digest>,
+    /// Of an index, these platforms only; all when empty. A copy of some has an index, and so a digest, of its own.
+    pub platforms: Vec<Platform>,
+    /// Also signatures and whatever else refers to it.
+    pub referrers: bool,
+}
+
+/// Where a copy comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CopyFrom {
+    /// A tag or digest in a registry, the same or another.
+    Registry(Name),
+    /// A layout or an archive on this machine.
+    File(Locator),
 }
 
 impl Change {
@@ -66,6 +103,8 @@ impl Change {
             | Self::Remove { source, .. }
             | Self::Pull { source, .. }
             | Self::Push { source, .. }
+            | Self::Untag { source, .. }
+            | Self::Copy { source, .. }
             | Self::Import { source, .. } => source,
         }
     }

@@ -19,7 +19,7 @@ pub mod size;
 pub mod source_info;
 pub mod time;
 
-pub use change::{ArchiveFormat, Change, ImportPreview, ImportTag, Kept, Outcome, Removal, Removed, Transfer};
+pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Outcome, Removal, Removed, Transfer};
 pub use digest::{Digest, DigestError, Hasher};
 pub use history::HistoryEntry;
 pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo};
@@ -28,7 +28,7 @@ pub use name::Name;
 pub use platform::Platform;
 pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};
-pub use remote::{Completeness, DeleteWay, Drift, Listed, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow, TagDetails, TagRow};
+pub use remote::{Completeness, Drift, Listed, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow, TagDetails, TagRow};
 pub use safe::{Foreign, Safe};
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
 

@@ -4,7 +4,6 @@
 //! not decide what is deleted.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::digest::Digest;
 use super::name::Name;
@@ -187,17 +186,6 @@ pub fn is_repository(text: &str) -> bool {
             let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
             bytes.clone().all(|b| edge(b) || b"._-".contains(&b)) && bytes.next().is_some_and(edge) && part.bytes().last().is_some_and(edge)
         })
-}
-
-/// How a manifest or tag is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeleteWay {
-    /// The tag alone; where the registry refuses that, the manifest, if nothing else needs it.
-    #[default]
-    Ask,
-    /// Where the registry can't delete a tag alone: an empty manifest is put under the tag and that is deleted, so that other tags stay.
-    Dummy,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where images live, behind one short verb list.
 //!
 //! Every source implements [`Source`]; one that can change its images also gives a [`Curator`], one that tells of changes a
-//! [`Watcher`]. Screens ask [`Source::powers`] and grey out the rest. One contract suite (`tests/source_contract.rs`) runs over all.
+//! [`Watcher`], one that can be browsed a [`Catalog`]. Screens ask [`Source::powers`] and grey out the rest. One contract suite (`tests/source_contract.rs`) runs over all.
 //!
 //! May use model and layer; must not name the screen, `flow`, `app` or `pane`.
 
@@ -13,8 +13,8 @@ use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{
-    ArchiveFormat, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, Reference, Removal, Removed,
-    Safe, SourceId, SourceKind, Transfer,
+    ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, Name, Platform, Powers, Problem, ProblemKind,
+    Reference, Referrers, Removal, Removed, RepoRow, Safe, SourceId, SourceKind, TagDetails, TagRow, Transfer,
 };
 
 pub mod archive;
@@ -81,6 +81,10 @@ pub trait Source: Send + Sync + Debug {
     fn watcher(&self) -> Option<&dyn Watcher> {
         None
     }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        None
+    }
 }
 
 /// Where and how to export.
@@ -112,10 +116,54 @@ pub trait Curator: Send + Sync {
     /// Reads an archive to its end without changing anything, and says which tags it would move.
     fn preview_import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path) -> Answer<'a, ImportPreview>;
 
+    /// Takes tags alone away where a registry can only delete whole manifests; see [`crate::model::Change::Untag`].
+    fn untag<'a>(&'a self, _ctx: &'a Ctx, items: &'a [(Name, Digest)]) -> Answer<'a, (Vec<Removed>, Vec<Kept>)> {
+        let what = items.first().map_or_else(String::new, |(name, _)| name.safe().to_string());
+        Box::pin(
+            async move { Err(Problem::new(ProblemKind::Unsupported, format!("untag {what}"), "only a registry is untagged this way")) },
+        )
+    }
+
+    /// Copies into a registry without going through the disk.
+    fn copy<'a>(&'a self, _ctx: &'a Ctx, copy: &'a Copy) -> Answer<'a, Transfer> {
+        Box::pin(async {
+            let doing = format!("copy to {}", copy.to.safe());
+            Err(Problem::new(ProblemKind::Unsupported, doing, "only a registry takes copies this way"))
+        })
+    }
+
     /// Brings in what `file` holds. A broken archive changes nothing. `moves` are the tags the user agreed to move; another one that
     /// would move is a conflict and nothing is imported.
     fn import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path, moves: &'a [(Name, Digest)]) -> Answer<'a, Transfer>;
 }
+
+/// Takes the pieces of an answer while they arrive. Called on the verb's own task: it should be quick.
+pub type Each<'a, T> = &'a mut (dyn FnMut(T) + Send);
+
+/// The power to browse a registry. Repositories are named without the registry's host.
+pub trait Catalog: Send + Sync {
+    /// Every repository, in pieces. Most public registries don't tell: the problem says so, and that a name can be typed.
+    fn repositories<'a>(&'a self, ctx: &'a Ctx, each: Each<'a, Vec<RepoRow>>) -> Answer<'a, Listed>;
+
+    /// Every tag of a repository, in pieces and in the registry's order. A request a page and no more.
+    fn tags<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, each: Each<'a, Vec<TagRow>>) -> Answer<'a, Listed>;
+
+    /// What each of these tags points at, in the order the answers come: the rows that are seen should be asked for first. A tag that is
+    /// gone or can't be understood has a problem of its own; `Err` when the registry stops answering.
+    fn details<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], each: Each<'a, TagAnswer>) -> Answer<'a, ()>;
+
+    /// What refers to a manifest: signatures, SBOMs, attestations; with `artifact_type` only those of that type.
+    fn referrers<'a>(
+        &'a self,
+        ctx: &'a Ctx,
+        repository: &'a str,
+        subject: &'a Digest,
+        artifact_type: Option<&'a str>,
+    ) -> Answer<'a, Referrers>;
+}
+
+/// A tag, and what it points at or why that is not known.
+pub type TagAnswer = (String, Result<TagDetails, Problem>);
 
 /// The power to tell of changes as they happen.
 pub trait Watcher: Send + Sync {

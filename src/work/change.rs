@@ -19,6 +19,10 @@ pub async fn apply(change: &Change, curator: &dyn Curator, ctx: &Ctx) -> Result<
             let (removed, kept) = curator.remove(ctx, items).await?;
             Ok(Outcome::Removed { removed, kept })
         }
+        Change::Untag { items, .. } => {
+            let (removed, kept) = curator.untag(ctx, items).await?;
+            Ok(Outcome::Removed { removed, kept })
+        }
         _ => transfer(change, curator, ctx).await.map(Outcome::Moved),
     }
 }
@@ -29,7 +33,8 @@ async fn transfer(change: &Change, curator: &dyn Curator, ctx: &Ctx) -> Result<c
         Change::Pull { name, platform, .. } => curator.pull(ctx, &name.reference()?, platform.as_ref()).await,
         Change::Push { name, expected, .. } => curator.push(ctx, &name.reference()?, expected).await,
         Change::Import { file, moves, .. } => curator.import(ctx, file, moves).await,
-        Change::Tag { .. } | Change::Remove { .. } => {
+        Change::Copy { copy, .. } => curator.copy(ctx, copy).await,
+        Change::Tag { .. } | Change::Remove { .. } | Change::Untag { .. } => {
             Err(Problem::new(ProblemKind::Other, doing(change), "it moves no bytes, so it is no transfer"))
         }
     }
@@ -42,6 +47,8 @@ pub(super) fn doing(change: &Change) -> String {
         Change::Remove { items, .. } => format!("remove {} {}", items.len(), if items.len() == 1 { "image" } else { "images" }),
         Change::Pull { name, .. } => format!("pull {}", name.safe()),
         Change::Push { name, .. } => format!("push {}", name.safe()),
+        Change::Untag { items, .. } => format!("untag {} {}", items.len(), if items.len() == 1 { "reference" } else { "references" }),
+        Change::Copy { copy, .. } => format!("copy to {}", copy.to.safe()),
         Change::Import { file, .. } => format!("import {}", file.display()),
     }
 }

@@ -115,7 +115,9 @@ fn unable(doing: &str, source: &dyn Source) -> Problem {
 const fn transfer_source(job: &Job) -> Option<&SourceId> {
     match job {
         Job::Export { source, .. }
-        | Job::Change(Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. }) => Some(source),
+        | Job::Change(
+            Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. } | Change::Copy { source, .. },
+        ) => Some(source),
         _ => None,
     }
 }

@@ -118,6 +118,11 @@ impl Server {
         self.state.seen.lock().unwrap().clone()
     }
 
+    /// Starts counting anew.
+    pub fn forget(&self) {
+        self.state.seen.lock().unwrap().clear();
+    }
+
     pub fn count(&self, method: &str, part: &str) -> usize {
         self.seen().iter().filter(|request| request.method == method && request.path.contains(part)).count()
     }

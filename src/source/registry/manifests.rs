@@ -133,13 +133,18 @@ impl Inner {
     }
 
     pub(super) async fn stat(&self, repo: &Repo, target: &str) -> Result<Option<Stat>, Problem> {
+        Ok(self.look(repo, target).await?.map(|(stat, _)| stat))
+    }
+
+    /// As [`Inner::stat`], and the manifest where it had to be read for that.
+    pub(super) async fn look(&self, repo: &Repo, target: &str) -> Result<Option<(Stat, Option<RemoteManifest>)>, Problem> {
         let doing = format!("look for {}", named(repo, target));
         let ask = self.ask(repo, Method::HEAD, target, doing.clone())?;
         let reply = self.send(&ask).await?;
         match reply.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.stat_by_get(repo, target).await,
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.look_by_get(repo, target).await,
             _ => return Err(Refusal::read(reply, self.timers()).await.problem(&doing, repo.host())),
         }
         let headers = reply.headers();
@@ -147,14 +152,17 @@ impl Inner {
         let size = text(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
         let media_type = text(headers, "content-type").map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
         match (digest, size, media_type) {
-            (Some(digest), Some(size), Some(media_type)) if known(&media_type) => Ok(Some(Stat { digest, size, media_type })),
-            _ => self.stat_by_get(repo, target).await,
+            (Some(digest), Some(size), Some(media_type)) if known(&media_type) => Ok(Some((Stat { digest, size, media_type }, None))),
+            _ => self.look_by_get(repo, target).await,
         }
     }
 
-    async fn stat_by_get(&self, repo: &Repo, target: &str) -> Result<Option<Stat>, Problem> {
+    async fn look_by_get(&self, repo: &Repo, target: &str) -> Result<Option<(Stat, Option<RemoteManifest>)>, Problem> {
         match self.manifest(repo, target).await {
-            Ok(found) => Ok(Some(Stat { digest: found.digest, size: found.bytes.len() as u64, media_type: found.media_type })),
+            Ok(found) => {
+                let stat = Stat { digest: found.digest.clone(), size: found.bytes.len() as u64, media_type: found.media_type.clone() };
+                Ok(Some((stat, Some(found))))
+            }
             Err(problem) if problem.kind == ProblemKind::NotFound => Ok(None),
             Err(problem) => Err(problem),
         }
@@ -200,7 +208,7 @@ fn digest_as(like: &Digest, bytes: &[u8]) -> Digest {
 }
 
 fn known(media_type: &str) -> bool {
-    media::is_index(media_type) || media::is_manifest(media_type)
+    media::is_index(media_type) || media::is_manifest(media_type) || media::is_schema1(media_type)
 }
 
 #[cfg(test)]

@@ -11,31 +11,39 @@
 //! | `body`, `errors` | bounded, stall-proof reading; a registry's errors in words |
 //! | `manifests`, `blobs`, `upload` | the verbs |
 //! | `paging`, `names` | lists of repositories and tags, page by page and parsed while they arrive |
+//! | `details`, `cache` | what tags point at, each digest read once |
+//! | `referrers` | signatures and other things about a manifest, by API or by tag |
 //! | `source` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
 //!
 //! May use model and the formats of `source`; must not name a screen. Everything a registry says is hostile: sizes are bounded,
 //! digests checked, names parsed before they reach a URL.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use crate::model::{Platform, Problem, ProblemKind, Reference};
+use crate::model::remote::{companion_of, is_repository};
+use crate::model::{Digest, Platform, Problem, ProblemKind, Reference};
 use crate::source::credentials::Credentials;
 
 mod auth;
 mod blobs;
 mod body;
+mod cache;
 mod challenge;
+mod details;
 mod errors;
 mod http;
 mod manifests;
 mod names;
 mod paging;
+mod referrers;
 mod retry;
 mod source;
 mod upload;
@@ -85,8 +93,27 @@ pub struct RegistrySettings {
     /// Pairs of registry host and realm host which may get that registry's credentials although the names differ.
     pub trusted_realms: Vec<(String, String)>,
     pub timers: Timers,
+    /// What holds for one registry, by `name:port` or `name`.
+    pub hosts: BTreeMap<String, HostSettings>,
+    /// Where manifests and configurations are kept by digest, for the next visit.
+    pub cache: Option<PathBuf>,
     /// The clock, for `Retry-After` dates.
     pub now: fn() -> Timestamp,
+}
+
+/// What holds for one registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSettings {
+    /// Blobs on their way at a time.
+    pub transfers: usize,
+    /// Requests about manifests and tags at a time.
+    pub requests: usize,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self { transfers: 4, requests: 8 }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the default clock; whoever has another one sets it")]
@@ -103,6 +130,8 @@ impl Default for RegistrySettings {
                 ("registry.gitlab.com".to_owned(), "gitlab.com".to_owned()),
             ],
             timers: Timers::default(),
+            hosts: BTreeMap::new(),
+            cache: None,
             now: system_clock,
         }
     }
@@ -121,6 +150,14 @@ struct Inner {
     auth: auth::Authority,
     /// Until when a host asked to be left alone.
     quiet: Mutex<HashMap<String, tokio::time::Instant>>,
+    /// Turns for requests about manifests, by host.
+    turns: Mutex<HashMap<String, Arc<Semaphore>>>,
+    documents: cache::Documents,
+    known: details::Known,
+    /// Digests that a signature's tag was seen for, by repository.
+    signatures: Mutex<HashMap<Repo, HashSet<Digest>>>,
+    /// Whether the referrers API is there, by repository.
+    referrers: Mutex<HashMap<Repo, bool>>,
 }
 
 impl Client {
@@ -149,7 +186,19 @@ impl Client {
                 (client, false)
             }
         };
-        Ok(Self(Arc::new(Inner { auth: auth::Authority::new(credentials), settings, http, has_roots, quiet: Mutex::default() })))
+        let documents = cache::Documents::new(settings.cache.as_deref(), cache::MOST);
+        Ok(Self(Arc::new(Inner {
+            auth: auth::Authority::new(credentials),
+            settings,
+            http,
+            has_roots,
+            quiet: Mutex::default(),
+            turns: Mutex::default(),
+            documents,
+            known: details::Known::default(),
+            signatures: Mutex::default(),
+            referrers: Mutex::default(),
+        })))
     }
 
     pub fn settings(&self) -> &RegistrySettings {
@@ -166,6 +215,19 @@ pub struct Repo {
 }
 
 impl Repo {
+    /// A repository by its name within a registry.
+    ///
+    /// # Errors
+    /// Names that don't fit a URL.
+    pub fn at(host: &str, name: &str) -> Result<Self, Problem> {
+        let bad = |cause: &str| Problem::new(ProblemKind::Usage, format!("use {host}/{name}"), cause);
+        check_host(host).map_err(bad)?;
+        if !is_repository(name) {
+            return Err(bad("the repository's name is outside the grammar"));
+        }
+        Ok(Self { host: host.to_owned(), name: name.to_owned() })
+    }
+
     /// # Errors
     /// A reference whose parts don't fit a URL.
     pub fn of(reference: &Reference) -> Result<Self, Problem> {
@@ -216,15 +278,47 @@ pub fn pick<'a, T>(children: &'a [T], platform: impl Fn(&T) -> Option<&Platform>
         .or_else(|| children.iter().find(serves))
 }
 
+/// A host without its port.
+fn bare(host: &str) -> &str {
+    host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name)
+}
+
 impl Inner {
     fn timers(&self) -> &Timers {
         &self.settings.timers
     }
 
+    /// What holds for `host`.
+    fn host(&self, host: &str) -> HostSettings {
+        self.settings.hosts.get(host).or_else(|| self.settings.hosts.get(bare(host))).cloned().unwrap_or_default()
+    }
+
+    /// Waits for the turn of a request about manifests; only `None` when nobody gives turns any more.
+    async fn turn(&self, host: &str) -> Option<OwnedSemaphorePermit> {
+        let turns = {
+            let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.host(host).requests.max(1)))))
+        };
+        turns.acquire_owned().await.ok()
+    }
+
+    /// Notes the signature that a tag stands for, if it does.
+    fn note_signature(&self, repo: &Repo, tag: &str) {
+        if let Some((digest, "sig")) = companion_of(tag) {
+            let mut all = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(repo.clone()).or_default().insert(digest);
+        }
+    }
+
+    /// Whether a signature was seen. That none was seen says nothing: it may be known by the referrers API only.
+    fn signed(&self, repo: &Repo, digest: &Digest) -> Option<bool> {
+        let all = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(repo)?.contains(digest).then_some(true)
+    }
+
     /// Whether `host` (with or without its port) is named insecure.
     fn is_insecure(&self, host: &str) -> bool {
-        let bare = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
-        self.settings.insecure.iter().any(|named| named == host || named == bare)
+        self.settings.insecure.iter().any(|named| named == host || named == bare(host))
     }
 
     /// The base URL of `host`'s API.

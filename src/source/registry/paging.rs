@@ -10,8 +10,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
 use bytes::Bytes;
-use http::header::LINK;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{GetAll, LINK};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::body::{Broken, Reader};
@@ -55,8 +55,10 @@ impl Client {
     pub async fn tags(&self, repo: &Repo, each: &mut (dyn FnMut(Vec<TagRow>) + Send)) -> Result<Listed, Problem> {
         let url = self.0.url(repo, "tags/list")?;
         let doing = format!("list the tags of {}", repo.full());
-        let mut rows =
-            |tags: Vec<String>| each(tags.into_iter().map(|tag| TagRow { fit: is_tag(&tag), tag: Foreign::from(tag) }).collect());
+        let mut rows = |tags: Vec<String>| {
+            tags.iter().for_each(|tag| self.0.note_signature(repo, tag));
+            each(tags.into_iter().map(|tag| TagRow { fit: is_tag(&tag), tag: Foreign::from(tag) }).collect());
+        };
         List { inner: &self.0, host: repo.host(), key: "tags", url, scope: pull_scope(repo), doing }.run(&mut rows).await
     }
 }
@@ -105,7 +107,7 @@ struct Page {
     next: Next,
 }
 
-enum Next {
+pub(super) enum Next {
     None,
     Url(Url),
     /// There is more, but not to be had.
@@ -225,7 +227,7 @@ impl List<'_> {
                 let number = refusal.status == StatusCode::BAD_REQUEST && refusal.has("PAGINATION_NUMBER_INVALID");
                 return Err(if number { Miss::Number(problem) } else { Miss::Problem(problem) });
             }
-            let next = self.next(reply.url(), reply.headers());
+            let next = next_page(self.host, &self.url, reply.url(), reply.headers().get_all(LINK));
             match self.read(Reader::new(reply, self.inner.timers()), taken, &mut new).await? {
                 Ok(entries) => return Ok(Page { entries, new, next }),
                 Err(broken) => {
@@ -260,27 +262,27 @@ impl List<'_> {
         names.end().map_err(corrupt)?;
         Ok(Ok(count))
     }
+}
 
-    /// The next page, as `Link` says.
-    fn next(&self, at: &Url, headers: &HeaderMap) -> Next {
-        let mut links = headers.get_all(LINK).iter().peekable();
-        if links.peek().is_none() {
-            return Next::None;
+/// The next page of a list that began at `first`, as the `Link` headers of the page at `at` say.
+pub(super) fn next_page(host: &str, first: &Url, at: &Url, links: GetAll<'_, HeaderValue>) -> Next {
+    let mut links = links.iter().peekable();
+    if links.peek().is_none() {
+        return Next::None;
+    }
+    let texts: Vec<&str> = links.filter_map(|value| value.to_str().ok()).filter(|text| text.len() <= 16_384).collect();
+    let found: Vec<(&str, Option<String>)> = texts.iter().flat_map(|text| parse(text)).collect();
+    let Some((target, _)) = found.iter().find(|(_, rel)| rel.as_deref() == Some("next")) else {
+        let named = !found.is_empty() && found.iter().all(|(_, rel)| rel.is_some());
+        return if named { Next::None } else { Next::Unusable(format!("{host} points on in a way that is not understood")) };
+    };
+    match at.join(target) {
+        Ok(mut next) if same_origin(&next, first) && next.username().is_empty() && next.password().is_none() => {
+            next.set_fragment(None);
+            Next::Url(next)
         }
-        let texts: Vec<&str> = links.filter_map(|value| value.to_str().ok()).filter(|text| text.len() <= 16_384).collect();
-        let found: Vec<(&str, Option<String>)> = texts.iter().flat_map(|text| parse(text)).collect();
-        let Some((target, _)) = found.iter().find(|(_, rel)| rel.as_deref() == Some("next")) else {
-            let named = !found.is_empty() && found.iter().all(|(_, rel)| rel.is_some());
-            return if named { Next::None } else { Next::Unusable(format!("{} points on in a way that is not understood", self.host)) };
-        };
-        match at.join(target) {
-            Ok(mut next) if same_origin(&next, &self.url) && next.username().is_empty() && next.password().is_none() => {
-                next.set_fragment(None);
-                Next::Url(next)
-            }
-            Ok(next) => Next::Unusable(format!("{} points on to another host, {}", self.host, super::http::place(&next))),
-            Err(error) => Next::Unusable(format!("{} points on to something that is no address: {error}", self.host)),
-        }
+        Ok(next) => Next::Unusable(format!("{host} points on to another host, {}", super::http::place(&next))),
+        Err(error) => Next::Unusable(format!("{host} points on to something that is no address: {error}")),
     }
 }
 

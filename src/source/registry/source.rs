@@ -1,16 +1,17 @@
 //! One registry as a [`Source`]: an image is inspected by its reference, straight from the registry and without its layers.
-//! Listing, tags and copies belong to a catalog, which not every registry has; this source says so.
+//! Its images are not listed as a whole: repositories and tags are its [`Catalog`].
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::{Client, RemoteManifest, Repo, target};
 use crate::model::{
-    Image, ImageKey, ImageList, Name, Platform, Powers, Problem, ProblemKind, Reference, Safe, SourceId, SourceKind, Transfer,
+    Digest, Image, ImageKey, ImageList, Listed, Name, Platform, Powers, Problem, ProblemKind, Reference, Referrers, RepoRow, Safe,
+    SourceId, SourceKind, TagRow, Transfer,
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
-use crate::source::{Answer, Ctx, ExportTo, Source};
+use crate::source::{Answer, Catalog, Ctx, Each, ExportTo, Source, TagAnswer};
 
 /// Platforms of an index that are inspected at a time.
 const AT_ONCE: usize = 8;
@@ -40,7 +41,7 @@ impl RegistrySource {
     /// # Errors
     /// What the registry answered; nothing to show.
     pub async fn inspect_all(&self, ctx: &Ctx, reference: &Reference) -> Result<Vec<Image>, Problem> {
-        self.cancellable(ctx, reference, self.all(ctx, reference)).await
+        stoppable(ctx, format!("inspect {reference}"), self.all(ctx, reference)).await
     }
 
     /// The image for `platform`.
@@ -48,15 +49,7 @@ impl RegistrySource {
     /// # Errors
     /// What the registry answered; an index without that platform, which names those it has.
     pub async fn inspect_platform(&self, ctx: &Ctx, reference: &Reference, platform: &Platform) -> Result<Image, Problem> {
-        self.cancellable(ctx, reference, self.one(ctx, reference, platform)).await
-    }
-
-    async fn cancellable<T>(&self, ctx: &Ctx, reference: &Reference, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-        tokio::select! {
-            biased;
-            () = ctx.cancel.cancelled() => Err(Problem::cancelled(format!("inspect {reference}"))),
-            done = work => done,
-        }
+        stoppable(ctx, format!("inspect {reference}"), self.one(ctx, reference, platform)).await
     }
 
     async fn all(&self, ctx: &Ctx, reference: &Reference) -> Result<Vec<Image>, Problem> {
@@ -200,7 +193,51 @@ impl Source for RegistrySource {
         })
     }
 
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        Some(self)
+    }
+
     fn export<'a>(&'a self, _ctx: &'a Ctx, _keys: &'a [ImageKey], _to: &'a ExportTo) -> Answer<'a, Transfer> {
         Box::pin(async { self.unsupported("export from") })
+    }
+}
+
+/// Runs a verb until it ends or the caller asks to stop.
+async fn stoppable<T>(ctx: &Ctx, doing: String, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    tokio::select! {
+        biased;
+        () = ctx.cancel.cancelled() => Err(Problem::cancelled(doing)),
+        done = work => done,
+    }
+}
+
+impl Catalog for RegistrySource {
+    fn repositories<'a>(&'a self, ctx: &'a Ctx, each: Each<'a, Vec<RepoRow>>) -> Answer<'a, Listed> {
+        let doing = format!("list the repositories of {}", self.host);
+        Box::pin(stoppable(ctx, doing, self.client.repositories(&self.host, each)))
+    }
+
+    fn tags<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, each: Each<'a, Vec<TagRow>>) -> Answer<'a, Listed> {
+        let doing = format!("list the tags of {}/{repository}", self.host);
+        let work = async move { self.client.tags(&Repo::at(&self.host, repository)?, each).await };
+        Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn details<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], each: Each<'a, TagAnswer>) -> Answer<'a, ()> {
+        let doing = format!("read the tags of {}/{repository}", self.host);
+        let work = async move { self.client.details(&Repo::at(&self.host, repository)?, tags, each).await };
+        Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn referrers<'a>(
+        &'a self,
+        ctx: &'a Ctx,
+        repository: &'a str,
+        subject: &'a Digest,
+        artifact_type: Option<&'a str>,
+    ) -> Answer<'a, Referrers> {
+        let doing = format!("look for what refers to {} in {}/{repository}", subject.short(), self.host);
+        let work = async move { self.client.referrers(&Repo::at(&self.host, repository)?, subject, artifact_type).await };
+        Box::pin(stoppable(ctx, doing, work))
     }
 }

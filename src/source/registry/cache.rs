@@ -1,0 +1,179 @@
+//! Manifests and configurations that were read once, on disk by digest. They never change, so a second visit asks the registry only
+//! where its tags point now.
+//!
+//! Nothing here is trusted: bytes are hashed whenever they are read, and what is not what its name says is removed. Losing all of it costs
+//! requests, nothing else, so failures are silent and nothing is brought to the disk with force. Bounded: the longest unused go first.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::model::Digest;
+use crate::source::oci::LARGEST;
+
+/// Bytes of all documents together, unless the settings say otherwise.
+pub(super) const MOST: u64 = 256 << 20;
+/// A document's time of use is noted once in this time.
+const NOTED: Duration = Duration::from_secs(12 * 3600);
+
+/// The cache, cheap to clone; none at all without a folder.
+#[derive(Debug, Clone)]
+pub(super) struct Documents(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    most: u64,
+    /// Bytes there are; `None` until counted.
+    total: Mutex<Option<u64>>,
+}
+
+impl Documents {
+    pub(super) fn new(folder: Option<&Path>, most: u64) -> Self {
+        Self(folder.map(|folder| Arc::new(Inner { folder: folder.to_owned(), most, total: Mutex::new(None) })))
+    }
+
+    /// The document, verified.
+    pub(super) async fn get(&self, digest: &Digest) -> Option<Bytes> {
+        let (inner, digest) = (self.0.clone()?, digest.clone());
+        tokio::task::spawn_blocking(move || inner.get(&digest)).await.ok().flatten()
+    }
+
+    /// Keeps a document whose bytes were verified.
+    pub(super) async fn put(&self, digest: &Digest, bytes: &Bytes) {
+        let (Some(inner), digest, bytes) = (self.0.clone(), digest.clone(), bytes.clone()) else { return };
+        // Nobody waits for a cache; but a command must not end before it wrote what it fetched.
+        let _ = tokio::task::spawn_blocking(move || inner.put(&digest, &bytes)).await;
+    }
+}
+
+impl Inner {
+    /// A digest is made of its algorithm and hex digits only, so this stays inside.
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(format!("{}-{}", digest.algorithm(), digest.hex()))
+    }
+
+    fn get(&self, digest: &Digest) -> Option<Bytes> {
+        let path = self.path(digest);
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path).ok()?;
+        let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(LARGEST)).unwrap_or(0));
+        (&file).take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
+        let mut hasher = digest.hasher();
+        hasher.update(&bytes);
+        if hasher.finish() != *digest {
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        if let (Ok(used), Ok(times)) = (metadata.modified(), now().ok_or(()))
+            && times.duration_since(used).is_ok_and(|age| age > NOTED)
+        {
+            let _ = file.set_modified(times);
+        }
+        Some(bytes.into())
+    }
+
+    fn put(&self, digest: &Digest, bytes: &[u8]) -> Option<()> {
+        let size = bytes.len() as u64;
+        if size > LARGEST || size > self.most {
+            return None;
+        }
+        let path = self.path(digest);
+        if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file() && there.len() == size) {
+            return None;
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).ok()?;
+        self.make_room(size);
+        let mut file = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(&self.folder).ok()?;
+        file.write_all(bytes).ok()?;
+        file.persist(&path).ok().map(drop)
+    }
+
+    /// Counts what is there, and removes the longest unused beyond three quarters of the bound when it is passed.
+    fn make_room(&self, size: u64) {
+        let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = total.map_or_else(|| self.all().iter().map(|(_, _, size)| size).sum(), |sum: u64| sum).saturating_add(size);
+        *total = Some(if sum <= self.most { sum } else { self.sweep(size) });
+    }
+
+    fn sweep(&self, size: u64) -> u64 {
+        let mut all = self.all();
+        all.sort();
+        let mut sum: u64 = all.iter().map(|(_, _, size)| size).sum::<u64>().saturating_add(size);
+        for (_, path, size) in all {
+            if sum <= self.most / 4 * 3 {
+                break;
+            }
+            if fs::remove_file(path).is_ok() {
+                sum = sum.saturating_sub(size);
+            }
+        }
+        sum
+    }
+
+    /// Documents, and what a killed process left of one: when last used, where, how large.
+    fn all(&self) -> Vec<(SystemTime, PathBuf, u64)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let file = |entry: fs::DirEntry| {
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path(), metadata.len()))
+        };
+        entries.filter_map(Result::ok).filter_map(file).collect()
+    }
+}
+
+/// This machine's time, as files have it.
+fn now() -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(crate::source::now().as_second()).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(folder: &Path, most: u64) -> Inner {
+        Inner { folder: folder.to_owned(), most, total: Mutex::new(None) }
+    }
+
+    #[test]
+    fn what_is_not_what_its_name_says_is_not_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(&dir.path().join("a/b"), MOST);
+        let digest = Digest::sha256(b"hello");
+        assert_eq!(cache.get(&digest), None);
+        cache.put(&digest, b"hello").unwrap();
+        assert_eq!(cache.get(&digest).unwrap(), "hello");
+        fs::write(cache.path(&digest), b"jello").unwrap();
+        assert_eq!(cache.get(&digest), None);
+        assert!(!cache.path(&digest).exists(), "and it is gone");
+        let elsewhere = dir.path().join("elsewhere");
+        fs::write(&elsewhere, b"hello").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, cache.path(&digest)).unwrap();
+        assert_eq!(cache.get(&digest), None, "links are not followed");
+    }
+
+    #[test]
+    fn it_stays_within_its_bound_and_the_longest_unused_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 1000);
+        let document = |n: u8| vec![n; 100];
+        for n in 0..30 {
+            let digest = Digest::sha256(&document(n));
+            cache.put(&digest, &document(n)).unwrap();
+            // One second apart, as old as they are early.
+            let file = fs::File::options().write(true).open(cache.path(&digest)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(n) + 1)).unwrap();
+            let sum: u64 = cache.all().iter().map(|(_, _, size)| size).sum();
+            assert!(sum <= 1000, "{sum} after {n}");
+        }
+        assert!(cache.get(&Digest::sha256(&document(29))).is_some());
+        assert!(cache.get(&Digest::sha256(&document(0))).is_none());
+        assert_eq!(cache.put(&Digest::sha256(&[1; 2000]), &[1; 2000]), None);
+    }
+}
