@@ -33,7 +33,7 @@ pub struct Fetched<W> {
 }
 
 /// How pouring a blob ended badly.
-enum Spill {
+pub(super) enum Spill {
     /// Stitched or oddly ranged: worth one more time from the start.
     Again(Problem),
     Final(Problem),
@@ -140,7 +140,7 @@ fn written(doing: &str, error: &std::io::Error) -> Problem {
 }
 
 /// One blob on its way.
-struct Stream<'a> {
+pub(super) struct Stream<'a> {
     inner: &'a Inner,
     ctx: &'a Ctx,
     repo: &'a Repo,
@@ -152,8 +152,25 @@ struct Stream<'a> {
     moved: &'a mut u64,
 }
 
-impl Stream<'_> {
-    async fn run(&mut self) -> Result<(), Spill> {
+impl<'a> Stream<'a> {
+    /// For whoever hashes the pieces himself.
+    pub(super) fn new(
+        inner: &'a Inner,
+        ctx: &'a Ctx,
+        repo: &'a Repo,
+        blob: &'a Descriptor,
+        pieces: mpsc::Sender<Bytes>,
+        moved: &'a mut u64,
+    ) -> Self {
+        Self { inner, ctx, repo, blob, step: 0, pieces, offset: 0, resumed: false, moved }
+    }
+
+    /// Whether the bytes were put together from more than one answer.
+    pub(super) const fn is_stitched(&self) -> bool {
+        self.resumed
+    }
+
+    pub(super) async fn run(&mut self) -> Result<(), Spill> {
         let mut tried = 1;
         let mut began = 0;
         loop {

@@ -113,7 +113,7 @@ impl Inner {
     }
 
     /// One try: as whoever we were last, and once more with a fresh token when that is refused.
-    async fn attempt(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Failure> {
+    pub(super) async fn attempt(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Failure> {
         let host = ask.host;
         let known = self.auth.cached(host, &ask.scope).await;
         let reply = self.follow(&ask.method, &ask.url, &ask.headers, ask.body.clone(), known.as_ref(), &ask.doing).await?;

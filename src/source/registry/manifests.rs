@@ -12,7 +12,7 @@ use crate::model::{Digest, Problem, ProblemKind, Safe};
 use crate::source::oci::{self, LARGEST, Manifest, media};
 
 /// Without all of these a registry converts to schema 1, whose digest is not the stored one.
-const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json";
 
@@ -68,7 +68,7 @@ fn named(repo: &Repo, target: &str) -> String {
 }
 
 /// Tags and digests that are fit for a URL.
-fn checked(repo: &Repo, target: &str) -> Result<(), Problem> {
+pub(super) fn checked(repo: &Repo, target: &str) -> Result<(), Problem> {
     if is_tag(target) || target.parse::<Digest>().is_ok() {
         return Ok(());
     }

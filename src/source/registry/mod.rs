@@ -13,7 +13,9 @@
 //! | `paging`, `names` | lists of repositories and tags, page by page and parsed while they arrive |
 //! | `details`, `cache` | what tags point at, each digest read once |
 //! | `referrers` | signatures and other things about a manifest, by API or by tag |
-//! | `source` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
+//! | `write`, `delete`, `survey` | tags that are put and deleted, and what would go with them |
+//! | `copy`, `companions`, `relay` | images from one repository to another, and in from files |
+//! | `source`, `curator` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
 //!
 //! May use model and the formats of `source`; must not name a screen. Everything a registry says is hostile: sizes are bounded,
 //! digests checked, names parsed before they reach a URL.
@@ -37,6 +39,10 @@ mod blobs;
 mod body;
 mod cache;
 mod challenge;
+mod companions;
+mod copy;
+mod curator;
+mod delete;
 mod details;
 mod errors;
 mod http;
@@ -44,14 +50,18 @@ mod manifests;
 mod names;
 mod paging;
 mod referrers;
+mod relay;
 mod retry;
 mod source;
+mod survey;
 mod upload;
+mod write;
 
 pub use blobs::Fetched;
 pub use manifests::{RemoteManifest, Stat};
 pub use source::RegistrySource;
 pub(crate) use source::{is_runnable, no_platform};
+pub use survey::Survey;
 pub use upload::{Feed, Uploaded};
 
 /// How long a registry may take over what. There is no limit on a whole transfer, only on standing still.
@@ -158,6 +168,8 @@ struct Inner {
     signatures: Mutex<HashMap<Repo, HashSet<Digest>>>,
     /// Whether the referrers API is there, by repository.
     referrers: Mutex<HashMap<Repo, bool>>,
+    /// Whether a tag can be deleted alone, by repository.
+    tag_deletes: Mutex<HashMap<Repo, bool>>,
 }
 
 impl Client {
@@ -198,6 +210,7 @@ impl Client {
             known: details::Known::default(),
             signatures: Mutex::default(),
             referrers: Mutex::default(),
+            tag_deletes: Mutex::default(),
         })))
     }
 

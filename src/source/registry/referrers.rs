@@ -36,7 +36,12 @@ impl Client {
             found = Some(asked.by_tag().await?);
         }
         let mut found = found.unwrap_or(Referrers { referrers: Vec::new(), completeness: Completeness::Complete, api: false });
-        found.referrers.extend(asked.by_cosign_tags().await?);
+        for tagged in asked.by_cosign_tags().await? {
+            match found.referrers.iter_mut().find(|known| known.digest == tagged.digest) {
+                Some(known) => known.tag = tagged.tag,
+                None => found.referrers.push(tagged),
+            }
+        }
         let mut seen = HashSet::new();
         let wanted = |one: &Referrer| artifact_type.is_none() || one.artifact_type.as_ref().map(Foreign::raw) == artifact_type;
         found.referrers.retain(|one| wanted(one) && seen.insert(one.digest.clone()));

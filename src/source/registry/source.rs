@@ -4,19 +4,19 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{Client, RemoteManifest, Repo, target};
+use super::{Client, RemoteManifest, Repo, Survey, target};
 use crate::model::{
     Digest, Image, ImageKey, ImageList, Listed, Name, Platform, Powers, Problem, ProblemKind, Reference, Referrers, RepoRow, Safe,
     SourceId, SourceKind, TagRow, Transfer,
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
-use crate::source::{Answer, Catalog, Ctx, Each, ExportTo, Source, TagAnswer};
+use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, Source, TagAnswer};
 
 /// Platforms of an index that are inspected at a time.
 const AT_ONCE: usize = 8;
 
-/// A registry host, read-only.
+/// A registry host.
 #[derive(Debug)]
 pub struct RegistrySource {
     id: SourceId,
@@ -28,6 +28,11 @@ impl RegistrySource {
     #[must_use]
     pub fn new(client: Client, host: &str) -> Self {
         Self { id: SourceId(format!("registry:{host}")), host: host.to_owned(), client }
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     #[must_use]
@@ -50,6 +55,16 @@ impl RegistrySource {
     /// What the registry answered; an index without that platform, which names those it has.
     pub async fn inspect_platform(&self, ctx: &Ctx, reference: &Reference, platform: &Platform) -> Result<Image, Problem> {
         stoppable(ctx, format!("inspect {reference}"), self.one(ctx, reference, platform)).await
+    }
+
+    /// What hangs on a manifest: said before it is deleted.
+    ///
+    /// # Errors
+    /// What the registry answered.
+    pub async fn survey(&self, ctx: &Ctx, repository: &str, digest: &Digest) -> Result<Survey, Problem> {
+        let doing = format!("look at what needs {} in {}/{repository}", digest.short(), self.host);
+        let work = async { self.client.survey(ctx, &Repo::at(&self.host, repository)?, digest).await };
+        stoppable(ctx, doing, work).await
     }
 
     async fn all(&self, ctx: &Ctx, reference: &Reference) -> Result<Vec<Image>, Problem> {
@@ -172,7 +187,7 @@ impl Source for RegistrySource {
     }
 
     fn powers(&self) -> Powers {
-        Powers { export: false, ..Powers::READ_ONLY }
+        Powers { tag: true, remove: true, export: false, ..Powers::READ_ONLY }
     }
 
     fn version<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, Safe> {
@@ -191,6 +206,10 @@ impl Source for RegistrySource {
                 ImageKey::Id(_) => self.unsupported("look for an image ID in"),
             }
         })
+    }
+
+    fn curator(&self) -> Option<&dyn Curator> {
+        Some(self)
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {

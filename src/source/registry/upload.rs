@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{BoxFuture, join};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use url::Url;
 
 use super::errors::Refusal;
 use super::http::{Ask, Failure, redirect, same_origin};
 use super::manifests::push_scope;
+use super::relay::Relay;
 use super::{Client, Inner, Repo, auth, challenge, retry};
 use crate::model::{Problem, ProblemKind};
 use crate::source::Ctx;
@@ -36,6 +37,15 @@ pub trait Feed: Send + Sync {
     /// # Errors
     /// A blob that can't be read or is not what its digest says.
     fn pour(&self, out: &mut dyn Write) -> Result<(), Problem>;
+}
+
+/// A blob in memory.
+pub(super) struct Small(pub(super) Vec<u8>);
+
+impl Feed for Small {
+    fn pour(&self, out: &mut dyn Write) -> Result<(), Problem> {
+        out.write_all(&self.0).map_err(|error| Problem::new(ProblemKind::Other, "send a blob", error.to_string()))
+    }
 }
 
 /// What it took.
@@ -79,8 +89,18 @@ impl Client {
         known_in: Option<&Repo>,
         step: usize,
     ) -> Result<Uploaded, Problem> {
-        let upload = Upload { inner: &self.0, ctx, repo, blob, feed, step };
+        let upload = Upload { inner: &self.0, ctx, repo, blob, from: From::Feed(feed), step };
         upload.run(known_in.filter(|from| from.host() == repo.host() && *from != repo)).await
+    }
+
+    /// Copies a blob from another repository, of this registry or another, unless it is there. Progress goes to `step`.
+    ///
+    /// # Errors
+    /// What either registry answered; bytes of another size or digest.
+    pub async fn copy_blob(&self, ctx: &Ctx, from: &Repo, to: &Repo, blob: &Descriptor, step: usize) -> Result<Uploaded, Problem> {
+        let relay = From::Relay(Relay { inner: &self.0, from });
+        let upload = Upload { inner: &self.0, ctx, repo: to, blob, from: relay, step };
+        upload.run(Some(from).filter(|from| from.host() == to.host() && *from != to)).await
     }
 }
 
@@ -110,8 +130,14 @@ struct Upload<'a> {
     ctx: &'a Ctx,
     repo: &'a Repo,
     blob: &'a Descriptor,
-    feed: Arc<dyn Feed>,
+    from: From<'a>,
     step: usize,
+}
+
+/// Where the bytes come from.
+enum From<'a> {
+    Feed(Arc<dyn Feed>),
+    Relay(Relay<'a>),
 }
 
 impl Upload<'_> {
@@ -270,12 +296,12 @@ impl Upload<'_> {
         if let Some(authorization) = authorization {
             request = request.header(auth::HEADER, authorization.clone());
         }
-        let answer = self.watched(request.send(), &moved).await;
-        // The channel's other end is gone with the request, so the thread ends.
-        let fed = feeding.await.map_err(|error| Missed::Final(self.problem(ProblemKind::Other, error.to_string())))?;
+        // The channel's other end goes with the request, and then the feeding ends too.
+        let (answer, fed) = join(self.watched(request.send(), &moved), feeding).await;
         match answer {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) if let Err(Fed::Problem(problem)) = fed => Err(Missed::Final(problem)),
+            Ok(Err(_)) if let Err(Fed::Again(problem)) = fed => Err(Missed::Restart(problem)),
             Ok(Err(error)) => match self.inner.broken(error, url, &self.doing()) {
                 Failure::Again(problem, _) => Err(Missed::Restart(problem)),
                 Failure::Final(problem) => Err(Missed::Final(problem)),
@@ -308,9 +334,13 @@ impl Upload<'_> {
         }
     }
 
-    fn start_feed(&self) -> (JoinHandle<Result<(), Fed>>, mpsc::Receiver<io::Result<Bytes>>) {
+    /// Starts handing out the bytes; nothing comes unless the future is polled too.
+    fn start_feed(&self) -> (BoxFuture<'_, Result<(), Fed>>, mpsc::Receiver<io::Result<Bytes>>) {
         let (sender, pieces) = mpsc::channel(4);
-        let feed = Arc::clone(&self.feed);
+        let feed = match &self.from {
+            From::Feed(feed) => Arc::clone(feed),
+            From::Relay(relay) => return (Box::pin(relay.pour(self.ctx, self.blob, sender)), pieces),
+        };
         let thread = tokio::task::spawn_blocking(move || {
             let mut out = Pipe { sender, buffer: BytesMut::with_capacity(PIECE), closed: false };
             let poured = feed
@@ -326,12 +356,33 @@ impl Upload<'_> {
                 }
             }
         });
-        (thread, pieces)
+        let ended =
+            async move { thread.await.unwrap_or_else(|error| Err(Fed::Problem(self.problem(ProblemKind::Other, error.to_string())))) };
+        (Box::pin(ended), pieces)
     }
 
     /// Bytes in chunks with PATCH, and a PUT that ends the session.
-    async fn chunks(&self, mut session: Session) -> Result<(), Missed> {
-        let (feeding, mut pieces) = self.start_feed();
+    async fn chunks(&self, session: Session) -> Result<(), Missed> {
+        let (feeding, pieces) = self.start_feed();
+        let (sent, fed) = join(self.send_chunks(session, pieces), feeding).await;
+        let session = match (sent, fed) {
+            (_, Err(Fed::Problem(problem))) => return Err(Missed::Final(problem)),
+            (_, Err(Fed::Again(problem))) => return Err(Missed::Restart(problem)),
+            (Err(missed), _) => return Err(missed),
+            (Ok(_), Err(Fed::Unwanted)) => {
+                return Err(Missed::Final(self.problem(ProblemKind::Other, "the blob was not read to its end")));
+            }
+            (Ok(session), Ok(())) => session,
+        };
+        let reply = self.step(Method::PUT, &self.last(&session), HeaderMap::new(), Bytes::new()).await?;
+        match reply.status().as_u16() {
+            201 => Ok(()),
+            200 | 202 | 204 => self.look().await,
+            _ => Err(self.refused(reply).await),
+        }
+    }
+
+    async fn send_chunks(&self, mut session: Session, mut pieces: mpsc::Receiver<io::Result<Bytes>>) -> Result<Session, Missed> {
         let mut offset = 0_u64;
         let mut chunk = BytesMut::new();
         loop {
@@ -339,7 +390,8 @@ impl Upload<'_> {
             let last = piece.is_none();
             match piece {
                 Some(Ok(piece)) => chunk.extend_from_slice(&piece),
-                Some(Err(_)) => break,
+                // Whoever fed it says why.
+                Some(Err(_)) => return Ok(session),
                 None => {}
             }
             if chunk.len() >= session.chunk || (last && !chunk.is_empty()) {
@@ -350,21 +402,8 @@ impl Upload<'_> {
                 self.ctx.meter.add(self.step, length);
             }
             if last {
-                break;
+                return Ok(session);
             }
-        }
-        drop(pieces);
-        match feeding.await {
-            Ok(Ok(())) => {}
-            Ok(Err(Fed::Problem(problem))) => return Err(Missed::Final(problem)),
-            Ok(Err(Fed::Unwanted)) => return Err(Missed::Final(self.problem(ProblemKind::Other, "the blob was not read to its end"))),
-            Err(error) => return Err(Missed::Final(self.problem(ProblemKind::Other, error.to_string()))),
-        }
-        let reply = self.step(Method::PUT, &self.last(&session), HeaderMap::new(), Bytes::new()).await?;
-        match reply.status().as_u16() {
-            201 => Ok(()),
-            200 | 202 | 204 => self.look().await,
-            _ => Err(self.refused(reply).await),
         }
     }
 
@@ -411,10 +450,12 @@ enum Mount {
     Nothing,
 }
 
-/// How the feeding thread ended.
-enum Fed {
+/// How feeding ended.
+pub(super) enum Fed {
     Unwanted,
     Problem(Problem),
+    /// Put together from parts that don't fit: worth another time from the start.
+    Again(Problem),
 }
 
 /// A writer whose bytes go to a channel in even pieces.

@@ -218,7 +218,7 @@ fn holds(content: &dyn Content, root: &Descriptor, child: &Digest, doing: &str) 
 }
 
 /// The OCI manifest of an image that came without one: always the same bytes for the same image.
-fn manifest_of(packed: &Packed) -> Made {
+pub(crate) fn manifest_of(packed: &Packed) -> (Descriptor, Vec<u8>) {
     let bare = |blob: &Descriptor, media_type: &str| {
         descriptor_json(&Descriptor { media_type: media_type.to_owned(), platform: None, annotations: BTreeMap::new(), ..blob.clone() })
     };

@@ -41,6 +41,7 @@ mod push;
 mod state;
 
 use blobs::Blobs;
+pub(crate) use import::manifest_of;
 use index::Index;
 use lock::{Lease, WriteLock};
 use state::{Documents, State};
