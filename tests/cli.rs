@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use common::images::{ImageSpec, Pack, docker_archive, oci_archive, oci_layout};
-use common::program::{Program, assert_tame};
+use common::program::{Program, Ran, assert_tame};
 use serde_json::{Value, json};
 
 fn spec(name: &str) -> ImageSpec {
@@ -118,6 +118,50 @@ fn an_engine_that_was_asked_for_and_is_absent_is_a_failure_not_the_store() {
     }
     let ran = program.run(&["inspect", "app:1", "--json"]).ended(1);
     assert_eq!(ran.document(), serde_json::json!([]), "one document, whatever happens");
+}
+
+/// A socket that only its owner may open, and a user who isn't its owner.
+#[cfg(unix)]
+#[test]
+fn a_socket_that_may_not_be_opened_is_said_with_what_to_try() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65534;
+
+    let program = Program::with(&[]);
+    let private = program.home().join("docker.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&private).unwrap();
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o000)).unwrap();
+    // Nothing is forbidden to root, so as root the program runs as somebody else, from where anybody may run it.
+    let root = rustix::process::geteuid().is_root();
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("lighterman");
+    if root {
+        std::fs::copy(env!("CARGO_BIN_EXE_lighterman"), &copy).unwrap();
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        chown(program.home(), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let host = format!("unix://{}", private.display());
+    let run = |args: &[&str]| {
+        let mut command = program.command(args);
+        if root {
+            let mut other = std::process::Command::new(&copy);
+            other.args(args).env_clear().env("HOME", program.home()).current_dir(program.home()).stdin(Stdio::null());
+            other.uid(NOBODY).gid(NOBODY);
+            command = other;
+        }
+        Ran::from(command.env("XDG_RUNTIME_DIR", program.home()).output().unwrap())
+    };
+    let helps = |words: &str| {
+        for word in ["permission denied", "docker.sock", "docker) and log in again", "sudo", "--host"] {
+            assert!(words.contains(word), "{word}: {words}");
+        }
+    };
+    helps(&run(&["--host", &host, "images"]).ended(1).stderr);
+    let report = run(&["doctor", "--json"]).ended(0).document();
+    let rows = report["engines"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["endpoint"] == host.as_str()).unwrap_or_else(|| panic!("{report}"));
+    helps(row["problem"].as_str().unwrap());
 }
 
 #[test]

@@ -4,9 +4,13 @@
 //! Reads the docker configuration and touches sockets; asks no engine anything.
 
 use std::ffi::OsString;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::net::UnixStream;
+use tokio::runtime;
 
 use crate::model::{Locator, Powers, Problem, ProblemKind, Safe, SourceId, SourceInfo, SourceKind, Transport};
 use crate::source::credentials::Credentials;
@@ -181,11 +185,62 @@ const fn is_file(locator: &Locator) -> bool {
 }
 
 /// Whether somebody may answer there: a socket that was left behind by an engine that is gone refuses at once. One that we may not
-/// open is there: its problem is worth seeing.
+/// open, or whose queue is full, is there: its problem is worth seeing. Never waits.
 pub(crate) fn is_there(endpoint: &Endpoint) -> bool {
     match &endpoint.host {
-        Host::Unix(path) => UnixStream::connect(path)
-            .map_or_else(|error| !matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound), |_| true),
+        Host::Unix(path) => listens(path),
         _ => true,
+    }
+}
+
+/// Tries a connection that blocks on nothing; the plain one of the standard library waits for room in the listener's queue.
+fn listens(path: &Path) -> bool {
+    // The first frame is made before the deck's runtime is.
+    let spare = runtime::Handle::try_current().is_err().then(|| runtime::Builder::new_current_thread().enable_io().build());
+    let _inside = match &spare {
+        Some(Ok(runtime)) => Some(runtime.enter()),
+        Some(Err(_)) => return true,
+        None => None,
+    };
+    let refused = |error: &std::io::Error| matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound);
+    // Not yet decided is decided for us: a dead socket refuses in the call itself.
+    !UnixStream::connect(path).now_or_never().is_some_and(|tried| tried.is_err_and(|error| refused(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Asked on a thread of its own, so that an answer that never comes fails the test instead of holding it up.
+    fn answer(path: &Path) -> bool {
+        let endpoint = Endpoint::parse(&format!("unix://{}", path.display()), "", "", None, false).unwrap();
+        let (sender, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(is_there(&endpoint)));
+        answer.recv_timeout(Duration::from_secs(10)).expect("it must not wait")
+    }
+
+    #[tokio::test]
+    async fn a_socket_with_a_full_queue_is_there_and_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(1).unwrap();
+        assert!(answer(&path), "with room in the queue");
+        let mut waiting = Vec::new();
+        loop {
+            match UnixStream::connect(&path).await {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            assert!(waiting.len() < 100, "the queue must become full");
+        }
+        assert!(answer(&path), "from outside of a runtime");
+        assert!(is_there(&Endpoint::parse(&format!("unix://{}", path.display()), "", "", None, false).unwrap()), "from inside of one");
+        drop(listener);
+        assert!(!answer(&path), "left behind");
+        assert!(!answer(&dir.path().join("none.sock")));
     }
 }

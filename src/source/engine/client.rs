@@ -263,7 +263,7 @@ fn connect_problem(doing: &str, error: &ConnectError) -> Problem {
     match error {
         ConnectError::Absent(_) => problem(ProblemKind::Unreachable).hint("start the engine, or name another with --host"),
         ConnectError::Denied(_) => problem(ProblemKind::Denied)
-            .hint("join the group that owns the socket (usually docker) and log in again, or use a rootless engine"),
+            .hint("join the group that owns the socket (usually docker) and log in again, use sudo, or name another engine with --host"),
         ConnectError::NotASocket(_) => problem(ProblemKind::Usage).hint("name the engine's socket with --host"),
         ConnectError::Refused(_) => problem(ProblemKind::Unreachable).hint("the engine is not running: start it"),
         ConnectError::Timeout(..) | ConnectError::Other(..) => problem(ProblemKind::Unreachable),
