@@ -133,6 +133,41 @@ async fn endless_answers_are_cut() {
 }
 
 #[tokio::test]
+async fn a_pull_is_believed_only_when_the_engine_ends_it() {
+    let (own, other) = (Digest::sha256(b"own"), Digest::sha256(b"other"));
+    let name = Name::new("r.example/app:1").reference().unwrap();
+    let started = r#"{"status":"Pulling from app","id":"1"}"#;
+    let told = format!("{started}\n{{\"status\":\"Digest: {own}\"}}\n{{\"status\":\"Status: Image is up to date\"}}\n");
+    // The image is there from before, under this name and under another repository's.
+    let there = format!(r#"{{"Id":"{}","RepoDigests":["r.example/fork@{other}","r.example/app@{own}"]}}"#, Digest::sha256(b"id"));
+    let fork = format!(r#"{{"Id":"{}","RepoDigests":["r.example/fork@{other}"]}}"#, Digest::sha256(b"id"));
+    let podman = r#"{"Version":"4.3.1","ApiVersion":"1.41","MinAPIVersion":"1.24","Components":[{"Name":"Podman Engine"}]}"#;
+    let docker = r#"{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"}"#;
+    for (case, version, stream, image, whole) in [
+        ("docker, whole", docker, told.as_str(), &there, true),
+        ("docker, ended early", docker, started, &there, false),
+        ("docker, nothing said", docker, "", &there, false),
+        ("podman, whole", podman, r#"{"status":"Download complete","id":"1"}"#, &there, true),
+        ("podman, another repository's", podman, r#"{"status":"Download complete","id":"1"}"#, &fork, false),
+    ] {
+        let (stream, image) = (stream.to_owned(), image.clone());
+        let engine = Scripted::new(move |request| match request {
+            "GET /version" => json(version),
+            "POST /images/create" => Reply::Raw(chunked(stream.as_bytes(), true)),
+            "GET /images/r.example/app:1/json" => json(&image),
+            _ => Reply::Raw(answer("404 Not Found", r#"{"message":"no such thing"}"#)),
+        });
+        let pulled = engine.source.curator().unwrap().pull(&Ctx::default(), &name, None).await;
+        match pulled {
+            Ok(transfer) => assert_eq!((transfer.digest.as_ref(), whole), (Some(&own), true), "{case}"),
+            Err(problem) => {
+                assert!(!whole && problem.cause.as_str().contains("without saying what it pulled"), "{case}: {problem}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_lost_event_stream_ends_with_a_problem() {
     for whole in [true, false] {
         let engine = Scripted::docker(move |request| {

@@ -11,7 +11,7 @@ use super::client::{Ask, STALL};
 use super::inspect::encode;
 use super::progress::Told;
 use super::session::{Kind, Session};
-use crate::model::{Digest, ImageKey, Platform, Problem, ProblemKind, Reference, Transfer};
+use crate::model::{Digest, ImageKey, Name, Platform, Problem, ProblemKind, Reference, Transfer};
 use crate::source::Ctx;
 use crate::source::credentials::Secret;
 
@@ -44,12 +44,28 @@ pub(super) async fn pull(
     }
     let now = held(source, &session, &ImageKey::Name(reference.clone()), doing).await?;
     let now = now.ok_or_else(|| Problem::new(ProblemKind::Other, doing, "the engine reported no error, but the image is not there"))?;
-    let repository = now.repo_digests.iter().find_map(|name| name.raw().rsplit_once('@')?.1.parse::<Digest>().ok());
-    Ok(Transfer {
-        digest: told.digest.clone().or(repository).or(Some(now.id)),
-        bytes_transferred: told.moved(),
-        bytes_skipped: told.skipped(),
-    })
+    let digest = match session.kind {
+        // Docker's last words after a whole pull. An image that was there before proves nothing about this pull.
+        Kind::Docker => told.digest.clone(),
+        Kind::Podman => own_digest(&now.repo_digests, reference),
+    };
+    let unsaid = || Problem::new(ProblemKind::Other, doing, "the engine ended without saying what it pulled").hint("pull it again");
+    Ok(Transfer { digest: Some(digest.ok_or_else(unsaid)?), bytes_transferred: told.moved(), bytes_skipped: told.skipped() })
+}
+
+/// What the reference's own repository calls the image. The same image may be in other repositories too, under other digests.
+fn own_digest(repo_digests: &[Name], reference: &Reference) -> Option<Digest> {
+    let own = |name: &Name| {
+        let name = name.reference().ok()?;
+        let same = name.registry() == reference.registry() && name.repository() == reference.repository();
+        name.digest().filter(|_| same)?.parse::<Digest>().ok()
+    };
+    let mut digests: Vec<Digest> = repo_digests.iter().filter_map(own).collect();
+    // Of an index and its manifest, which Podman both lists, the one that was asked for.
+    if let Some(asked) = reference.digest() {
+        digests.retain(|digest| digest.as_str() == asked);
+    }
+    digests.into_iter().next()
 }
 
 fn compat_pull(reference: &Reference, platform: Option<&Platform>) -> String {
@@ -184,6 +200,23 @@ mod tests {
             "/images/create?fromImage=127.0.0.1%3A5000%2Fa%2Fb&tag=v1&platform=linux%2Farm64%2Fv8"
         );
         assert!(libpod_pull(&reference, None).ends_with("reference=127.0.0.1%3A5000%2Fa%2Fb%3Av1&tlsVerify=false"));
+    }
+
+    #[test]
+    fn a_digest_is_the_own_repositorys() {
+        let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+        let names = [
+            Name::new(&format!("r.example/other@{two}")),
+            Name::new(&format!("a@{two}")),
+            Name::new(&format!("r.example/a@{one}")),
+            Name::new(&format!("docker.io/library/b@{two}")),
+            Name::new(&format!("docker.io/library/b@{one}")),
+        ];
+        let own = |reference: &str| own_digest(&names, &reference.parse::<Reference>().unwrap());
+        assert_eq!(own("r.example/a:1").as_ref(), Some(&one));
+        assert_eq!(own("a:1").as_ref(), Some(&two), "short and whole names are the same repository");
+        assert_eq!(own(&format!("b@{one}")).as_ref(), Some(&one), "the one that was asked for");
+        assert_eq!(own("r.example/b:1"), None);
     }
 
     #[test]
