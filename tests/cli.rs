@@ -2,9 +2,12 @@
 #![allow(clippy::allow_attributes, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "engine/scripted.rs"]
+mod scripted;
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
+use std::time::Duration;
 
 use common::images::{ImageSpec, Pack, docker_archive, oci_archive, oci_layout};
 use common::program::{Program, Ran, assert_tame};
@@ -386,6 +389,77 @@ fn a_broken_archive_is_named_and_changes_nothing() {
     let ran = program.run(&["inspect", &format!("docker-archive:{file}"), "--verify", "--json"]).ended(1);
     let verified: Vec<Value> = ran.document()[0]["layers"].as_array().unwrap().iter().map(|layer| layer["verified"].clone()).collect();
     assert_eq!(verified, [json!(true), json!(false)]);
+}
+
+/// An engine with the images `e:1` and `e:2`. `deleting` is called, and waited for, before it answers the first removal.
+#[cfg(unix)]
+fn engine_of_two(deleting: impl Fn() + Send + Sync + 'static) -> scripted::Scripted {
+    let gone = std::sync::atomic::AtomicBool::new(false);
+    let id = |tag: char| lighterman::model::Digest::sha256(&[tag as u8]);
+    scripted::Scripted::docker(move |request| {
+        use std::sync::atomic::Ordering::SeqCst;
+        if request == "DELETE /images/docker.io/library/e:1" {
+            deleting();
+            gone.store(true, SeqCst);
+            return Some(scripted::json(r#"[{"Untagged":"e:1"}]"#));
+        }
+        let row = |tag: char| json!({"Id": id(tag), "RepoTags": [format!("e:{tag}")], "RepoDigests": []});
+        if request == "GET /images/json" {
+            return Some(scripted::json(&json!([row('1'), row('2')]).to_string()));
+        }
+        let asked = request.strip_prefix("GET /images/")?;
+        let tag = ['1', '2'].into_iter().find(|tag| asked.contains(&format!("e:{tag}/")) || asked.contains(id(*tag).as_str()))?;
+        if tag == '1' && gone.load(SeqCst) {
+            return None;
+        }
+        Some(scripted::json(&if asked.ends_with("/history") { json!([]) } else { row(tag) }.to_string()))
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_during_a_delete_still_tells_what_went() {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
+    for as_json in [true, false] {
+        let ((asked, wait_for_delete), (answer, wait_for_signal)) = (channel(), channel());
+        let (asked, wait_for_signal) = (Mutex::new(asked), Mutex::new(wait_for_signal));
+        let engine = engine_of_two(move || {
+            asked.lock().unwrap().send(()).unwrap();
+            wait_for_signal.lock().unwrap().recv().unwrap();
+        });
+        let program = Program::with(&["--host", &engine.address()]);
+        let file = archive(&program, "in.tar", &docker_archive(&[spec("acme/app:1")]));
+        program.command(&["import", &file]).arg("--host=store").output().map(Ran::from).unwrap();
+        let mut command = program.command(&["delete", "e:1", "e:2", "store:acme/app:1", "--yes"]);
+        command.args(as_json.then_some("--json")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        wait_for_delete.recv_timeout(Duration::from_secs(60)).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        // Once it says that it stops, the engine may answer.
+        let mut words = BufReader::new(child.stderr.take().unwrap());
+        let mut heard = String::new();
+        while !heard.contains("stopping") {
+            assert_ne!(words.read_line(&mut heard).unwrap(), 0, "{heard}");
+        }
+        answer.send(()).unwrap();
+        words.read_to_string(&mut heard).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap()).ended(130);
+        if as_json {
+            let told = ran.document();
+            assert_eq!(told["removed"].as_array().unwrap().len(), 1, "{told}");
+            assert!(told["removed"][0]["reference"].as_str().unwrap().ends_with("e:1"), "{told}");
+            let kept: Vec<_> = told["kept"].as_array().unwrap().iter().map(|row| row["reference"].as_str().unwrap()).collect();
+            assert!(matches!(&kept[..], [e, app] if e.ends_with("e:2") && app.ends_with("acme/app:1")), "{told}");
+        } else {
+            assert!(ran.stdout.contains("removed") && ran.stdout.contains("e:1"), "{}", ran.stdout);
+            for name in ["e:2", "acme/app:1"] {
+                assert!(heard.lines().any(|line| line.contains("kept") && line.contains(name)), "{heard}");
+            }
+        }
+        assert_eq!(program.run(&["inspect", "store:acme/app:1"]).code, Some(0), "what was not reached is still there");
+    }
 }
 
 /// The folder is watched until the export has begun to write; then it is interrupted.

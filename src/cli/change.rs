@@ -124,18 +124,22 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
         ask::agreed(question, args.yes, &session.printer, &session.cancel).await?;
     }
     for Batch { place, items } in batches.into_iter().filter(|batch| !batch.items.is_empty()) {
-        let change = Change::Remove { source: place.source.id().clone(), items };
+        let change = Change::Remove { source: place.source.id().clone(), items: items.clone() };
         match session.apply(&place, &change).await {
             Ok(Outcome::Removed { removed, kept }) => {
                 result.removed.extend(removed);
                 result.kept.extend(kept);
             }
             Ok(_) => {}
-            Err(problem) if problem.is_cancelled() => return Err(problem),
+            // What went before stays to be told.
+            Err(problem) if problem.is_cancelled() => result.kept.extend(items.iter().map(Removal::cancelled)),
             Err(problem) => missing = Some(told(&problem, &session.printer)),
         }
     }
     print(&result, &session.printer)?;
+    if session.cancel.is_cancelled() && !result.kept.is_empty() {
+        return Err(Problem::cancelled(doing));
+    }
     Ok(match missing {
         None if result.kept.is_empty() => Done::All,
         Some(ProblemKind::Usage) if result.removed.is_empty() => Done::Misused,

@@ -27,6 +27,44 @@ pub enum Removal {
     Untagged { id: Digest },
 }
 
+impl Removal {
+    /// The tag, or the image's digest when it has none.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        match self {
+            Self::Tag { name, .. } => name.raw().to_owned(),
+            Self::Untagged { id } => id.to_string(),
+        }
+    }
+
+    /// The image it was confirmed for.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        match self {
+            Self::Tag { expected, .. } => expected,
+            Self::Untagged { id } => id,
+        }
+    }
+
+    /// It was done.
+    #[must_use]
+    pub fn removed(&self) -> Removed {
+        Removed { reference: self.reference(), digest: self.digest().clone() }
+    }
+
+    /// It was not done.
+    #[must_use]
+    pub fn kept(&self, why: impl Into<String>) -> Kept {
+        Kept { reference: self.reference(), digest: self.digest().clone(), why: why.into() }
+    }
+
+    /// It was not even tried, because the user stopped before its turn.
+    #[must_use]
+    pub fn cancelled(&self) -> Kept {
+        self.kept("not tried: cancelled")
+    }
+}
+
 /// One change at one source, as it was confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {

@@ -22,7 +22,7 @@ type Script = dyn Fn(&str) -> Reply + Send + Sync;
 
 pub struct Scripted {
     pub source: EngineSource,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Scripted {
@@ -38,7 +38,7 @@ impl Scripted {
                 std::thread::spawn(move || serve(stream, &*script));
             }
         });
-        Self { source: source(&format!("unix://{}", path.display())), _dir: dir }
+        Self { source: source(&format!("unix://{}", path.display())), dir: dir }
     }
 
     /// A Docker engine that answers its version, and `script` where it has an answer.
@@ -50,6 +50,13 @@ impl Scripted {
                 _ => Reply::Raw(answer("404 Not Found", r#"{"message":"no such thing"}"#)),
             })
         })
+    }
+}
+
+impl Scripted {
+    /// Where another program reaches it.
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.dir.path().join("engine.sock").display())
     }
 }
 

@@ -84,17 +84,15 @@ pub(super) async fn remove(source: &EngineSource, ctx: &Ctx, items: &[Removal], 
     let session = source.session(doing).await?;
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
     for (at, item) in items.iter().enumerate() {
-        let (reference, digest) = match item {
-            Removal::Tag { name, expected } => (name.raw().to_owned(), expected.clone()),
-            Removal::Untagged { id } => (id.to_string(), id.clone()),
-        };
-        let outcome =
-            if ctx.cancel.is_cancelled() { Ok(Some("not tried: cancelled".to_owned())) } else { one(source, &session, item, doing).await };
-        match outcome {
-            Ok(None) => removed.push(Removed { reference, digest }),
-            Ok(Some(why)) => kept.push(Kept { reference, digest, why }),
+        if ctx.cancel.is_cancelled() {
+            kept.push(item.cancelled());
+            continue;
+        }
+        match one(source, &session, item, doing).await {
+            Ok(None) => removed.push(item.removed()),
+            Ok(Some(why)) => kept.push(item.kept(why)),
             Err(problem) if at == 0 && problem.kind == ProblemKind::Unreachable => return Err(problem),
-            Err(problem) => kept.push(Kept { reference, digest, why: problem.cause.to_string() }),
+            Err(problem) => kept.push(item.kept(problem.cause.to_string())),
         }
     }
     Ok((removed, kept))

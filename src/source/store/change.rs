@@ -63,9 +63,9 @@ pub(super) fn free_for(state: &State, name: &str, id: &Digest, replaces: Option<
 }
 
 fn take(index: &mut Index, state: &State, item: &Removal) -> Result<Removed, Kept> {
+    let keep = |why: &str| item.kept(why);
     match item {
         Removal::Tag { name, expected } => {
-            let keep = |why: &str| Kept { reference: name.raw().to_owned(), digest: expected.clone(), why: why.to_owned() };
             // Exactly as listed first, then in its canonical spelling.
             let spelled = index.named(name.raw()).map(|_| name.raw().to_owned());
             let canonical = || name.reference().ok().filter(|reference| reference.digest().is_none()).map(|r| index::canonical(&r));
@@ -76,10 +76,9 @@ fn take(index: &mut Index, state: &State, item: &Removal) -> Result<Removed, Kep
                 return Err(keep("it stands at another image now"));
             }
             index.unname(&spelled);
-            Ok(Removed { reference: name.raw().to_owned(), digest: expected.clone() })
+            Ok(item.removed())
         }
         Removal::Untagged { id } => {
-            let keep = |why: &str| Kept { reference: id.to_string(), digest: id.clone(), why: why.to_owned() };
             let image = state.by_id(id).ok_or_else(|| keep("already gone"))?;
             if !image.packed.names.is_empty() {
                 return Err(keep("it has a tag now"));
@@ -87,7 +86,7 @@ fn take(index: &mut Index, state: &State, item: &Removal) -> Result<Removed, Kep
             for root in &image.roots {
                 index.forget(&root.digest);
             }
-            Ok(Removed { reference: id.to_string(), digest: id.clone() })
+            Ok(item.removed())
         }
     }
 }
