@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::model::change::ArchiveFormat;
 use crate::model::{
-    Change, Digest, Image, ImageKey, ImageList, ImportPreview, Locator, Outcome, Problem, Progress, Safe, SourceId, SourceInfo, Transfer,
+    Change, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Locator, Outcome, Problem, Progress, Safe, SourceId, SourceInfo,
+    Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -111,11 +112,15 @@ pub enum JobOutput {
 }
 
 /// What a prune would remove.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PrunePreview {
     pub items: Vec<PruneItem>,
     /// Images without a tag that stay, because a container uses them.
     pub kept_in_use: usize,
+    /// Images without a tag that stay, because the source didn't say whether a container uses them.
+    pub kept_unknown: usize,
+    /// What could not be read, in the source's words.
+    pub gaps: Vec<Foreign>,
     /// Bytes freed are between these two: shared layers make the exact figure depend on what else stays.
     pub freed_at_least: u64,
     pub freed_at_most: u64,

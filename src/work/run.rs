@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::flow::job::{PruneItem, PrunePreview};
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{Change, ImageList, Problem, ProblemKind, SourceId};
+use crate::model::{Change, ImageList, Problem, ProblemKind, SourceId, SourceKind};
 use crate::source::{Ctx, ExportTo, Source};
 
 use super::known::KnownLists;
@@ -91,7 +91,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::PreviewPrune { source } => {
             let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
-            Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?)))
+            Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?, source.kind())))
         }
         Job::Export { source, keys, file, format, overwrite } => {
             let to = ExportTo { file, format, overwrite };
@@ -177,14 +177,51 @@ async fn watch(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOut
     Err(Problem::new(ProblemKind::Unreachable, format!("watch {}", source.id()), "the stream of changes ended"))
 }
 
-/// What a list of untagged images means for a prune. What a container uses is kept; so is what can't be told.
-fn prune_preview(list: &ImageList) -> PrunePreview {
-    let (gone, kept): (Vec<_>, Vec<_>) =
-        list.images.iter().filter(|image| image.is_dangling()).partition(|image| image.containers.as_ref().is_none_or(Vec::is_empty));
-    PrunePreview {
-        freed_at_least: gone.iter().filter_map(|image| image.unique_size).fold(0, u64::saturating_add),
-        freed_at_most: gone.iter().filter_map(|image| image.size).fold(0, u64::saturating_add),
-        kept_in_use: kept.len(),
-        items: gone.iter().map(|image| PruneItem { id: image.id.clone(), size: image.size, created: image.created }).collect(),
+/// What a list of untagged images means for a prune. What a container uses is kept; so is what an engine didn't say that of. Other
+/// sources know no containers, so none can be in the way.
+fn prune_preview(list: &ImageList, kind: SourceKind) -> PrunePreview {
+    let mut preview = PrunePreview { gaps: list.gaps.clone(), ..PrunePreview::default() };
+    for image in list.images.iter().filter(|image| image.is_dangling()) {
+        match image.is_unused() {
+            Some(false) => preview.kept_in_use += 1,
+            None if kind == SourceKind::Engine => preview.kept_unknown += 1,
+            _ => {
+                preview.freed_at_least = preview.freed_at_least.saturating_add(image.unique_size.unwrap_or(0));
+                preview.freed_at_most = preview.freed_at_most.saturating_add(image.size.unwrap_or(0));
+                preview.items.push(PruneItem { id: image.id.clone(), size: image.size, created: image.created });
+            }
+        }
+    }
+    preview
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{ContainerUse, Digest, ImageSummary};
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_be_unused_is_pruned_of_an_engine() {
+        let user = ContainerUse { id: "c".into(), name: "web".into(), running: false, state: "exited".into() };
+        let image = |seed: &str, containers| ImageSummary {
+            id: Digest::sha256(seed.as_bytes()),
+            tags: vec![],
+            repo_digests: vec![],
+            created: None,
+            size: Some(10),
+            unique_size: Some(4),
+            platform: None,
+            containers,
+            labels: std::collections::BTreeMap::default(),
+        };
+        let images = vec![image("unused", Some(vec![])), image("used", Some(vec![user])), image("unknown", None)];
+        let list = ImageList { images, at: jiff::Timestamp::UNIX_EPOCH, gaps: vec!["containers: denied".into()] };
+        let engine = prune_preview(&list, SourceKind::Engine);
+        assert_eq!(engine.items.iter().map(|item| &item.id).collect::<Vec<_>>(), [&Digest::sha256(b"unused")]);
+        assert_eq!((engine.kept_in_use, engine.kept_unknown, engine.freed_at_least, engine.freed_at_most), (1, 1, 4, 10));
+        assert_eq!(engine.gaps, list.gaps);
+        let store = prune_preview(&list, SourceKind::Store);
+        assert_eq!((store.items.len(), store.kept_unknown), (2, 0), "a store has no containers to know of");
     }
 }
