@@ -247,9 +247,33 @@ fn one_missing_image_does_not_hide_the_others() {
     let program = Program::without_engine();
     let file = archive(&program, "app.tar", &docker_archive(&[spec("acme/app:1")]));
     let good = format!("docker-archive:{file}:acme/app:1");
-    let ran = program.run(&["inspect", "docker-archive:/nowhere.tar", &good, "acme/none:1", "--json"]).ended(1);
+    let ran = program.run(&["inspect", "docker-archive:/nowhere.tar", &good, "acme/none:1", "--json"]).ended(3);
     assert_eq!(ran.document().as_array().unwrap().len(), 1);
     assert!(ran.stderr.contains("/nowhere.tar") && ran.stderr.contains("acme/none:1"), "{}", ran.stderr);
+    program.run(&["inspect", &good, "docker-archive:/nowhere.tar"]).ended(3);
+    program.run(&["inspect", "docker-archive:/nowhere.tar", "acme/none:1"]).ended(1);
+}
+
+#[test]
+fn a_file_with_an_unreadable_image_is_done_in_part() {
+    let program = Program::without_engine();
+    let layout = program.home().join("layout");
+    oci_layout(&layout, &[spec("v1"), spec("v2").layer(&[("x", b"y")])], Pack::Gzip);
+    let everything = format!("oci:{}", layout.display());
+    let image = &program.json(&["inspect", &everything])[1];
+    let manifest = image["manifest_digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    std::fs::remove_file(layout.join("blobs/sha256").join(manifest)).unwrap();
+    for args in [&["inspect", &everything, "--json"][..], &["inspect", &everything, "--verify", "--json"]] {
+        let ran = program.run(args).ended(3);
+        assert_eq!(ran.document().as_array().unwrap().len(), 1);
+        assert!(ran.stderr.contains(manifest), "{}", ran.stderr);
+    }
+    let ran = program.run(&["export", &everything, "out.tar", "--json"]).ended(3);
+    assert!(ran.stderr.contains(manifest) && ran.document()["bytes_transferred"].as_u64() > Some(0), "{}", ran.stderr);
+    assert_eq!(program.json(&["inspect", "docker-archive:out.tar"]).as_array().unwrap().len(), 1);
+    // What was named is whole.
+    program.run(&["inspect", &format!("{everything}:v1")]).ended(0);
+    program.run(&["export", &format!("{everything}:v1"), "one.tar"]).ended(0);
 }
 
 #[test]

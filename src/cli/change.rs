@@ -7,7 +7,7 @@ use super::ask::{self, Question};
 use super::find::{self, Found};
 use super::print::Printer;
 use super::session::{Place, Session};
-use super::{Done, Verdict};
+use super::{Done, Tally, Verdict};
 use crate::model::{Change, Digest, Kept, Name, Outcome, Problem, ProblemKind, Removal, Removed};
 use crate::source::Ctx;
 
@@ -22,26 +22,18 @@ pub(super) async fn tag(session: &Session, args: &TagArgs) -> Verdict {
     from.may_change(&doing)?;
     let targets = targets(session, &from, &args.to).await?;
     let image = session.run("find the image", |ctx| one(&from, ctx)).await?;
-    let (mut done, mut failed) = (0, None);
+    let mut tally = Tally::default();
     for to in targets {
         match tag_one(session, &from, &image, to).await {
-            Ok(()) => done += 1,
+            Ok(()) => tally.done += 1,
             Err(problem) if problem.is_cancelled() => return Err(problem),
-            Err(problem) => {
-                session.printer.problem(&problem);
-                failed = Some(problem.kind);
-            }
+            Err(problem) => tally.failed(&problem, &session.printer),
         }
     }
-    if done > 0 && session.printer.json {
+    if tally.done > 0 && session.printer.json {
         session.printer.document(&Tagged { digest: image.id })?;
     }
-    Ok(match (failed, done) {
-        (None, _) => Done::All,
-        (Some(ProblemKind::Usage), 0) => Done::Misused,
-        (Some(_), 0) => Done::Failed,
-        (Some(_), _) => Done::Part,
-    })
+    Ok(tally.verdict())
 }
 
 async fn one(place: &Place, ctx: Ctx) -> Result<Found, Problem> {
@@ -102,7 +94,7 @@ struct Batch {
 pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
     let doing = format!("delete {}", args.references.join(" "));
     let mut batches: Vec<Batch> = Vec::new();
-    let (mut result, mut what, mut missing) = (Deleted::default(), Vec::new(), None);
+    let (mut result, mut what, mut tally) = (Deleted::default(), Vec::new(), Tally::default());
     for text in &args.references {
         match session.place(text).await {
             Ok(place) => {
@@ -110,10 +102,10 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
                 match session.run("find the image", |ctx| one(&place, ctx)).await {
                     Ok(found) => choose(&found, text, place, &mut batches, &mut result.kept),
                     Err(problem) if problem.is_cancelled() => return Err(problem),
-                    Err(problem) => missing = Some(told(&problem, &session.printer)),
+                    Err(problem) => tally.failed(&problem, &session.printer),
                 }
             }
-            Err(problem) => missing = Some(told(&problem, &session.printer)),
+            Err(problem) => tally.failed(&problem, &session.printer),
         }
     }
     for batch in &batches {
@@ -133,24 +125,16 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
             Ok(_) => {}
             // What went before stays to be told.
             Err(problem) if problem.is_cancelled() => result.kept.extend(items.iter().map(Removal::cancelled)),
-            Err(problem) => missing = Some(told(&problem, &session.printer)),
+            Err(problem) => tally.failed(&problem, &session.printer),
         }
     }
     print(&result, &session.printer)?;
     if session.cancel.is_cancelled() && !result.kept.is_empty() {
         return Err(Problem::cancelled(doing));
     }
-    Ok(match missing {
-        None if result.kept.is_empty() => Done::All,
-        Some(ProblemKind::Usage) if result.removed.is_empty() => Done::Misused,
-        Some(_) if result.removed.is_empty() => Done::Failed,
-        _ => Done::Part,
-    })
-}
-
-fn told(problem: &Problem, printer: &Printer) -> ProblemKind {
-    printer.problem(problem);
-    problem.kind
+    tally.done = result.removed.len();
+    // What was kept for a reason is no failure, but not all either.
+    Ok(if result.kept.is_empty() || tally.verdict() != Done::All { tally.verdict() } else { Done::Part })
 }
 
 /// Adds what `text` means to its source's batch: a tag where one was named, or the only name of an image that was given by ID.

@@ -9,22 +9,23 @@ use super::find::{self, Found};
 use super::images::used_by;
 use super::print::{Align, Printer, Table, or_dash};
 use super::session::{Place, Reader, Session};
-use super::{Done, Verdict, verify};
-use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Problem, ProblemKind, Safe, size, time};
+use super::{Done, Tally, Verdict, verify};
+use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Problem, Safe, size, time};
 use crate::source::Ctx;
 use crate::work::clock::now;
 
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Verdict {
     let mut images = Vec::new();
-    let mut worst = None;
+    let mut tally = Tally::default();
     for text in &args.references {
         match one(session, text, args.verify).await {
-            Ok(found) => images.extend(found),
-            Err(problem) if problem.is_cancelled() => return Err(problem),
-            Err(problem) => {
-                session.printer.problem(&problem);
-                worst = Some(if problem.kind == ProblemKind::Usage && worst != Some(Done::Failed) { Done::Misused } else { Done::Failed });
+            Ok((found, gaps)) => {
+                tally.done += found.len();
+                images.extend(found);
+                gaps.iter().for_each(|gap| tally.failed(gap, &session.printer));
             }
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(problem) => tally.failed(&problem, &session.printer),
         }
     }
     let mut layers = images.iter().flat_map(|image| image.layers.iter().flatten());
@@ -36,16 +37,19 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Verdict {
         let texts: Vec<String> = images.iter().map(|image| text(image, now, &session.printer)).collect();
         session.printer.text(&texts.join("\n"))?;
     }
-    Ok(worst.unwrap_or(if sound { Done::All } else { Done::Failed }))
+    Ok(if sound { tally.verdict() } else { Done::Failed })
 }
 
-async fn one(session: &Session, text: &str, verify: bool) -> Result<Vec<Image>, Problem> {
+/// The images that `text` means, and those beside them that can't be read.
+async fn one(session: &Session, text: &str, verify: bool) -> Result<(Vec<Image>, Vec<Problem>), Problem> {
     let place = session.place(text).await?;
-    session
+    let gaps = place.gaps();
+    let images = session
         .run("inspect", |ctx| {
             Box::pin(async move { if verify { verify::images(&place, &ctx).await } else { images_of(&place, &ctx).await } })
         })
-        .await
+        .await?;
+    Ok((images, gaps))
 }
 
 /// Every image of a place, each platform on its own.

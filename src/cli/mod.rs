@@ -41,6 +41,32 @@ enum Done {
 
 type Verdict = Result<Done, Problem>;
 
+/// What became of several items, of which some may fail while the others are done.
+#[derive(Debug, Default)]
+struct Tally {
+    done: usize,
+    /// Only wrong usage so far, or worse.
+    failed: Option<Done>,
+}
+
+impl Tally {
+    /// Says what failed, and goes on.
+    fn failed(&mut self, problem: &Problem, printer: &Printer) {
+        printer.problem(problem);
+        let misused = problem.kind == ProblemKind::Usage && self.failed != Some(Done::Failed);
+        self.failed = Some(if misused { Done::Misused } else { Done::Failed });
+    }
+
+    /// Done in part as soon as anything was done.
+    const fn verdict(&self) -> Done {
+        match (self.failed, self.done) {
+            (None, _) => Done::All,
+            (Some(failed), 0) => failed,
+            (Some(_), _) => Done::Part,
+        }
+    }
+}
+
 /// Runs the program as it was called.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -74,6 +74,14 @@ impl Place {
         }
     }
 
+    /// What a file that was named as a whole holds but can't be read.
+    pub(super) fn gaps(&self) -> Vec<Problem> {
+        match (&self.reader, &self.name) {
+            (Reader::File(source), None) if source.is_whole() => source.content().gaps().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn named(&self, doing: &str) -> Result<&Name, Problem> {
         self.name.as_ref().ok_or_else(|| Problem::new(ProblemKind::Usage, doing, "the reference is missing"))
     }

@@ -7,7 +7,7 @@ use super::ask::{self, Question};
 use super::find;
 use super::print::Printer;
 use super::session::Session;
-use super::{Done, Verdict};
+use super::{Done, Tally, Verdict};
 use crate::model::{ArchiveFormat, Change, Digest, ImportPreview, Name, Outcome, Problem, ProblemKind, Safe, SourceId, Transfer, size};
 use crate::source::ExportTo;
 
@@ -44,6 +44,7 @@ pub(super) async fn push(session: &Session, args: &PushArgs) -> Verdict {
 pub(super) async fn export(session: &Session, args: &ExportArgs) -> Verdict {
     let (file, format) = target_file(args)?;
     let place = session.place(&args.reference).await?;
+    let gaps = place.gaps();
     let to = ExportTo { file, format, overwrite: args.force };
     let file = to.file.clone();
     let transfer = session
@@ -54,7 +55,10 @@ pub(super) async fn export(session: &Session, args: &ExportArgs) -> Verdict {
             place.source.export(&ctx, &keys, &to).await
         })
         .await?;
-    finished(Outcome::Moved(transfer), &format!("exported to {}", Safe::new(&file.to_string_lossy())), &session.printer)
+    finished(Outcome::Moved(transfer), &format!("exported to {}", Safe::new(&file.to_string_lossy())), &session.printer)?;
+    let mut tally = Tally { done: 1, ..Tally::default() };
+    gaps.iter().for_each(|gap| tally.failed(gap, &session.printer));
+    Ok(tally.verdict())
 }
 
 /// The file, and its format as asked for, as its transport says, or as its name suggests.

@@ -22,6 +22,8 @@ struct Inner {
     place: String,
     content: Box<dyn Content>,
     images: Vec<Packed>,
+    /// Nothing of it was named.
+    whole: bool,
 }
 
 impl FileSource {
@@ -62,13 +64,19 @@ impl FileSource {
             None => format!("{prefix}:{}", whole.display()),
             Some(name) => format!("{prefix}:{}:{}", whole.display(), name.raw()),
         };
-        Ok(Self(Arc::new(Inner { id: SourceId(id), kind, place, content, images })))
+        Ok(Self(Arc::new(Inner { id: SourceId(id), kind, place, content, images, whole: locator.name.is_none() })))
     }
 
     /// The images and their blobs, for importing and pushing.
     #[must_use]
     pub fn content(&self) -> &dyn Content {
         self.0.content.as_ref()
+    }
+
+    /// Whether it stands for everything that is there, and not for one image of it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.0.whole
     }
 
     /// The images this source stands for.
