@@ -33,6 +33,8 @@ use serde_json::json;
 mod common;
 #[path = "common/scripted.rs"]
 mod scripted;
+#[path = "store/untagged.rs"]
+mod untagged;
 
 use scripted::{Reply, Server};
 

@@ -15,8 +15,8 @@ pub const LARGEST: u64 = 4 * 1024 * 1024;
 /// Why a document is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    #[error("it has {size} bytes; at most {LARGEST} are read")]
-    TooLarge { size: usize },
+    #[error("it has {size} bytes; at most {most} are read")]
+    TooLarge { size: usize, most: u64 },
     #[error("it is not sound JSON: {0}")]
     Json(String),
     #[error("its field {field} {why}")]
@@ -55,8 +55,16 @@ impl Malformed {
 /// # Errors
 /// [`Malformed::TooLarge`] and [`Malformed::Json`].
 pub fn parse_strict(bytes: &[u8]) -> Result<Value, Malformed> {
-    if bytes.len() as u64 > LARGEST {
-        return Err(Malformed::TooLarge { size: bytes.len() });
+    parse_strict_of(bytes, LARGEST)
+}
+
+/// The same of at most `most` bytes, for a document of our own.
+///
+/// # Errors
+/// As [`parse_strict`].
+pub fn parse_strict_of(bytes: &[u8], most: u64) -> Result<Value, Malformed> {
+    if bytes.len() as u64 > most {
+        return Err(Malformed::TooLarge { size: bytes.len(), most });
     }
     serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0).map_err(|error| Malformed::Json(error.to_string()))
 }

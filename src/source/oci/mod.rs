@@ -15,5 +15,5 @@ pub mod media;
 pub use collect::{Blobs, Collected, collect};
 pub use config::{Config, Step, parse_config};
 pub use image::{image_from, summary_from};
-pub use json::{LARGEST, Malformed, parse_strict};
+pub use json::{LARGEST, Malformed, parse_strict, parse_strict_of};
 pub use manifest::{ImageManifest, Index, Manifest, descriptor_json, parse_index, parse_manifest};

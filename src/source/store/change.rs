@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Store;
 use super::index::{self, Index};
-use super::state::State;
+use super::state::{Held, State};
 use crate::model::{Digest, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed};
 use crate::source::Ctx;
 
@@ -84,9 +84,26 @@ fn take(index: &mut Index, state: &State, item: &Removal) -> Result<Removed, Kep
                 return Err(keep("it has a tag now"));
             }
             for root in &image.roots {
-                index.forget(&root.digest);
+                if index.forget(&root.digest) {
+                    keep_siblings(index, state, image, &root.digest);
+                }
+            }
+            // Kept on its own by a removal just before this one.
+            if let Some(manifest) = &image.packed.manifest {
+                index.forget(&manifest.digest);
             }
             Ok(item.removed())
+        }
+    }
+}
+
+/// An index that goes with one of its platforms leaves the others as images of their own.
+fn keep_siblings(index: &mut Index, state: &State, gone: &Held, root: &Digest) {
+    let left =
+        |image: &&Held| image.id() != gone.id() && image.roots.iter().all(|of| gone.roots.iter().any(|going| going.digest == of.digest));
+    for image in state.under(root).filter(left) {
+        if let Some(manifest) = &image.packed.manifest {
+            index.keep_from(manifest, &image.origins);
         }
     }
 }

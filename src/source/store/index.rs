@@ -16,6 +16,10 @@ const ORIGINS: &str = "lighterman.repo-digests";
 /// Most names of origin that are kept.
 const MOST_ORIGINS: usize = 32;
 
+/// The largest index that is read and written, in bytes: about 150,000 names. It is our own file, so the bound of foreign documents
+/// would only keep a full store from being used.
+pub(super) const LARGEST_INDEX: u64 = 64 << 20;
+
 /// One line of the index.
 #[derive(Debug, Clone, PartialEq)]
 enum Line {
@@ -34,7 +38,12 @@ pub(super) struct Index {
 
 /// The name an entry carries.
 pub(super) fn name(entry: &Descriptor) -> Option<Name> {
-    entry.annotations.get(REF_NAME).filter(|text| !text.is_empty()).map(|text| Name::new(text.raw()))
+    written(entry).map(Name::new)
+}
+
+/// The same as it is written: whoever looks through all entries need not copy each.
+fn written(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(REF_NAME).map(Foreign::raw).filter(|text| !text.is_empty())
 }
 
 /// Where it can be pulled from again, as far as is known.
@@ -52,7 +61,7 @@ impl Index {
     /// # Errors
     /// A file that is no index at all.
     pub(super) fn parse(bytes: &[u8], doing: &str) -> Result<Self, Problem> {
-        let document = oci::parse_strict(bytes).map_err(|malformed| malformed.problem(doing))?;
+        let document = oci::parse_strict_of(bytes, LARGEST_INDEX).map_err(|malformed| malformed.problem(doing))?;
         let Value::Object(mut rest) = document else {
             return Err(Problem::new(crate::model::ProblemKind::Corrupt, doing, "index.json is not an object"));
         };
@@ -98,7 +107,7 @@ impl Index {
 
     /// The entry of that name.
     pub(super) fn named(&self, wanted: &str) -> Option<&Descriptor> {
-        self.entries().find(|entry| name(entry).is_some_and(|name| name.raw() == wanted))
+        self.entries().find(|entry| written(entry) == Some(wanted))
     }
 
     /// Points `wanted` at `root`. What held the name before stays as an untagged image unless another name keeps it.
@@ -110,7 +119,7 @@ impl Index {
         put_origins(&mut entry, known);
         self.unname(wanted);
         // An untagged entry of the same root has a name now.
-        self.retain(|line| line.digest != root.digest || name(line).is_some());
+        self.retain(|line| line.digest != root.digest || written(line).is_some());
         entry.annotations.insert(REF_NAME.to_owned(), Foreign::new(wanted));
         self.lines.push(Line::Good(entry));
         if let Some(held) = held.filter(|held| held.digest != root.digest) {
@@ -130,12 +139,21 @@ impl Index {
 
     /// Takes a name away, and its entry.
     pub(super) fn unname(&mut self, wanted: &str) {
-        self.retain(|entry| name(entry).is_none_or(|name| name.raw() != wanted));
+        self.retain(|entry| written(entry) != Some(wanted));
     }
 
-    /// Takes away the untagged entry of a root.
-    pub(super) fn forget(&mut self, root: &Digest) {
-        self.retain(|entry| entry.digest != *root || name(entry).is_some());
+    /// Adds an untagged image with the names of origin that it is known by, unless the index has it.
+    pub(super) fn keep_from(&mut self, root: &Descriptor, origins: &[Name]) {
+        let mut entry = root.clone();
+        put_origins(&mut entry, origins.to_vec());
+        self.keep(&entry);
+    }
+
+    /// Takes away the untagged entry of a root. Whether there was one.
+    pub(super) fn forget(&mut self, root: &Digest) -> bool {
+        let before = self.lines.len();
+        self.retain(|entry| entry.digest != *root || written(entry).is_some());
+        self.lines.len() < before
     }
 
     fn retain(&mut self, keep: impl Fn(&Descriptor) -> bool) {

@@ -24,7 +24,7 @@ use crate::model::{
 };
 use crate::source::content::{Content, Descriptor, Packed};
 use crate::source::credentials::Credentials;
-use crate::source::oci::{self, LARGEST};
+use crate::source::oci;
 use crate::source::registry::{Client, RegistrySettings};
 use crate::source::sink::AtomicFile;
 use crate::source::{Answer, Ctx, Curator, ExportTo, Source, Watcher};
@@ -42,7 +42,7 @@ mod state;
 
 use blobs::Blobs;
 pub(crate) use import::manifest_of;
-use index::Index;
+use index::{Index, LARGEST_INDEX};
 use lock::{Lease, WriteLock};
 use state::{Documents, State};
 
@@ -234,7 +234,7 @@ impl Store {
             return Ok(Arc::clone(state));
         }
         let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, LARGEST + 1), &mut bytes)
+        std::io::Read::read_to_end(&mut std::io::Read::take(file, LARGEST_INDEX + 1), &mut bytes)
             .map_err(|error| Problem::disk(&doing, &path, &error))?;
         let index = Index::parse(&bytes, &doing)?;
         let state = Arc::new(seen.documents.state(&self.blobs, index));
@@ -282,10 +282,9 @@ impl Store {
         let done = edit(&mut locked)?;
         if locked.index != locked.state.index {
             let bytes = locked.index.bytes();
-            if bytes.len() as u64 > LARGEST {
-                return Err(
-                    Problem::new(ProblemKind::Limit, "write the store's index", "it would be larger than 4 MiB").hint("remove some tags")
-                );
+            if bytes.len() as u64 > LARGEST_INDEX {
+                let cause = format!("it would be larger than {} MiB", LARGEST_INDEX >> 20);
+                return Err(Problem::new(ProblemKind::Limit, "write the store's index", cause).hint("remove some tags"));
             }
             write_whole(&self.root.join(INDEX), &bytes)?;
             self.changed.send_modify(|version| *version = version.wrapping_add(1));

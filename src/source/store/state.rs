@@ -132,7 +132,7 @@ impl Documents {
                     images.len() - 1
                 });
                 let Some(held) = images.get_mut(place) else { continue };
-                held.packed.names.extend(name.clone().filter(|name| !held.packed.names.contains(name)));
+                held.packed.names.extend(name.clone());
                 if !held.roots.iter().any(|root| root.digest == entry.digest) {
                     held.roots.push(entry.clone());
                 }
@@ -147,6 +147,7 @@ impl Documents {
             image.packed.root =
                 image.roots.first().map(|root| Descriptor { annotations: std::collections::BTreeMap::new(), ..root.clone() });
             image.packed.names.sort();
+            image.packed.names.dedup();
         }
         count_unique(&mut images);
         State { index, images, gaps }
