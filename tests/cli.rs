@@ -415,6 +415,21 @@ fn a_broken_archive_is_named_and_changes_nothing() {
     assert_eq!(verified, [json!(true), json!(false)]);
 }
 
+#[cfg(unix)]
+#[test]
+fn all_images_are_asked_of_the_engine_only_when_they_are_wanted() {
+    let engine = scripted::Scripted::docker(|_| None);
+    let program = Program::with(&["--host", &engine.address()]);
+    assert_eq!(program.json(&["images"]), json!([]));
+    assert_eq!((engine.asked("/images/json "), engine.asked("/images/json?all=true ")), (1, 0));
+    assert_eq!(program.json(&["images", "--all"]), json!([]));
+    assert_eq!((engine.asked("/images/json "), engine.asked("/images/json?all=true ")), (1, 1));
+    let store = Program::without_engine();
+    let file = archive(&store, "in.tar", &docker_archive(&[spec("acme/app:1"), spec("").layer(&[("u", b"u")])]));
+    store.run(&["import", &file]).ended(0);
+    assert_eq!(store.json(&["images", "--all"]), store.json(&["images"]), "a store has nothing to leave out");
+}
+
 /// An engine with the images `e:1` and `e:2`. `deleting` is called, and waited for, before it answers the first removal.
 #[cfg(unix)]
 fn engine_of_two(deleting: impl Fn() + Send + Sync + 'static) -> scripted::Scripted {

@@ -117,6 +117,31 @@ fn lists_and_inspections_agree_with_docker() {
     program.run(&["delete", "cli-agree/app:1", "cli-agree/app", "--yes"]).ended(0);
 }
 
+/// What an old build left for its cache is an image of its own.
+#[test]
+fn all_images_are_those_of_builds_too() {
+    let Some(host) = common::docker("all_images_are_those_of_builds_too") else { return };
+    let program = Program::with_engine(&host);
+    let dir = program.home().join("build");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("file"), "all").unwrap();
+    std::fs::write(dir.join("Dockerfile"), "FROM scratch\nCOPY file /file\nLABEL one=cli-all\nLABEL two=cli-all\n").unwrap();
+    let mut build = Command::new("docker");
+    build.env("DOCKER_BUILDKIT", "0").args(["-H", &host, "build", "-q", "-t", "cli-all/app:1"]).arg(&dir);
+    let Ok(built) = build.output() else { return };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let ids = |args: &[&str]| -> std::collections::BTreeSet<String> {
+        program.json(args).as_array().unwrap().iter().map(|image| image["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let Some(rows) = other("docker", &["-H", &host, "history", "-q", "--no-trunc", "cli-all/app:1"]) else { return };
+    let steps: Vec<String> = rows.lines().filter(|id| id.starts_with("sha256:")).map(str::to_owned).collect();
+    let (usual, all) = (ids(&["images"]), ids(&["images", "--all"]));
+    assert!(steps.len() >= 3, "{rows}");
+    assert!(steps.iter().all(|id| all.contains(id)), "{steps:?}");
+    assert_eq!(steps.iter().filter(|id| usual.contains(*id)).count(), 1, "only the finished one");
+    program.run(&["delete", "cli-all/app:1", "--yes"]).ended(0);
+}
+
 #[test]
 fn an_image_in_use_is_kept_and_said_so() {
     let Some(host) = common::docker("an_image_in_use_is_kept_and_said_so") else { return };

@@ -110,7 +110,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct ImagesArgs {
-    /// Also intermediate images, where the engine keeps any
+    /// Also the intermediate images that builds left in an engine; the store has none, and always lists all it holds
     #[arg(short, long)]
     pub(super) all: bool,
 

@@ -16,7 +16,9 @@ pub(super) async fn run(session: &Session, args: &ImagesArgs) -> Verdict {
     let filter = Filter::parse(args.filter.as_deref().unwrap_or_default())
         .map_err(|words| Problem::new(ProblemKind::Usage, "use this filter", words).hint("`lighterman images --help` shows examples"))?;
     let source = session.current().await?;
-    let list = session.run("list the images", |ctx| async move { source.list(&ctx).await }).await?;
+    let all = args.all;
+    let list = session.run("list the images", |ctx| async move { if all { source.list_all(&ctx).await } else { source.list(&ctx).await } });
+    let list = list.await?;
     for gap in &list.gaps {
         session.printer.say(format_args!("lighterman: not all could be read: {}", gap.safe()));
     }

@@ -68,6 +68,11 @@ pub trait Source: Send + Sync + Debug {
 
     fn list<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList>;
 
+    /// The same with the intermediate images that building left, where the source keeps such apart; every other source lists all it has.
+    fn list_all<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList> {
+        self.list(ctx)
+    }
+
     fn inspect<'a>(&'a self, ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image>;
 
     /// Writes `keys` into one archive at `to.file`, by way of a temporary file beside it that is read to its end, verified and

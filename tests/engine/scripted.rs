@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use lighterman::source::credentials::Credentials;
 use lighterman::source::engine::{Endpoint, EngineSource};
@@ -22,6 +22,7 @@ type Script = dyn Fn(&str) -> Reply + Send + Sync;
 
 pub struct Scripted {
     pub source: EngineSource,
+    seen: Arc<Mutex<Vec<String>>>,
     dir: tempfile::TempDir,
 }
 
@@ -32,13 +33,15 @@ impl Scripted {
         let path = dir.path().join("engine.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let script: Arc<Script> = Arc::new(script);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                let script = Arc::clone(&script);
-                std::thread::spawn(move || serve(stream, &*script));
+                let (script, noted) = (Arc::clone(&script), Arc::clone(&noted));
+                std::thread::spawn(move || serve(stream, &*script, &noted));
             }
         });
-        Self { source: source(&format!("unix://{}", path.display())), dir: dir }
+        Self { source: source(&format!("unix://{}", path.display())), seen, dir }
     }
 
     /// A Docker engine that answers its version, and `script` where it has an answer.
@@ -54,6 +57,11 @@ impl Scripted {
 }
 
 impl Scripted {
+    /// How often it was asked for something with `part` in the request's first line.
+    pub fn asked(&self, part: &str) -> usize {
+        self.seen.lock().unwrap().iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Where another program reaches it.
     pub fn address(&self) -> String {
         format!("unix://{}", self.dir.path().join("engine.sock").display())
@@ -82,7 +90,7 @@ pub fn chunked(body: &[u8], whole: bool) -> Vec<u8> {
     bytes
 }
 
-fn serve(mut stream: UnixStream, script: &Script) {
+fn serve(mut stream: UnixStream, script: &Script, seen: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     let mut piece = [0; 4096];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -92,6 +100,7 @@ fn serve(mut stream: UnixStream, script: &Script) {
         }
     }
     let text = String::from_utf8_lossy(&head).into_owned();
+    seen.lock().unwrap().push(text.lines().next().unwrap_or_default().to_owned());
     let mut words = text.split([' ', '?']);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.strip_prefix("/v1.").and_then(|rest| rest.find('/').map(|at| rest[at..].to_owned())).unwrap_or_else(|| path.to_owned());

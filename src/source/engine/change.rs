@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::EngineSource;
 use super::client::{Ask, Failure, LONGEST, LONGEST_LIST};
 use super::inspect::name;
-use super::list::{list, tags};
+use super::list::{Which, list, tags};
 use super::session::{Kind, Session};
 use super::wire::{self, DiskUsage, Inspected};
 use crate::model::{Digest, Foreign, ImageKey, ImageList, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed};
@@ -128,7 +128,7 @@ async fn one(source: &EngineSource, session: &Session, item: &Removal, doing: &s
 
 pub(super) async fn prunable(source: &EngineSource, doing: &str) -> Result<ImageList, Problem> {
     let session = source.session(doing).await?;
-    let mut all = list(source, doing).await?;
+    let mut all = list(source, Which::Finished, doing).await?;
     all.images.retain(crate::model::ImageSummary::is_dangling);
     if all.images.is_empty() {
         return Ok(all);

@@ -17,9 +17,21 @@ const CONTAINERS: Duration = Duration::from_secs(20);
 
 pub(super) type Uses = HashMap<Digest, Vec<ContainerUse>>;
 
-pub(super) async fn list(source: &EngineSource, doing: &str) -> Result<ImageList, Problem> {
+/// Which images a list shall have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Without the intermediate ones that builds left for their cache.
+    Finished,
+    All,
+}
+
+pub(super) async fn list(source: &EngineSource, which: Which, doing: &str) -> Result<ImageList, Problem> {
     let session = source.session(doing).await?;
-    let images = source.client.fetch(Some(&session.api), Ask::get("/images/json", doing), LONGEST_LIST);
+    let path = match which {
+        Which::Finished => "/images/json",
+        Which::All => "/images/json?all=true",
+    };
+    let images = source.client.fetch(Some(&session.api), Ask::get(path, doing), LONGEST_LIST);
     let containers = containers(source, &session.api, "");
     let (images, containers) = join(images, containers).await;
     let images = images.map_err(|failure| failure.into_problem(doing))?;

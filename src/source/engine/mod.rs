@@ -55,6 +55,7 @@ pub use discover::{Candidate, Disk, Files, Surroundings, Wish, discover};
 pub use endpoint::Endpoint;
 
 use client::Client;
+use list::Which;
 use session::Session;
 
 /// One engine.
@@ -137,7 +138,14 @@ impl Source for EngineSource {
     fn list<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList> {
         Box::pin(async move {
             let doing = self.doing("list the images");
-            self.run(ctx, &doing, list::list(self, &doing)).await
+            self.run(ctx, &doing, list::list(self, Which::Finished, &doing)).await
+        })
+    }
+
+    fn list_all<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList> {
+        Box::pin(async move {
+            let doing = self.doing("list all images");
+            self.run(ctx, &doing, list::list(self, Which::All, &doing)).await
         })
     }
 
