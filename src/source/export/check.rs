@@ -150,13 +150,80 @@ pub(super) fn copy_layer(
     ctx.meter.finish(step, StepState::Done);
     let actual = hasher.map_or_else(|| layer.digest.clone(), Hasher::finish);
     if actual != *diff_id {
-        let cause = format!("the layer {} should unpack to {diff_id}, but unpacks to {actual}", layer.digest);
-        return Err(Problem::new(ProblemKind::Corrupt, doing, cause));
+        return Err(wrong_diff_id(layer, diff_id, &actual, doing));
     }
     Ok(Digests { compression, digest: layer.digest.clone(), size: layer.size, diff_id: actual, uncompressed_size })
 }
 
-pub(super) fn copy_problem(error: CopyError, doing: &str, blob: &Digest, out: &dyn Sink) -> Problem {
+/// Copies a layer to `out` as it is stored and, in the same pass, checks what it unpacks to. `out` has got everything when the diff ID
+/// turns out wrong. Bytes that are their own diff ID are not compressed, and need no second look.
+pub(super) fn copy_stored(
+    content: &dyn Content,
+    layer: &Descriptor,
+    diff_id: Option<&Digest>,
+    ctx: &Ctx,
+    doing: &str,
+    out: &mut dyn Sink,
+) -> Result<(), Problem> {
+    let step = step(ctx, layer);
+    let mut from = Metered { inner: content.open(layer)?, ctx, step };
+    match diff_id.filter(|diff_id| **diff_id != layer.digest) {
+        None => {
+            let copied = copy(&mut from, out, &mut |_| !ctx.cancel.is_cancelled());
+            copied.map_err(|error| copy_problem(error, doing, &layer.digest, out))?;
+        }
+        Some(diff_id) => {
+            let mut failed = None;
+            let unpacked = unpack_through(Tee { inner: from, out, failed: &mut failed }, diff_id.hasher(), ctx);
+            if let Some(error) = failed {
+                return Err(out.failed(error));
+            }
+            let actual = unpacked.map_err(|error| copy_problem(error, doing, &layer.digest, out))?;
+            if actual != *diff_id {
+                return Err(wrong_diff_id(layer, diff_id, &actual, doing));
+            }
+        }
+    }
+    ctx.meter.finish(step, StepState::Done);
+    Ok(())
+}
+
+/// Reads `stored` to its end and gives the digest of what it unpacks to.
+fn unpack_through(stored: impl Read, hasher: Hasher, ctx: &Ctx) -> Result<Digest, CopyError> {
+    let mut hasher = hasher;
+    let mut tar = Decompress::new(stored).map_err(CopyError::Read)?;
+    let mut from = Hashed { inner: &mut tar, hasher: Some(&mut hasher) };
+    copy(&mut from, &mut Discard, &mut |_| !ctx.cancel.is_cancelled())?;
+    // A decoder may leave the very end unread.
+    copy(&mut tar.into_inner(), &mut Discard, &mut |_| !ctx.cancel.is_cancelled())?;
+    Ok(hasher.finish())
+}
+
+/// Writes on what is read through it.
+struct Tee<'a, R> {
+    inner: R,
+    out: &'a mut dyn Sink,
+    /// Why a write failed: what reads may call it something else.
+    failed: &'a mut Option<io::Error>,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.out.write_all(buffer.get(..read).unwrap_or_default()).map_err(|error| {
+            *self.failed = Some(error);
+            io::Error::other("what was read can't be written")
+        })?;
+        Ok(read)
+    }
+}
+
+fn wrong_diff_id(layer: &Descriptor, expected: &Digest, actual: &Digest, doing: &str) -> Problem {
+    let cause = format!("the layer {} should unpack to {expected}, but unpacks to {actual}", layer.digest);
+    Problem::new(ProblemKind::Corrupt, doing, cause)
+}
+
+fn copy_problem(error: CopyError, doing: &str, blob: &Digest, out: &dyn Sink) -> Problem {
     match error {
         CopyError::Read(error) => read_problem(doing, blob, &error),
         CopyError::Write(error) => out.failed(error),
@@ -165,7 +232,7 @@ pub(super) fn copy_problem(error: CopyError, doing: &str, blob: &Digest, out: &d
 }
 
 /// The meter's step for a layer.
-pub(super) fn step(ctx: &Ctx, layer: &Descriptor) -> usize {
+fn step(ctx: &Ctx, layer: &Descriptor) -> usize {
     let step = ctx.meter.step_named(&Safe::new(layer.digest.short()));
     ctx.meter.edit(step, |step| {
         step.state = StepState::Running;
@@ -176,10 +243,10 @@ pub(super) fn step(ctx: &Ctx, layer: &Descriptor) -> usize {
 }
 
 /// Counts what is read on the meter.
-pub(super) struct Metered<'a, R> {
-    pub(super) inner: R,
-    pub(super) ctx: &'a Ctx,
-    pub(super) step: usize,
+struct Metered<'a, R> {
+    inner: R,
+    ctx: &'a Ctx,
+    step: usize,
 }
 
 impl<R: Read> Read for Metered<'_, R> {

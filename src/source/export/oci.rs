@@ -1,18 +1,18 @@
 //! Oci-archives: a layout in a tar, blobs as they are stored, so that digests stay. Only an image that has no manifest yet (out of a
 //! docker-archive) gets one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 
 use serde_json::{Value, json};
 
-use super::check::{Metered, Sink, copy_problem, read_config, step};
-use super::tarout::{self, copy};
-use crate::model::{Digest, Name, Platform, Problem, ProblemKind, StepState};
+use super::check::{Discard, Sink, copy_layer, copy_stored, read_config};
+use super::tarout;
+use crate::model::{Digest, Name, Platform, Problem, ProblemKind};
 use crate::source::Ctx;
 use crate::source::content::{Content, Descriptor, Packed, read_document};
 use crate::source::layout::blob_path;
-use crate::source::oci::{self, Manifest, descriptor_json, media};
+use crate::source::oci::{self, ImageManifest, Manifest, descriptor_json, media};
 use crate::source::sink::AtomicFile;
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -42,7 +42,7 @@ impl Named {
 
 pub(super) fn write(content: &dyn Content, images: &[Packed], out: &mut AtomicFile, ctx: &Ctx, doing: &str) -> Result<(), Problem> {
     start(out).map_err(|error| out.problem(&error))?;
-    let mut writer = Writer { content, out, ctx, doing, written: HashSet::new() };
+    let mut writer = Writer { content, out, ctx, doing, written: HashMap::new() };
     let mut named: Vec<Named> = Vec::new();
     for image in images {
         let at = writer.image(image, images)?;
@@ -107,7 +107,8 @@ struct Writer<'a> {
     out: &'a mut AtomicFile,
     ctx: &'a Ctx,
     doing: &'a str,
-    written: HashSet<Digest>,
+    /// With the diff ID that each was found to unpack to.
+    written: HashMap<Digest, Option<Digest>>,
 }
 
 impl Writer<'_> {
@@ -116,8 +117,8 @@ impl Writer<'_> {
         let config = read_config(self.content, image, self.doing)?;
         let platform = config.platform.clone();
         let Some(manifest) = &image.manifest else {
-            for layer in &image.layers {
-                self.blob(layer)?;
+            for (layer, diff_id) in image.layers.iter().zip(&config.diff_ids) {
+                self.blob(layer, Some(diff_id))?;
             }
             self.document(&image.config)?;
             let manifest = make_manifest(image);
@@ -162,9 +163,11 @@ impl Writer<'_> {
                 for blob in manifest.layers.iter().chain([&manifest.config]) {
                     self.content.open(blob).map(drop)?;
                 }
-                for blob in manifest.layers.iter().chain([&manifest.config]) {
-                    self.blob(blob)?;
+                let diff_ids = self.diff_ids(&manifest);
+                for (at, layer) in manifest.layers.iter().enumerate() {
+                    self.blob(layer, diff_ids.get(at))?;
                 }
+                self.blob(&manifest.config, None)?;
             }
         }
         self.bytes(&at.digest, &bytes)
@@ -176,25 +179,38 @@ impl Writer<'_> {
     }
 
     fn bytes(&mut self, digest: &Digest, bytes: &[u8]) -> Result<(), Problem> {
-        if self.written.insert(digest.clone()) {
+        if self.written.insert(digest.clone(), None).is_none() {
             tarout::file(self.out, &blob_path(digest), bytes).map_err(|error| self.out.problem(&error))?;
         }
         Ok(())
     }
 
-    /// Copies a blob as it is stored; its reader verifies it.
-    fn blob(&mut self, blob: &Descriptor) -> Result<(), Problem> {
-        if !self.written.insert(blob.digest.clone()) {
-            return Ok(());
+    /// What the layers of a manifest unpack to. None for an artifact, which isn't unpacked, and for an image beside the chosen ones that
+    /// contradicts itself: those that were asked for have been looked at.
+    fn diff_ids(&self, manifest: &ImageManifest) -> Vec<Digest> {
+        if !manifest.is_image() || !manifest.layers.iter().all(|layer| media::is_layer(&layer.media_type)) {
+            return Vec::new();
         }
-        let step = step(self.ctx, blob);
-        let mut from = Metered { inner: self.content.open(blob)?, ctx: self.ctx, step };
+        let bytes = read_document(self.content, &manifest.config, self.doing).ok();
+        let config = bytes.and_then(|bytes| oci::parse_config(&bytes).ok());
+        config.filter(|config| config.contradiction(manifest.layers.len()).is_none()).map(|config| config.diff_ids).unwrap_or_default()
+    }
+
+    /// Copies a blob as it is stored. Its reader verifies it; that it unpacks to `diff_id` is checked on the way, unless its type says
+    /// that it is packed or encrypted in a way this program can't undo.
+    fn blob(&mut self, blob: &Descriptor, diff_id: Option<&Digest>) -> Result<(), Problem> {
+        let diff_id = diff_id.filter(|_| media::compression(&blob.media_type).is_some());
+        if let Some(unpacked) = self.written.get(&blob.digest) {
+            // Two images may have the blob, and one of them be wrong about it.
+            return match diff_id.filter(|diff_id| unpacked.as_ref() != Some(diff_id)) {
+                Some(diff_id) => copy_layer(self.content, blob, diff_id, self.ctx, self.doing, &mut Discard).map(drop),
+                None => Ok(()),
+            };
+        }
         tarout::begin(self.out, &blob_path(&blob.digest), blob.size).map_err(|error| self.out.failed(error))?;
-        let ctx = self.ctx;
-        let copied = copy(&mut from, self.out, &mut |_| !ctx.cancel.is_cancelled());
-        let size = copied.map_err(|error| copy_problem(error, self.doing, &blob.digest, self.out))?;
-        tarout::end_file(self.out, size).map_err(|error| self.out.failed(error))?;
-        self.ctx.meter.finish(step, StepState::Done);
+        copy_stored(self.content, blob, diff_id, self.ctx, self.doing, self.out)?;
+        tarout::end_file(self.out, blob.size).map_err(|error| self.out.failed(error))?;
+        self.written.insert(blob.digest.clone(), diff_id.cloned());
         Ok(())
     }
 }
