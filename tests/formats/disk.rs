@@ -8,7 +8,7 @@ use std::process::Command;
 use lighterman::model::{ArchiveFormat, ProblemKind};
 use lighterman::source::{Ctx, ExportTo, archive, export};
 
-use crate::common::images::{Pack, oci_archive};
+use crate::common::images::{Pack, docker_archive, oci_archive};
 use crate::{names, sample, second, to};
 
 /// A file system in memory, unmounted at the end.
@@ -94,6 +94,33 @@ fn what_is_in_the_way_is_not_touched() {
     assert_eq!((names(folder.path()), fs::read(at("file")).unwrap()), (before, b"old".to_vec()));
     export(&at("file"), true).unwrap();
     assert!(archive::open(&at("file")).is_ok());
+}
+
+/// The temporary folder is a file system of its own, whose last twentieth must stay free.
+#[test]
+fn a_packed_archive_is_not_unpacked_to_the_last_byte_of_a_disk() {
+    let Some(small) = Small::mount("a_packed_archive_is_not_unpacked_to_the_last_byte_of_a_disk") else { return };
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("it.tar.gz");
+    let tar = docker_archive(&[sample().layer(&[("big", &vec![7; 4_000_000])])]);
+    fs::write(&file, Pack::Gzip.pack(&tar)).unwrap();
+    let kib = tar.len() / 1024;
+    let inspect = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lighterman"));
+        command.env_clear().env("HOME", home.path()).env("TMPDIR", small.0.path());
+        command.args(["--host", "store", "inspect"]).arg(format!("docker-archive:{}", file.display())).output().unwrap()
+    };
+    // Too small; just large enough for the file, but not for what is to stay free; and enough for both.
+    for (kib, fits) in [(kib / 2, false), (kib + 64, false), (kib + kib / 10, true)] {
+        small.resize(kib);
+        let output = inspect();
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(!fits)), "{kib} KiB: {words}");
+        for word in ["it.tar.gz", small.0.path().to_str().unwrap(), "are free", "TMPDIR"] {
+            assert!(fits || words.contains(word), "{kib} KiB: {word}: {words}");
+        }
+        assert!(names(small.0.path()).is_empty(), "nothing stays");
+    }
 }
 
 #[test]
