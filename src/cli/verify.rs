@@ -13,7 +13,7 @@ use crate::source::export::verify_image;
 use crate::source::files::FileSource;
 use crate::source::registry::RegistrySource;
 use crate::source::store::StoreSource;
-use crate::source::{Ctx, ExportTo, Source as _};
+use crate::source::{Ctx, ExportTo, Source as _, blocking};
 use crate::work;
 
 /// The images of a place with `verified` filled in for each layer.
@@ -47,9 +47,7 @@ async fn in_store(store: &Arc<StoreSource>, ctx: &Ctx, mut image: Image) -> Resu
         }
         Ok(image)
     };
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, "read the store", error.to_string())))
+    blocking("read the store", read).await
 }
 
 fn temporary(doing: &str) -> Result<tempfile::TempDir, Problem> {

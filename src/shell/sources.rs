@@ -18,7 +18,7 @@ use crate::source::engine::endpoint::Host;
 use crate::source::engine::{Candidate, Disk, Endpoint, EngineSource, Surroundings, Wish, discover};
 use crate::source::registry::RegistrySettings;
 use crate::source::store::StoreSource;
-use crate::source::{Answer, Source};
+use crate::source::{Answer, Source, blocking};
 use crate::work::{Found, Table, files};
 
 use super::config::Config;
@@ -172,9 +172,7 @@ impl Search {
                 let store = StoreSource::open(&dir)?.with_registries(registries, Credentials::from_environment(&variable));
                 Ok(Arc::new(store) as Arc<dyn Source>)
             };
-            let opened = tokio::task::spawn_blocking(open);
-            Box::pin(async move { opened.await.map_err(|error| Problem::new(ProblemKind::Other, "open the store", error.to_string()))? })
-                as Answer<'static, _>
+            Box::pin(blocking("open the store", open)) as Answer<'static, _>
         };
         (rank, Found { info, make: Arc::new(make) })
     }

@@ -237,8 +237,7 @@ async fn run<T: Send + 'static>(
     let inner = Ctx { meter: ctx.meter.clone(), cancel: ctx.cancel.child_token() };
     // A dropped future must not leave a thread at work.
     let _stop = inner.cancel.clone().drop_guard();
-    let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-    done.unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, doing, error.to_string())))
+    super::blocking(doing, move || work(&inner)).await
 }
 
 impl Source for FileSource {

@@ -18,6 +18,7 @@ use crate::model::{
 };
 
 pub mod archive;
+mod collection;
 pub mod content;
 pub mod credentials;
 pub mod engine;
@@ -54,6 +55,15 @@ impl Ctx {
     pub fn check(&self, doing: &str) -> Result<(), Problem> {
         if self.cancel.is_cancelled() { Err(Problem::cancelled(doing)) } else { Ok(()) }
     }
+}
+
+/// Runs `work` on a thread where it may block.
+///
+/// # Errors
+/// What `work` said, or that its thread was lost, which only a defect can cause.
+pub async fn blocking<T: Send + 'static>(doing: &str, work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, doing, error.to_string())))
 }
 
 /// A place with images.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{Problem, ProblemKind, SourceId, SourceInfo};
-use crate::source::{Answer, Source};
+use crate::source::{Answer, Source, blocking};
 
 /// Makes a source, when it is first used. Reads files, but connects nothing.
 pub type Make = Arc<dyn Fn() -> Answer<'static, Arc<dyn Source>> + Send + Sync>;
@@ -75,9 +75,7 @@ impl Table {
     /// The thread was lost, which only a defect can cause.
     pub async fn discover(&self) -> Result<Vec<SourceInfo>, Problem> {
         let table = self.clone();
-        tokio::task::spawn_blocking(move || table.discover_now())
-            .await
-            .map_err(|error| Problem::new(ProblemKind::Other, "look for engines", error.to_string()))
+        blocking("look for engines", move || Ok(table.discover_now())).await
     }
 
     /// Adds one, such as a file the user opened.

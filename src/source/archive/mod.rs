@@ -16,9 +16,10 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use super::content::{Content, Descriptor, Packed, read_small};
+use super::collection::Collection;
+use super::content::{Content, Descriptor, Packed};
 use super::layout::{Layout, blob_path, check_version, refuse_if_only_gaps, wrong_size};
-use super::oci::{self, Blobs, Collected, LARGEST};
+use super::oci::{self, Collected, LARGEST};
 use crate::layer::{Compression, Hashing, Verified, Walker};
 use crate::model::{Digest, Hasher, Problem, ProblemKind, Safe};
 
@@ -119,16 +120,6 @@ impl Archive {
         self.table.get(path).copied().ok_or_else(missing)
     }
 
-    fn blob(&self, blob: &Descriptor) -> Result<Verified<Stretch<'_>>, Problem> {
-        let known = self.blobs.get(&blob.digest).or_else(|| self.table.get(&blob_path(&blob.digest))).copied();
-        let missing = || Problem::new(ProblemKind::NotFound, &self.doing, format!("the blob {} is not in it", blob.digest));
-        let region = known.ok_or_else(missing)?;
-        if region.size != blob.size {
-            return Err(wrong_size(&self.doing, blob, region.size));
-        }
-        Ok(Verified::new(self.stretch(region), blob.digest.clone(), blob.size))
-    }
-
     const fn stretch(&self, region: Region) -> Stretch<'_> {
         Stretch { file: &self.file, at: region.offset, left: region.size }
     }
@@ -208,27 +199,23 @@ pub(super) fn blob_digest(path: &str) -> Option<Digest> {
     format!("{algorithm}:{hex}").parse().ok()
 }
 
-impl Blobs for Archive {
-    fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, Problem> {
-        read_small(self.blob(blob)?, blob, &self.doing)
+impl Collection for Archive {
+    fn doing(&self) -> &str {
+        &self.doing
     }
 
-    fn present(&self, blob: &Descriptor) -> Result<(), Problem> {
-        self.blob(blob).map(drop)
-    }
-}
-
-impl Content for Archive {
-    fn images(&self) -> &[Packed] {
-        &self.found.images
+    fn found(&self) -> &Collected {
+        &self.found
     }
 
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
-        Ok(Box::new(self.blob(blob)?))
-    }
-
-    fn gaps(&self) -> &[Problem] {
-        &self.found.gaps
+    fn blob<'a>(&'a self, blob: &Descriptor) -> Result<impl Read + Send + 'a, Problem> {
+        let known = self.blobs.get(&blob.digest).or_else(|| self.table.get(&blob_path(&blob.digest))).copied();
+        let missing = || Problem::new(ProblemKind::NotFound, &self.doing, format!("the blob {} is not in it", blob.digest));
+        let region = known.ok_or_else(missing)?;
+        if region.size != blob.size {
+            return Err(wrong_size(&self.doing, blob, region.size));
+        }
+        Ok(Verified::new(self.stretch(region), blob.digest.clone(), blob.size))
     }
 }
 

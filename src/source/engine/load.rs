@@ -17,7 +17,7 @@ use super::session::Session;
 use super::upload::{self, Form};
 use crate::model::{Digest, ImageKey, ImportPreview, ImportTag, Name, Platform, Problem, ProblemKind, Transfer};
 use crate::source::content::{Content, Packed};
-use crate::source::{Ctx, archive, export};
+use crate::source::{Ctx, archive, blocking, export};
 
 /// What an archive would bring.
 pub(super) struct Bringing {
@@ -33,15 +33,6 @@ pub(super) struct Bringing {
 pub(super) fn bounded(ctx: &Ctx) -> (Ctx, tokio_util::sync::DropGuard) {
     let cancel: CancellationToken = ctx.cancel.child_token();
     (Ctx { meter: ctx.meter.clone(), cancel: cancel.clone() }, cancel.drop_guard())
-}
-
-/// Runs something blocking.
-pub(super) async fn blocking<T: Send + 'static>(
-    doing: &str,
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    let outcome = tokio::task::spawn_blocking(work).await;
-    outcome.unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, doing, error.to_string())))
 }
 
 /// Opens an archive and decides what of it is for an engine.

@@ -44,9 +44,12 @@ pub(super) struct Labels(pub(super) BTreeMap<Box<str>, Foreign>);
 
 struct TextVisitor;
 
-/// Arms for what is not wanted: read over, and taken as absent.
+/// What a visitor expects, and arms for what is not wanted: read over, and taken as absent.
 macro_rules! skips {
-    ($absent:expr; $($method:ident($kind:ty)),* $(,)?) => {
+    ($expected:literal, $absent:expr; $($method:ident($kind:ty)),* $(,)?) => {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str($expected)
+        }
         $(fn $method<E>(self, _: $kind) -> Result<Self::Value, E> { Ok($absent) })*
         fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($absent) }
     };
@@ -69,12 +72,19 @@ macro_rules! skips_nested {
     };
 }
 
+/// A type that is whatever its visitor makes of the answer.
+macro_rules! visited {
+    ([$($generics:tt)*] $life:lifetime, $type:ty, $visitor:expr) => {
+        impl<$($generics)*> Deserialize<$life> for $type {
+            fn deserialize<D: Deserializer<$life>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any($visitor)
+            }
+        }
+    };
+}
+
 impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
         Ok(Text(Cow::Borrowed(text)))
@@ -88,24 +98,16 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text(Cow::Owned(text)))
     }
 
-    skips!(Text::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+    skips!("text", Text::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
     skips_nested!(Text::default(); 'de; list, object);
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
+visited!(['de: 'a, 'a] 'de, Text<'a>, TextVisitor);
 
 struct CountVisitor;
 
 impl<'de> Visitor<'de> for CountVisitor {
     type Value = Count;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number")
-    }
 
     fn visit_u64<E>(self, number: u64) -> Result<Count, E> {
         Ok(Count(Some(number).filter(|&number| i64::try_from(number).is_ok())))
@@ -120,24 +122,16 @@ impl<'de> Visitor<'de> for CountVisitor {
         Ok(Count((0.0..9_007_199_254_740_992.0).contains(&number).then_some(number as u64)))
     }
 
-    skips!(Count(None); visit_bool(bool), visit_str(&str));
+    skips!("a number", Count(None); visit_bool(bool), visit_str(&str));
     skips_nested!(Count(None); 'de; list, object);
 }
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CountVisitor)
-    }
-}
+visited!(['de] 'de, Count, CountVisitor);
 
 struct MomentVisitor;
 
 impl<'de> Visitor<'de> for MomentVisitor {
     type Value = Moment;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a time")
-    }
 
     fn visit_i64<E>(self, seconds: i64) -> Result<Moment, E> {
         Ok(Moment(Timestamp::from_second(seconds).ok()).but_not_zero())
@@ -151,7 +145,7 @@ impl<'de> Visitor<'de> for MomentVisitor {
         Ok(Moment(text.parse().ok()).but_not_zero())
     }
 
-    skips!(Moment(None); visit_bool(bool), visit_f64(f64));
+    skips!("a time", Moment(None); visit_bool(bool), visit_f64(f64));
     skips_nested!(Moment(None); 'de; list, object);
 }
 
@@ -162,20 +156,12 @@ impl Moment {
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MomentVisitor)
-    }
-}
+visited!(['de] 'de, Moment, MomentVisitor);
 
 struct ListVisitor<T>(std::marker::PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     type Value = List<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
         let mut items = Vec::new();
@@ -185,24 +171,16 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
         Ok(List(items))
     }
 
-    skips!(List(Vec::new()); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
+    skips!("a list", List(Vec::new()); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
     skips_nested!(List(Vec::new()); 'de; object);
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor(std::marker::PhantomData))
-    }
-}
+visited!(['de, T: Deserialize<'de>] 'de, List<T>, ListVisitor(std::marker::PhantomData));
 
 struct LabelsVisitor;
 
 impl<'de> Visitor<'de> for LabelsVisitor {
     type Value = Labels;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("labels")
-    }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
         let mut labels = BTreeMap::new();
@@ -212,15 +190,11 @@ impl<'de> Visitor<'de> for LabelsVisitor {
         Ok(Labels(labels))
     }
 
-    skips!(Labels::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
+    skips!("labels", Labels::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
     skips_nested!(Labels::default(); 'de; list);
 }
 
-impl<'de> Deserialize<'de> for Labels {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LabelsVisitor)
-    }
-}
+visited!(['de] 'de, Labels, LabelsVisitor);
 
 /// An image ID; Podman's own API leaves out the algorithm.
 pub(super) fn id(text: &str) -> Option<Digest> {

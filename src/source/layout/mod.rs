@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use serde_json::Value;
 
-use super::content::{Content, Descriptor, Packed, read_small};
-use super::oci::{self, Blobs, Collected, LARGEST};
+use super::collection::Collection;
+use super::content::Descriptor;
+use super::oci::{self, Collected, LARGEST};
 use crate::layer::Verified;
 use crate::model::{Digest, Problem, ProblemKind};
 
@@ -70,37 +71,23 @@ impl Layout {
         let metadata = file.metadata().map_err(|error| Problem::disk(&self.doing, path, &error))?;
         if metadata.is_file() { Ok((file, metadata.len())) } else { Err(odd()) }
     }
+}
 
-    fn blob(&self, blob: &Descriptor) -> Result<Verified<File>, Problem> {
+impl Collection for Layout {
+    fn doing(&self) -> &str {
+        &self.doing
+    }
+
+    fn found(&self) -> &Collected {
+        &self.found
+    }
+
+    fn blob<'a>(&'a self, blob: &Descriptor) -> Result<impl Read + Send + 'a, Problem> {
         let (file, size) = self.regular(&self.folder.join(blob_path(&blob.digest)), &format!("the blob {}", blob.digest))?;
         if size != blob.size {
             return Err(wrong_size(&self.doing, blob, size));
         }
         Ok(Verified::new(file, blob.digest.clone(), blob.size))
-    }
-}
-
-impl Blobs for Layout {
-    fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, Problem> {
-        read_small(self.blob(blob)?, blob, &self.doing)
-    }
-
-    fn present(&self, blob: &Descriptor) -> Result<(), Problem> {
-        self.blob(blob).map(drop)
-    }
-}
-
-impl Content for Layout {
-    fn images(&self) -> &[Packed] {
-        &self.found.images
-    }
-
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
-        Ok(Box::new(self.blob(blob)?))
-    }
-
-    fn gaps(&self) -> &[Problem] {
-        &self.found.gaps
     }
 }
 

@@ -27,7 +27,7 @@ use crate::source::credentials::Credentials;
 use crate::source::oci;
 use crate::source::registry::{Client, RegistrySettings};
 use crate::source::sink::AtomicFile;
-use crate::source::{Answer, Ctx, Curator, ExportTo, Source, Watcher};
+use crate::source::{Answer, Ctx, Curator, ExportTo, Source, Watcher, blocking};
 
 mod blobs;
 mod change;
@@ -192,14 +192,6 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     let written = std::io::Write::write_all(&mut file, bytes);
     written.map_err(|error| file.problem(&error))?;
     file.commit(true)
-}
-
-/// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(doing: &str, work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Problem::new(ProblemKind::Other, doing, error.to_string())),
-    }
 }
 
 /// Ends with a cancelled problem as soon as the caller asks for it.
