@@ -430,6 +430,26 @@ fn all_images_are_asked_of_the_engine_only_when_they_are_wanted() {
     assert_eq!(store.json(&["images", "--all"]), store.json(&["images"]), "a store has nothing to leave out");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_context_is_found_by_its_name() {
+    let engine = scripted::Scripted::docker(|_| None);
+    let program = Program::with(&[]);
+    let id = lighterman::model::Digest::sha256(b"store");
+    let meta = program.home().join(".docker/contexts/meta").join(id.hex());
+    std::fs::create_dir_all(&meta).unwrap();
+    let document = json!({"Name": "store", "Metadata": {}, "Endpoints": {"docker": {"Host": engine.address(), "SkipTLSVerify": false}}});
+    std::fs::write(meta.join("meta.json"), document.to_string()).unwrap();
+    assert_eq!(program.json(&["--context", "store", "images"]), json!([]));
+    assert_eq!(engine.asked("/images/json"), 1, "the context, not the embedded store");
+    let ran = program.run(&["--context", "gone", "images"]).ended(1);
+    assert!(ran.stderr.contains("gone") && ran.stderr.contains("docker context ls"), "{}", ran.stderr);
+    program.run(&["--context", "unix:///x.sock", "images"]).ended(2);
+    let report = program.json(&["--context", "store", "doctor"]);
+    let row = &report["engines"][0];
+    assert_eq!((&row["name"], &row["current"], &row["why"]), (&json!("store"), &json!(true), &json!("--context")), "{row}");
+}
+
 /// An engine with the images `e:1` and `e:2`. `deleting` is called, and waited for, before it answers the first removal.
 #[cfg(unix)]
 fn engine_of_two(deleting: impl Fn() + Send + Sync + 'static) -> scripted::Scripted {

@@ -139,7 +139,7 @@ async fn engines(session: &Session) -> Vec<Engine> {
 
 /// With whether it may be used without being asked for, and whether it was asked for.
 async fn engine(session: &Session, candidate: Candidate) -> (Engine, bool, bool) {
-    let (automatic, wanted) = (super::open::is_automatic(&candidate), candidate.wanted);
+    let (automatic, wanted) = (candidate.is_automatic(), candidate.is_wanted());
     let mut row = Engine {
         name: candidate.name.to_string(),
         endpoint: None,

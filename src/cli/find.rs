@@ -145,26 +145,22 @@ fn is_prefix(text: &str) -> Option<Prefix<'_>> {
 
 /// Looks through a list: the exact spelling first, then the same reference spelled otherwise, the tag alone, the beginning of an ID.
 fn in_list(list: &ImageList, wanted: &Name) -> Result<Vec<Found>, Problem> {
-    let by_name = |same: &dyn Fn(&Name) -> bool| -> Vec<Found> {
-        list.images.iter().filter_map(|image| Some(Found::of(image, Some(image.tags.iter().find(|tag| same(tag))?)).named())).collect()
-    };
     let text = wanted.raw();
     let prefix = is_prefix(text);
     if !matches!(prefix, Some(Prefix::Only(_))) {
-        let exact = by_name(&|tag| tag.raw() == text);
-        if !exact.is_empty() {
-            return Ok(exact);
-        }
         // Podman keeps names without a registry under localhost/.
         for spelling in [text.to_owned(), format!("localhost/{text}")] {
-            if let Ok(reference) = Name::new(&spelling).reference() {
-                let same = by_name(&|tag| tag.reference().is_ok_and(|tag| tag == reference));
-                if !same.is_empty() {
-                    return Ok(same);
-                }
+            let named: Vec<Found> =
+                list.tagged(&Name::new(&spelling)).into_iter().map(|(image, tag)| Found::of(image, Some(tag)).named()).collect();
+            if !named.is_empty() {
+                return Ok(named);
             }
         }
-        let tagged = by_name(&|tag| tag.split().1 == Some(text));
+        let by_tag = |image: &ImageSummary| {
+            let tag = image.tags.iter().find(|tag| tag.split().1 == Some(text))?;
+            Some(Found::of(image, Some(tag)).named())
+        };
+        let tagged: Vec<Found> = list.images.iter().filter_map(by_tag).collect();
         if !tagged.is_empty() {
             let one_name = tagged.windows(2).all(|pair| matches!(pair, [one, two] if one.name == two.name));
             return if one_name { Ok(tagged) } else { Err(ambiguous(text, tagged.iter().map(|image| (&image.id, image.name.as_ref())))) };

@@ -31,8 +31,10 @@ impl Session {
     /// Everything that may be an engine, the current one first.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let around = Surroundings { variable: &variable, home: self.paths.home.clone(), files: &Disk };
-        let host = self.options.host.clone().filter(|host| host != STORE).or_else(|| self.options.context.clone());
-        discover(&around, &Wish { insecure: self.is_insecure(host.as_deref()), host })
+        let (host, context) = (self.options.host.clone().filter(|host| host != STORE), self.options.context.clone());
+        // The context "default" is what the environment says.
+        let insecure = self.is_insecure(host.as_deref().or(context.as_deref().filter(|name| *name != "default")));
+        discover(&around, &Wish { host, context, insecure })
     }
 
     /// Whether plain TCP to the engine that was asked for is allowed, by option or configuration.
@@ -72,8 +74,9 @@ impl Session {
     async fn find_engine(&self) -> Result<Option<Chosen>, Problem> {
         // An engine that is there but can't be used is said, and not passed over for the store.
         let mut refused = None;
-        for candidate in self.candidates().into_iter().filter(is_automatic) {
-            let Candidate { name, endpoint, wanted, .. } = candidate;
+        for candidate in self.candidates().into_iter().filter(Candidate::is_automatic) {
+            let wanted = candidate.is_wanted();
+            let Candidate { name, endpoint, .. } = candidate;
             let endpoint = match endpoint {
                 Ok(endpoint) => endpoint,
                 Err(problem) if wanted => return Err(problem),
@@ -162,9 +165,4 @@ impl Session {
         let locked = self.locked("", &source.id().0);
         Chosen { source, reader, locked }
     }
-}
-
-/// Another context is used only when it is asked for.
-pub(super) fn is_automatic(candidate: &Candidate) -> bool {
-    candidate.wanted || candidate.why.as_str() != "context"
 }

@@ -7,13 +7,10 @@ use crate::model::{Digest, ImageList, ImageSummary, ImportPreview, Name, Safe, s
 use super::removal::counted;
 use super::{Statement, Tone};
 
-/// The image that holds `name` in this list. Names are compared in their canonical spelling, so that `app` finds `docker.io/library/app:latest`.
+/// The image that holds `name` in this list, however its source spells it.
 #[must_use]
 pub fn holder<'a>(list: &'a ImageList, name: &Name) -> Option<&'a ImageSummary> {
-    let wanted = name.reference().ok()?;
-    let repository = wanted.repository().rsplit('/').next()?;
-    let same = |tag: &Name| tag.raw() == name.raw() || (tag.raw().contains(repository) && tag.reference().is_ok_and(|tag| tag == wanted));
-    list.images.iter().find(|image| image.tags.iter().any(same))
+    list.tagged(name).first().map(|(image, _)| *image)
 }
 
 /// What giving `id` the name `to` will do. `None` when it is there already.

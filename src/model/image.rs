@@ -81,6 +81,25 @@ pub struct ImageList {
     pub gaps: Vec<Foreign>,
 }
 
+impl ImageList {
+    /// Every image that has the tag `name`, with the tag as the source spells it: under that very spelling, else under another one of the
+    /// same reference, as `docker.io/library/app:latest` is of `app`.
+    #[must_use]
+    pub fn tagged(&self, name: &Name) -> Vec<(&ImageSummary, &Name)> {
+        let with = |same: &dyn Fn(&Name) -> bool| -> Vec<_> {
+            self.images.iter().filter_map(|image| Some((image, image.tags.iter().find(|tag| same(tag))?))).collect()
+        };
+        let exact = with(&|tag| tag.raw() == name.raw());
+        if !exact.is_empty() {
+            return exact;
+        }
+        let Ok(wanted) = name.reference() else { return Vec::new() };
+        // Parsing ten thousand names takes a while; every spelling has this part.
+        let repository = wanted.repository().rsplit('/').next().unwrap_or_default();
+        with(&|tag| tag.raw().contains(repository) && tag.reference().is_ok_and(|tag| tag == wanted))
+    }
+}
+
 /// The configuration part that runs a container.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ImageConfig {

@@ -75,7 +75,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let unlogged = log::start(&paths.logs()).err();
     let remembered = Remembered::read(&paths.remembered());
     let search = Search {
-        host: options.host.clone().or_else(|| options.context.clone()),
+        host: options.host.clone(),
+        context: options.context.clone(),
         read_only: options.read_only || config.read_only,
         config: config.clone(),
         home: paths.home.clone(),

@@ -31,6 +31,8 @@ const STORE: &str = "store";
 pub(super) struct Search {
     /// An endpoint, a context's name, or "store".
     pub host: Option<String>,
+    /// A docker context by name.
+    pub context: Option<String>,
     pub read_only: bool,
     pub config: Config,
     pub home: Option<PathBuf>,
@@ -99,7 +101,8 @@ impl Search {
 
     fn candidates(&self, insecure: bool) -> Vec<Candidate> {
         let around = Surroundings { variable: &variable, home: self.home.clone(), files: &Disk };
-        discover(&around, &Wish { host: self.host.clone().filter(|host| host != STORE), insecure })
+        let (host, context) = (self.host.clone().filter(|host| host != STORE), self.context.clone());
+        discover(&around, &Wish { host, context, insecure })
     }
 
     fn engines(&self) -> Vec<(Rank, Found)> {
@@ -115,7 +118,8 @@ impl Search {
     }
 
     fn engine(&self, candidate: Candidate, allowed: Option<Candidate>) -> (Rank, Found) {
-        let Candidate { name, why, endpoint, wanted } = candidate;
+        let (wanted, automatic) = (candidate.is_wanted(), candidate.is_automatic());
+        let Candidate { name, why, endpoint, .. } = candidate;
         let endpoint = match (endpoint, allowed.and_then(|allowed| allowed.endpoint.ok())) {
             (Err(_), Some(plain)) if self.config.host(name.as_str(), &plain.address()).insecure => Ok(plain),
             (endpoint, _) => endpoint,
@@ -124,7 +128,7 @@ impl Search {
         let host = self.config.host(name.as_str(), &address);
         let rank = match &endpoint {
             _ if wanted && self.host.as_deref() != Some(STORE) => Rank::Wanted,
-            Ok(endpoint) if why.as_str() != "context" && is_there(endpoint) => Rank::There,
+            Ok(endpoint) if automatic && is_there(endpoint) => Rank::There,
             _ => Rank::Other,
         };
         let info = SourceInfo {
@@ -217,6 +221,44 @@ mod tests {
         let (sender, answer) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(is_there(&endpoint)));
         answer.recv_timeout(Duration::from_secs(10)).expect("it must not wait")
+    }
+
+    /// A home with a docker context of that name.
+    fn home_with_context(name: &str, address: &str) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let id = crate::model::Digest::sha256(name.as_bytes());
+        let (meta, tls) =
+            (home.path().join(".docker/contexts/meta").join(id.hex()), home.path().join(".docker/contexts/tls").join(id.hex()));
+        std::fs::create_dir_all(&meta).unwrap();
+        std::fs::create_dir_all(tls.join("docker")).unwrap();
+        let text = format!(r#"{{"Name":"{name}","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{address}","SkipTLSVerify":false}}}}}}"#);
+        std::fs::write(meta.join("meta.json"), text).unwrap();
+        std::fs::write(tls.join("docker/ca.pem"), "").unwrap();
+        home
+    }
+
+    #[test]
+    fn a_context_is_shown_first_even_when_it_is_named_like_the_store() {
+        let home = home_with_context(STORE, "tcp://far.example:2376");
+        let search = |host: Option<&str>, context: Option<&str>| Search {
+            host: host.map(str::to_owned),
+            context: context.map(str::to_owned),
+            read_only: false,
+            config: Config::default_at(home.path().join("config.toml")),
+            home: Some(home.path().to_owned()),
+            store: home.path().join("store"),
+            open: Vec::new(),
+            last: None,
+            only_store: false,
+        };
+        let first = |search: &Search| search.find().into_iter().next().unwrap().info;
+        // It has its own CA: plain TCP to another machine would have been refused.
+        let found = first(&search(None, Some(STORE)));
+        assert_eq!((found.kind, found.place.as_str()), (SourceKind::Engine, "tcp://far.example:2376"));
+        assert_eq!(found.why.as_str(), "--context");
+        assert_eq!(first(&search(Some(STORE), None)).kind, SourceKind::Store);
+        let gone = first(&search(None, Some("gone")));
+        assert_eq!((gone.kind, gone.name.as_str()), (SourceKind::Engine, "gone"), "and says so when it is opened");
     }
 
     #[tokio::test]

@@ -15,6 +15,9 @@ use crate::model::{Problem, ProblemKind, Safe};
 /// Longest file and most directory entries that are read.
 pub(super) const LONGEST_FILE: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 1000;
+/// The docker command's context without a file of its own, and where its engine listens.
+const DEFAULT: &str = "default";
+const SOCKET: &str = "/var/run/docker.sock";
 
 /// The files around us, as far as discovery looks at them.
 pub trait Files {
@@ -85,6 +88,8 @@ impl Surroundings<'_> {
 pub struct Wish {
     /// `--host`: an address, or the name of a context.
     pub host: Option<String>,
+    /// `--context`: the name of a context, and nothing else. Holds over `host`.
+    pub context: Option<String>,
     /// Plain TCP to other machines is allowed.
     pub insecure: bool,
 }
@@ -95,8 +100,31 @@ pub struct Candidate {
     pub name: Safe,
     pub why: Safe,
     pub endpoint: Result<Endpoint, Problem>,
-    /// The user named it (on the command line, in the environment, as a context), so it is wanted even when nobody answers.
-    pub wanted: bool,
+    pub standing: Standing,
+}
+
+/// What speaks for using an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The user named it (on the command line, in the environment, as the current context), so it is wanted even when nobody answers.
+    Wanted,
+    /// Nobody named it, but its socket is where engines listen: it is used when it answers.
+    Found,
+    /// Another context, which is used only when it is asked for.
+    Offered,
+}
+
+impl Candidate {
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.standing == Standing::Wanted
+    }
+
+    /// Whether it may be used without being asked for by name now.
+    #[must_use]
+    pub fn is_automatic(&self) -> bool {
+        self.standing != Standing::Offered
+    }
 }
 
 /// Everything that may be an engine; the current one first. No engine is asked and nothing is connected.
@@ -120,6 +148,14 @@ struct Search<'a> {
 impl Search<'_> {
     /// The one the docker command would use, if anything names it.
     fn current(&mut self, wish: &Wish) {
+        if let Some(name) = &wish.context {
+            if name == DEFAULT {
+                self.default_context("--context");
+            } else {
+                self.context(name, "--context");
+            }
+            return;
+        }
         if let Some(host) = &wish.host {
             if host.contains("://") {
                 self.address(host, host, "--host");
@@ -139,14 +175,20 @@ impl Search<'_> {
         match self.contexts.current() {
             Ok(Some(name)) => self.context(&name, "current context"),
             Ok(None) => {}
-            Err(problem) => self.push("docker config", "current context", Err(problem), true),
+            Err(problem) => self.push("docker config", "current context", Err(problem), Standing::Wanted),
         }
+    }
+
+    /// The docker command's own context, which no file describes: `DOCKER_HOST`, else the usual socket.
+    fn default_context(&mut self, why: &str) {
+        let host = self.around.variable("DOCKER_HOST").unwrap_or_else(|| format!("unix://{SOCKET}"));
+        self.address(&host, DEFAULT, why);
     }
 
     fn address(&mut self, address: &str, name: &str, why: &str) {
         let tls = self.tls();
         let endpoint = tls.and_then(|tls| Endpoint::parse(address, name, why, tls, self.insecure));
-        self.push(name, why, endpoint, true);
+        self.push(name, why, endpoint, Standing::Wanted);
     }
 
     /// TLS material of the environment.
@@ -163,16 +205,16 @@ impl Search<'_> {
     }
 
     fn context(&mut self, name: &str, why: &str) {
-        if name == "default" {
+        if name == DEFAULT {
             return;
         }
         let endpoint = self.contexts.named(name, why, self.insecure);
-        self.push(name, why, endpoint, true);
+        self.push(name, why, endpoint, Standing::Wanted);
     }
 
     fn other_contexts(&mut self) {
         for (name, endpoint) in self.contexts.all(self.insecure) {
-            self.push(&name, "context", endpoint, false);
+            self.push(&name, "context", endpoint, Standing::Offered);
         }
     }
 
@@ -181,7 +223,7 @@ impl Search<'_> {
         let runtime = self.around.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let below = |dir: &Option<PathBuf>, rest: &str| dir.as_ref().map(|dir| dir.join(rest));
         let places = [
-            (Some(PathBuf::from("/var/run/docker.sock")), "docker", "default socket"),
+            (Some(PathBuf::from(SOCKET)), "docker", "default socket"),
             (below(&runtime, "docker.sock"), "rootless", "rootless socket"),
             (below(&home, ".docker/run/docker.sock"), "docker", "socket in the home directory"),
             (below(&home, ".docker/desktop/docker.sock"), "desktop", "Docker Desktop's socket"),
@@ -191,7 +233,7 @@ impl Search<'_> {
         for (path, name, why) in places {
             if let Some(path) = path.filter(|path| path.is_absolute() && self.around.files.exists(path)) {
                 let endpoint = Endpoint::parse(&format!("unix://{}", path.display()), name, why, None, false);
-                self.push(name, why, endpoint, false);
+                self.push(name, why, endpoint, Standing::Found);
             }
         }
         if let Some(host) = self.around.variable("CONTAINER_HOST") {
@@ -199,12 +241,12 @@ impl Search<'_> {
             if let Ok(Endpoint { host: Host::Ssh(ssh), .. }) = &mut endpoint {
                 ssh.podman = true;
             }
-            self.push("podman", "CONTAINER_HOST", endpoint, true);
+            self.push("podman", "CONTAINER_HOST", endpoint, Standing::Wanted);
         }
     }
 
     /// Adds a row, unless the same engine or the same broken context is there already.
-    fn push(&mut self, name: &str, why: &str, endpoint: Result<Endpoint, Problem>, wanted: bool) {
+    fn push(&mut self, name: &str, why: &str, endpoint: Result<Endpoint, Problem>, standing: Standing) {
         let name = Safe::new(name);
         let known = self.found.iter().any(|other| match (&other.endpoint, &endpoint) {
             (Ok(one), Ok(two)) => plain(&one.id.0) == plain(&two.id.0),
@@ -212,7 +254,7 @@ impl Search<'_> {
             _ => false,
         });
         if !known {
-            self.found.push(Candidate { name, why: Safe::new(why), endpoint, wanted });
+            self.found.push(Candidate { name, why: Safe::new(why), endpoint, standing });
         }
     }
 }

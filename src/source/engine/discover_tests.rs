@@ -104,11 +104,41 @@ fn what_was_asked_for_comes_first_and_once() {
     assert_eq!(by_context.rows(), ["lab | ssh://me@lab | DOCKER_CONTEXT", "work | unix:///run/docker.sock | context"]);
     let by_host = by_context.set("DOCKER_HOST", "unix:///mine.sock");
     assert_eq!(by_host.rows()[0], "docker | unix:///mine.sock | DOCKER_HOST");
-    let wish = Wish { host: Some("tcp://127.0.0.1:9".into()), insecure: false };
+    let wish = Wish { host: Some("tcp://127.0.0.1:9".into()), ..Wish::default() };
     assert_eq!(row(&by_host.discover(&wish)[0]), "tcp://127.0.0.1:9 | tcp://127.0.0.1:9 | --host");
-    let wish = Wish { host: Some("lab".into()), insecure: false };
+    let wish = Wish { host: Some("lab".into()), ..Wish::default() };
     assert_eq!(row(&by_host.discover(&wish)[0]), "lab | ssh://me@lab | --host");
-    assert!(by_host.discover(&wish)[0].wanted);
+    assert!(by_host.discover(&wish)[0].is_wanted());
+}
+
+#[test]
+fn a_context_that_is_asked_for_is_a_context_and_nothing_else() {
+    let id = Digest::sha256(b"store");
+    let tls = |file: &str| format!("/h/.docker/contexts/tls/{}/docker/{file}", id.hex());
+    // What the environment says of other engines must not get in.
+    let world = World::default()
+        .set("DOCKER_HOST", "unix:///mine.sock")
+        .set("DOCKER_TLS_VERIFY", "1")
+        .set("DOCKER_CERT_PATH", "/certs")
+        .file("/certs/ca.pem", "")
+        .engine("store", "tcp://far:2376")
+        .file(&tls("ca.pem"), "")
+        .file(&tls("cert.pem"), "")
+        .file(&tls("key.pem"), "");
+    let asked = |name: &str| world.discover(&Wish { context: Some(name.into()), ..Wish::default() });
+    let found = asked("store");
+    assert_eq!((row(&found[0]).as_str(), found[0].standing), ("store | tcp://far:2376 | --context", Standing::Wanted));
+    let material = found[0].endpoint.clone().unwrap().tls.unwrap();
+    assert_eq!(material, Tls { ca: Some(tls("ca.pem").into()), cert: Some(tls("cert.pem").into()), key: Some(tls("key.pem").into()) });
+    for (name, kind) in [("gone", ProblemKind::NotFound), ("unix:///x.sock", ProblemKind::Usage), ("../store", ProblemKind::Usage)] {
+        assert_eq!(asked(name)[0].endpoint.as_ref().unwrap_err().kind, kind, "{name}");
+        assert!(asked(name)[0].is_wanted());
+    }
+    assert_eq!(row(&asked("default")[0]), "default | unix:///mine.sock | --context");
+    let plain = World::default().file("/h/.docker/config.json", r#"{"currentContext":"work"}"#).engine("work", "unix:///work.sock");
+    let found = plain.discover(&Wish { context: Some("default".into()), ..Wish::default() });
+    assert_eq!(row(&found[0]), "default | unix:///var/run/docker.sock | --context");
+    assert_eq!((row(&found[1]).as_str(), found[1].is_automatic()), ("work | unix:///work.sock | context", false));
 }
 
 #[test]

@@ -51,7 +51,7 @@ mod upload;
 mod watch;
 mod wire;
 
-pub use discover::{Candidate, Disk, Files, Surroundings, Wish, discover};
+pub use discover::{Candidate, Disk, Files, Standing, Surroundings, Wish, discover};
 pub use endpoint::Endpoint;
 
 use client::Client;
