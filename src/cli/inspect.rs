@@ -22,7 +22,9 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Verdict {
             Ok((found, gaps)) => {
                 tally.done += found.len();
                 images.extend(found);
-                gaps.iter().for_each(|gap| tally.failed(gap, &session.printer));
+                for gap in &gaps {
+                    tally.failed(gap, &session.printer);
+                }
             }
             Err(problem) if problem.is_cancelled() => return Err(problem),
             Err(problem) => tally.failed(&problem, &session.printer),

@@ -57,7 +57,9 @@ pub(super) async fn export(session: &Session, args: &ExportArgs) -> Verdict {
         .await?;
     finished(Outcome::Moved(transfer), &format!("exported to {}", Safe::new(&file.to_string_lossy())), &session.printer)?;
     let mut tally = Tally { done: 1, ..Tally::default() };
-    gaps.iter().for_each(|gap| tally.failed(gap, &session.printer));
+    for gap in &gaps {
+        tally.failed(gap, &session.printer);
+    }
     Ok(tally.verdict())
 }
 

@@ -12,7 +12,7 @@ use crate::app::{self, State};
 use crate::model::{Locator, Problem, ProblemKind};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
-use crate::work::{Env, KnownLists, Worker, clock};
+use crate::work::{Env, KnownLists, Worker, clock, leftovers};
 
 use super::config::Config;
 use super::look::{Look, Themes};
@@ -97,6 +97,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
+    let lists = paths.lists();
+    runtime.spawn_blocking(move || leftovers::sweep_lists(&lists));
     let (worker, messages) = Worker::new(env);
     let deck = Deck { state, worker, messages, modes, look: Look::new(themes), keeper: Keeper::new(paths.remembered()) };
     term::install_panic_hook();

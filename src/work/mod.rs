@@ -8,6 +8,7 @@ pub mod files;
 #[cfg(debug_assertions)]
 pub mod hooks;
 pub mod known;
+pub mod leftovers;
 pub mod run;
 pub mod table;
 pub mod worker;

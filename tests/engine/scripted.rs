@@ -103,7 +103,10 @@ fn serve(mut stream: UnixStream, script: &Script, seen: &Mutex<Vec<String>>) {
     seen.lock().unwrap().push(text.lines().next().unwrap_or_default().to_owned());
     let mut words = text.split([' ', '?']);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path = path.strip_prefix("/v1.").and_then(|rest| rest.find('/').map(|at| rest[at..].to_owned())).unwrap_or_else(|| path.to_owned());
+    let path = path
+        .strip_prefix("/v1.")
+        .and_then(|rest| rest.find('/').and_then(|at| rest.get(at..)).map(str::to_owned))
+        .unwrap_or_else(|| path.to_owned());
     match script(&format!("{method} {path}")) {
         Reply::Raw(bytes) => drop(stream.write_all(&bytes)),
         Reply::AfterBody(bytes) => {

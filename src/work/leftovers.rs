@@ -1,0 +1,82 @@
+//! Takes away what killed processes left among the last known lists: half-written temporary files, which nobody would ever look at
+//! again. It runs once, at the start of the deck, beside everything else.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::clock;
+
+/// How the temporary files of lists begin; see `known`.
+const PREFIX: &str = ".list-";
+/// A list is written in less than a second, so what has not been touched for this long is nobody's.
+const ABANDONED: Duration = Duration::from_secs(3600);
+/// Most entries of the directory that are looked at in one go.
+const MOST: usize = 10_000;
+
+/// Sweeps the directory of the last known lists. Blocking. A failure is only logged: the next start tries again.
+pub fn sweep_lists(dir: &Path) {
+    let removed = sweep(dir, SystemTime::from(clock::now()));
+    if removed > 0 {
+        tracing::info!(removed, "took away half-written lists of processes that were killed");
+    }
+}
+
+/// How many files were removed.
+fn sweep(dir: &Path, now: SystemTime) -> usize {
+    // No directory: no list was kept yet.
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let abandoned = |entry: &fs::DirEntry| {
+        let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        // The entry's own metadata, which follows no link.
+        let metadata = if ours { entry.metadata().ok().filter(fs::Metadata::is_file) } else { None };
+        let age = metadata.and_then(|metadata| now.duration_since(metadata.modified().ok()?).ok());
+        age.is_some_and(|age| age >= ABANDONED)
+    };
+    let found = entries.take(MOST).filter_map(Result::ok).filter(abandoned);
+    found
+        .map(|entry| fs::remove_file(entry.path()))
+        .filter(|removed| match removed {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), %error, "a half-written list can't be taken away");
+                false
+            }
+        })
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_temporary_files_of_lists_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::from(clock::now());
+        let old = now - ABANDONED - Duration::from_secs(60);
+        let file = |name: &str, written: SystemTime| {
+            fs::File::create(dir.path().join(name)).unwrap().set_modified(written).unwrap();
+        };
+        file(".list-AbCdEf", old);
+        file(".list-xyz", old);
+        file(".list-being-written", now);
+        file(".list-of-tomorrow", now + ABANDONED);
+        file("0123.list", old);
+        file("0123.json", old);
+        fs::create_dir(dir.path().join(".list-dir")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("0123.list"), dir.path().join(".list-link")).unwrap();
+        assert_eq!(sweep(dir.path(), now), 2);
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, [".list-being-written", ".list-dir", ".list-link", ".list-of-tomorrow", "0123.json", "0123.list"]);
+        assert_eq!(sweep(dir.path(), now), 0);
+        assert_eq!(sweep(&dir.path().join("none"), now), 0);
+    }
+
+    /// What the lists' writer leaves is what is swept: the two must not part ways.
+    #[test]
+    fn the_writers_temporary_files_begin_like_that() {
+        assert!(include_str!("known.rs").contains(&format!("prefix(\"{PREFIX}\")")));
+    }
+}
