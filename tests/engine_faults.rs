@@ -143,12 +143,19 @@ async fn a_pull_is_believed_only_when_the_engine_ends_it() {
     let fork = format!(r#"{{"Id":"{}","RepoDigests":["r.example/fork@{other}"]}}"#, Digest::sha256(b"id"));
     let podman = r#"{"Version":"4.3.1","ApiVersion":"1.41","MinAPIVersion":"1.24","Components":[{"Name":"Podman Engine"}]}"#;
     let docker = r#"{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"}"#;
+    let id = Digest::sha256(b"id");
+    let complete = format!(r#"{{"status":"Download complete","progressDetail":{{}},"id":"{}"}}"#, id.short());
+    let own_api = format!(r#"{{"images":["{0}"],"id":"{0}"}}"#, id.hex());
+    let layer = r#"{"status":"Download complete","progressDetail":{},"id":"0f6e605e7fd4"}"#;
     for (case, version, stream, image, whole) in [
         ("docker, whole", docker, told.as_str(), &there, true),
         ("docker, ended early", docker, started, &there, false),
         ("docker, nothing said", docker, "", &there, false),
-        ("podman, whole", podman, r#"{"status":"Download complete","id":"1"}"#, &there, true),
-        ("podman, another repository's", podman, r#"{"status":"Download complete","id":"1"}"#, &fork, false),
+        ("podman, whole", podman, complete.as_str(), &there, true),
+        ("podman's own API, whole", podman, own_api.as_str(), &there, true),
+        ("podman, ended early", podman, layer, &there, false),
+        ("podman, nothing said", podman, "", &there, false),
+        ("podman, another repository's", podman, complete.as_str(), &fork, false),
     ] {
         let (stream, image) = (stream.to_owned(), image.clone());
         let engine = Scripted::new(move |request| match request {

@@ -18,6 +18,8 @@ pub(super) struct Told {
     /// Layers that are being unpacked: the engine says little then, and that is no stall.
     unpacking: usize,
     layers: HashMap<Box<str>, Layer>,
+    /// What the last line that was about anything was about.
+    last: Box<str>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +44,11 @@ impl Told {
         self.unpacking > 0
     }
 
+    /// Whether the engine came to speak of an image itself: Podman does so at the end of a pull, by the whole ID or its first twelve digits.
+    pub(super) fn names_image(&self, id: &Digest) -> bool {
+        self.layers.contains_key(id.short()) || *self.last == *id.hex() || *self.last == *id.short()
+    }
+
     /// Bytes that moved.
     pub(super) fn moved(&self) -> u64 {
         self.layers.values().filter(|layer| !layer.skipped).fold(0, |sum, layer| sum.saturating_add(layer.moved))
@@ -56,6 +63,9 @@ impl Told {
         if let Some(failure) = line.failure() {
             self.failure.get_or_insert(failure);
             return;
+        }
+        if !line.id.0.is_empty() {
+            self.last = line.id.0.as_ref().into();
         }
         if let Some(digest) = line.aux.get("Digest").and_then(|digest| digest.as_str()?.parse().ok()) {
             self.digest = Some(digest);

@@ -47,7 +47,8 @@ pub(super) async fn pull(
     let digest = match session.kind {
         // Docker's last words after a whole pull. An image that was there before proves nothing about this pull.
         Kind::Docker => told.digest.clone(),
-        Kind::Podman => own_digest(&now.repo_digests, reference),
+        // Podman's are the image's ID; what the registry calls it has to be looked up.
+        Kind::Podman => told.names_image(&now.id).then(|| own_digest(&now.repo_digests, reference)).flatten(),
     };
     let unsaid = || Problem::new(ProblemKind::Other, doing, "the engine ended without saying what it pulled").hint("pull it again");
     Ok(Transfer { digest: Some(digest.ok_or_else(unsaid)?), bytes_transferred: told.moved(), bytes_skipped: told.skipped() })
