@@ -20,7 +20,7 @@ mod scripted;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lighterman::model::{ArchiveFormat, Digest, ImageKey, Name, ProblemKind};
+use lighterman::model::{ArchiveFormat, Digest, ImageKey, Name, ProblemKind, Removal};
 use lighterman::source::{Ctx, ExportTo, Source as _};
 use peer::Made;
 use scripted::{Reply, Scripted, answer, chunked, json, source};
@@ -172,6 +172,43 @@ async fn a_pull_is_believed_only_when_the_engine_ends_it() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_cancelled_removal_that_hangs_still_tells_what_went() {
+    let id = Digest::sha256(b"id");
+    let row = format!(r#"{{"Id":"{id}","RepoTags":["a:1","a:2","a:3"]}}"#);
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let gone = std::sync::atomic::AtomicBool::new(false);
+    let engine = Scripted::docker(move |request| match request {
+        "DELETE /images/docker.io/library/a:1" => {
+            gone.store(true, std::sync::atomic::Ordering::SeqCst);
+            Some(json("[]"))
+        }
+        "DELETE /images/docker.io/library/a:2" => {
+            told.send(()).unwrap();
+            Some(Reply::Hang)
+        }
+        "GET /images/docker.io/library/a:1/json" if gone.load(std::sync::atomic::Ordering::SeqCst) => None,
+        other => (other.starts_with("GET /images/docker.io/library/a:") && other.ends_with("/json")).then(|| json(&row)),
+    });
+    let items: Vec<_> = ["a:1", "a:2", "a:3"].map(|tag| Removal::Tag { name: Name::new(tag), expected: id.clone() }).into();
+    let ctx = Ctx::default();
+    let removal = engine.source.curator().unwrap().remove(&ctx, &items);
+    let both = async {
+        tokio::join!(removal, async {
+            heard.recv().await.unwrap();
+            ctx.cancel.cancel();
+        })
+    };
+    let (outcome, ()) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("it is not waited for as long as it likes");
+    let (removed, kept) = outcome.unwrap();
+    assert_eq!(removed.iter().map(|one| one.reference.as_str()).collect::<Vec<_>>(), ["a:1"]);
+    let kept: Vec<_> = kept.iter().map(|one| (one.reference.as_str(), one.why.as_str())).collect();
+    assert!(
+        matches!(&kept[..], [("a:2", two), ("a:3", three)] if two.contains("may have gone") && three.contains("not tried")),
+        "{kept:?}"
+    );
 }
 
 #[tokio::test]

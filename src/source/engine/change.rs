@@ -1,6 +1,8 @@
 //! Tagging, untagging, removing, and what a prune would take. What was confirmed is what runs: the engine is read again right before each
 //! write and right after, and nothing is ever forced.
 
+use std::time::Duration;
+
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use http::StatusCode;
 
@@ -12,6 +14,10 @@ use super::session::{Kind, Session};
 use super::wire::{self, DiskUsage, Inspected};
 use crate::model::{Digest, Foreign, ImageKey, ImageList, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed};
 use crate::source::Ctx;
+
+/// How long a removal under way may still take once it was cancelled: what came of it is worth waiting for, but not for ever. Less than a
+/// command that was interrupted is given to end.
+const AFTER_CANCEL: Duration = Duration::from_secs(3);
 
 /// What an engine has under a key now.
 pub(super) struct Held {
@@ -88,7 +94,12 @@ pub(super) async fn remove(source: &EngineSource, ctx: &Ctx, items: &[Removal], 
             kept.push(item.cancelled());
             continue;
         }
-        match one(source, &session, item, doing).await {
+        let outcome = tokio::select! {
+            biased;
+            outcome = one(source, &session, item, doing) => outcome,
+            () = given_up(ctx) => Ok(Some("cancelled while the engine was at it: it may have gone".to_owned())),
+        };
+        match outcome {
             Ok(None) => removed.push(item.removed()),
             Ok(Some(why)) => kept.push(item.kept(why)),
             Err(problem) if at == 0 && problem.kind == ProblemKind::Unreachable => return Err(problem),
@@ -96,6 +107,12 @@ pub(super) async fn remove(source: &EngineSource, ctx: &Ctx, items: &[Removal], 
         }
     }
     Ok((removed, kept))
+}
+
+/// Ends some time after the caller cancelled.
+async fn given_up(ctx: &Ctx) {
+    ctx.cancel.cancelled().await;
+    tokio::time::sleep(AFTER_CANCEL).await;
 }
 
 /// Removes one; the reason when it was kept.
