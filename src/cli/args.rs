@@ -89,7 +89,13 @@ pub(super) enum Command {
     Pull(PullArgs),
     /// Send an image to its registry
     Push(PushArgs),
-    /// Give an image more names
+    /// List the repositories of a registry
+    Repos(ReposArgs),
+    /// List the tags of a repository
+    Tags(TagsArgs),
+    /// Copy an image to, from or between registries, every byte verified
+    Copy(CopyArgs),
+    /// Give an image more names; in a registry no layer moves
     Tag(TagArgs),
     /// Write an image to an archive file
     Export(ExportArgs),
@@ -155,6 +161,43 @@ pub(super) struct PushArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ReposArgs {
+    /// The registry, such as localhost:5000
+    #[arg(value_name = "HOST")]
+    pub(super) host: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TagsArgs {
+    /// The repository, such as localhost:5000/team/app
+    #[arg(value_name = "HOST/REPO")]
+    pub(super) repository: String,
+
+    /// Also what each tag points at: digest, size, date, platforms
+    #[arg(short, long)]
+    pub(super) details: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CopyArgs {
+    /// docker://, oci:, oci-archive:, docker-archive:, store: or docker-daemon:
+    #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
+    pub(super) from: String,
+
+    /// docker://, oci:, oci-archive:, docker-archive:, store: or docker-daemon:
+    #[arg(value_name = "DST", value_hint = ValueHint::AnyPath)]
+    pub(super) to: String,
+
+    /// Of a multi-platform image, only this: os/architecture[/variant]; may be repeated
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Vec<Platform>,
+
+    /// From registry to registry: also signatures, SBOMs and whatever else refers to it
+    #[arg(long)]
+    pub(super) referrers: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct TagArgs {
     #[arg(value_name = "SRC")]
     pub(super) from: String,
@@ -196,6 +239,14 @@ pub(super) struct ImportArgs {
 pub(super) struct DeleteArgs {
     #[arg(value_name = "REF", required = true)]
     pub(super) references: Vec<String>,
+
+    /// In a registry that can only delete whole manifests: also every other tag of the same digest
+    #[arg(long, conflicts_with = "tag_only")]
+    pub(super) all_tags: bool,
+
+    /// In such a registry: take the tag alone away, by way of an empty manifest
+    #[arg(long)]
+    pub(super) tag_only: bool,
 
     /// Don't ask
     #[arg(short, long)]

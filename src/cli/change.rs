@@ -12,8 +12,8 @@ use crate::model::{Change, Digest, Kept, Name, Outcome, Problem, ProblemKind, Re
 use crate::source::Ctx;
 
 #[derive(Serialize)]
-struct Tagged {
-    digest: Digest,
+pub(super) struct Tagged {
+    pub(super) digest: Digest,
 }
 
 pub(super) async fn tag(session: &Session, args: &TagArgs) -> Verdict {
@@ -80,9 +80,9 @@ async fn holder(place: &Place, ctx: Ctx, name: &Name) -> Result<Option<Digest>, 
 
 /// What `delete` prints.
 #[derive(Debug, Default, Serialize)]
-struct Deleted {
-    removed: Vec<Removed>,
-    kept: Vec<Kept>,
+pub(super) struct Deleted {
+    pub(super) removed: Vec<Removed>,
+    pub(super) kept: Vec<Kept>,
 }
 
 /// What is to go from one source.
@@ -128,13 +128,20 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
             Err(problem) => tally.failed(&problem, &session.printer),
         }
     }
-    print(&result, &session.printer)?;
-    if session.cancel.is_cancelled() && !result.kept.is_empty() {
-        return Err(Problem::cancelled(doing));
+    result.told(session, tally, doing)
+}
+
+impl Deleted {
+    /// Prints what went and what stayed, and says how that ended.
+    pub(super) fn told(&self, session: &Session, mut tally: Tally, doing: String) -> Verdict {
+        print(self, &session.printer)?;
+        if session.cancel.is_cancelled() && !self.kept.is_empty() {
+            return Err(Problem::cancelled(doing));
+        }
+        tally.done = self.removed.len();
+        // What was kept for a reason is no failure, but not all either.
+        Ok(if self.kept.is_empty() || tally.verdict() != Done::All { tally.verdict() } else { Done::Part })
     }
-    tally.done = result.removed.len();
-    // What was kept for a reason is no failure, but not all either.
-    Ok(if result.kept.is_empty() || tally.verdict() != Done::All { tally.verdict() } else { Done::Part })
 }
 
 /// Adds what `text` means to its source's batch: a tag where one was named, or the only name of an image that was given by ID.

@@ -6,6 +6,7 @@
 mod args;
 mod ask;
 mod change;
+mod copy;
 mod deck;
 mod doctor;
 mod find;
@@ -14,6 +15,7 @@ mod inspect;
 mod open;
 mod print;
 mod progress;
+mod remote;
 mod session;
 mod shells;
 mod signals;
@@ -131,7 +133,12 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Push(args) => transfer::push(session, &args).await,
         Command::Export(args) => transfer::export(session, &args).await,
         Command::Import(args) => transfer::import(session, &args).await,
+        Command::Repos(args) => remote::repos(session, &args).await,
+        Command::Tags(args) => remote::tags(session, &args).await,
+        Command::Copy(args) => copy::run(session, &args).await,
+        Command::Tag(args) if remote::is_remote(&args.from) => remote::tag(session, &args).await,
         Command::Tag(args) => change::tag(session, &args).await,
+        Command::Delete(args) if args.references.iter().any(|text| remote::is_remote(text)) => remote::delete(session, &args).await,
         Command::Delete(args) => change::delete(session, &args).await,
         Command::Doctor => doctor::run(session).await,
         Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),

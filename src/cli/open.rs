@@ -138,7 +138,16 @@ impl Session {
     fn registry_settings(&self) -> RegistrySettings {
         let mut insecure = self.options.insecure.clone();
         insecure.extend(self.config.insecure_registries());
-        RegistrySettings { insecure, ..RegistrySettings::default() }
+        RegistrySettings { insecure, cache: Some(self.paths.documents()), ..RegistrySettings::default() }
+    }
+
+    /// The client for every registry.
+    pub(super) fn client(&self) -> Result<Client, Problem> {
+        if let Some(client) = self.registries.get() {
+            return Ok(client.clone());
+        }
+        let client = Client::new(self.registry_settings(), credentials())?;
+        Ok(self.registries.get_or_init(|| client).clone())
     }
 
     /// A layout or an archive: opened for the name in it, or whole when that name is rather the beginning of an ID.
@@ -155,9 +164,7 @@ impl Session {
 
     /// The registry of a reference.
     pub(super) fn registry(&self, name: &Name) -> Result<Chosen, Problem> {
-        let reference = name.reference()?;
-        let client = Client::new(self.registry_settings(), credentials())?;
-        let source = Arc::new(RegistrySource::new(client, reference.registry()));
+        let source = Arc::new(RegistrySource::new(self.client()?, name.reference()?.registry()));
         Ok(self.other(Arc::clone(&source) as _, Reader::Registry(source)))
     }
 

@@ -13,7 +13,7 @@ use crate::model::{Change, Locator, Name, Outcome, Problem, ProblemKind, Transpo
 use crate::shell::config::Config;
 use crate::shell::paths::Paths;
 use crate::source::files::FileSource;
-use crate::source::registry::RegistrySource;
+use crate::source::registry::{Client, RegistrySource};
 use crate::source::store::StoreSource;
 use crate::source::{Ctx, Curator, Source};
 use crate::work;
@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) config: Config,
     pub(super) current: OnceCell<Chosen>,
     pub(super) store_opened: OnceCell<Arc<StoreSource>>,
+    /// One for all registries, so that tokens and what was read are shared.
+    pub(super) registries: std::sync::OnceLock<Client>,
 }
 
 /// A source, how its layers are read, and why nothing may be changed there.
@@ -56,7 +58,7 @@ pub(super) struct Place {
     pub(super) reader: Reader,
     /// What to look for; `None` means everything there.
     pub(super) name: Option<Name>,
-    locked: Option<String>,
+    pub(super) locked: Option<String>,
 }
 
 impl Place {
@@ -100,7 +102,16 @@ impl Session {
         for mistake in &config.mistakes {
             printer.say(format_args!("lighterman: {}", crate::model::Safe::new(&mistake.to_string())));
         }
-        Ok(Self { printer, cancel, options, paths, config, current: OnceCell::new(), store_opened: OnceCell::new() })
+        Ok(Self {
+            printer,
+            cancel,
+            options,
+            paths,
+            config,
+            current: OnceCell::new(),
+            store_opened: OnceCell::new(),
+            registries: std::sync::OnceLock::new(),
+        })
     }
 
     /// Runs a verb with progress on standard error.

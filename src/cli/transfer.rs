@@ -133,7 +133,7 @@ fn shown(id: &SourceId) -> Safe {
     Safe::new(if id.0 == "store" { "the store" } else { &id.0 })
 }
 
-fn finished(outcome: Outcome, what: &str, printer: &Printer) -> Verdict {
+pub(super) fn finished(outcome: Outcome, what: &str, printer: &Printer) -> Verdict {
     let Outcome::Moved(transfer) = outcome else {
         return Err(Problem::new(ProblemKind::Other, "tell what was moved", "the answer was of another kind"));
     };

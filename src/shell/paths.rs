@@ -73,6 +73,12 @@ impl Paths {
         self.cache.join("lists")
     }
 
+    /// Manifests and configurations of registries, by digest.
+    #[must_use]
+    pub fn documents(&self) -> PathBuf {
+        self.cache.join("documents")
+    }
+
     /// What was chosen in the app.
     #[must_use]
     pub fn remembered(&self) -> PathBuf {

@@ -246,7 +246,7 @@ async fn blocking<T: Send + 'static>(doing: &str, work: impl FnOnce() -> Result<
 }
 
 /// An index with the chosen platforms only, and what is about these. Fields that are not known here stay as they are.
-fn chosen(root: Part, platforms: &[Platform], doing: &str) -> Result<Part, Problem> {
+pub(super) fn chosen(root: Part, platforms: &[Platform], doing: &str) -> Result<Part, Problem> {
     let Manifest::Index(index) = &root.manifest else { return Ok(root) };
     let runnable: Vec<Descriptor> = index.manifests.iter().filter(|child| is_runnable(child)).cloned().collect();
     let serves = |child: &Descriptor, wanted: &Platform| child.platform.as_ref().is_some_and(|platform| platform.serves(wanted));

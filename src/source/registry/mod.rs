@@ -15,6 +15,7 @@
 //! | `referrers` | signatures and other things about a manifest, by API or by tag |
 //! | `write`, `delete`, `survey` | tags that are put and deleted, and what would go with them |
 //! | `copy`, `companions`, `relay` | images from one repository to another, and in from files |
+//! | `save` | images into a layout on disk |
 //! | `source`, `curator` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
 //!
 //! May use model and the formats of `source`; must not name a screen. Everything a registry says is hostile: sizes are bounded,
@@ -52,6 +53,7 @@ mod paging;
 mod referrers;
 mod relay;
 mod retry;
+mod save;
 mod source;
 mod survey;
 mod upload;
