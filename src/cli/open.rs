@@ -136,9 +136,7 @@ impl Session {
     }
 
     fn registry_settings(&self) -> RegistrySettings {
-        let mut insecure = self.options.insecure.clone();
-        insecure.extend(self.config.insecure_registries());
-        RegistrySettings { insecure, cache: Some(self.paths.documents()), ..RegistrySettings::default() }
+        self.config.registry_settings(&self.options.insecure, Some(self.paths.documents()))
     }
 
     /// The client for every registry.
@@ -165,7 +163,11 @@ impl Session {
     /// The registry of a reference.
     pub(super) fn registry(&self, name: &Name) -> Result<Chosen, Problem> {
         let source = Arc::new(RegistrySource::new(self.client()?, name.reference()?.registry()));
-        Ok(self.other(Arc::clone(&source) as _, Reader::Registry(source)))
+        let mut chosen = self.other(Arc::clone(&source) as _, Reader::Registry(Arc::clone(&source)));
+        if chosen.locked.is_none() && self.config.registries.get(source.host()).is_some_and(|registry| registry.read_only) {
+            chosen.locked = Some(format!("it is set read_only in {}", self.config.file.display()));
+        }
+        Ok(chosen)
     }
 
     fn other(&self, source: Arc<dyn Source>, reader: Reader) -> Chosen {

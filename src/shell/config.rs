@@ -18,6 +18,10 @@ use crate::pane::images::{Sort, SortColumn};
 
 use super::paths::{Paths, read_bounded};
 
+mod registries;
+
+pub use registries::Registry;
+
 /// Longest configuration file that is read.
 const LONGEST: u64 = 1 << 20;
 
@@ -59,13 +63,6 @@ pub struct Host {
     /// TCP without TLS is allowed.
     pub insecure: bool,
     pub label: Option<String>,
-}
-
-/// What holds for one registry.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Registry {
-    /// Spoken to in plain HTTP.
-    pub insecure: bool,
 }
 
 /// A setting that could not be taken as written. Line and column count from 1, columns in characters.
@@ -192,9 +189,7 @@ impl Config {
             rows.push((format!("hosts.{name:?}.insecure"), host.insecure.to_string()));
             rows.extend(host.label.iter().map(|label| (format!("hosts.{name:?}.label"), label.clone())));
         }
-        for (name, registry) in &self.registries {
-            rows.push((format!("registries.{name:?}.insecure"), registry.insecure.to_string()));
-        }
+        rows.extend(self.registries.iter().flat_map(|(name, registry)| registry.rows(name)));
         rows
     }
 }
@@ -403,17 +398,6 @@ impl Reader<'_> {
             }
         }
         host
-    }
-
-    fn registry(&mut self, table: &DeTable<'_>) -> Registry {
-        let mut registry = Registry::default();
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "insecure" => self.set_bool(&mut registry.insecure, value),
-                other => self.unknown(key.span(), other, "insecure"),
-            }
-        }
-        registry
     }
 }
 

@@ -16,7 +16,6 @@ use crate::model::{Locator, Powers, Problem, ProblemKind, Safe, SourceId, Source
 use crate::source::credentials::Credentials;
 use crate::source::engine::endpoint::Host;
 use crate::source::engine::{Candidate, Disk, Endpoint, EngineSource, Surroundings, Wish, discover};
-use crate::source::registry::RegistrySettings;
 use crate::source::store::StoreSource;
 use crate::source::{Answer, Source, blocking};
 use crate::work::{Found, Table, files};
@@ -168,11 +167,10 @@ impl Search {
             powers: Powers::ALL,
             read_only: self.read_only || self.config.host(STORE, "").read_only,
         };
-        let insecure = self.config.insecure_registries();
+        let registries = self.config.registry_settings(&[], None);
         let make = move || {
-            let (dir, insecure) = (dir.clone(), insecure.clone());
+            let (dir, registries) = (dir.clone(), registries.clone());
             let open = move || {
-                let registries = RegistrySettings { insecure, ..RegistrySettings::default() };
                 let store = StoreSource::open(&dir)?.with_registries(registries, Credentials::from_environment(&variable));
                 Ok(Arc::new(store) as Arc<dyn Source>)
             };

@@ -29,6 +29,11 @@ fn the_commented_lines_of_the_example_are_settings_too() {
     assert!(config.host("ssh-prod", "").read_only);
     assert!(config.host("", "tcp://10.0.0.5:2375").insecure);
     assert_eq!(config.insecure_registries(), ["registry.lan:5000"]);
+    let registries = config.registry_settings(&["other.lan".to_owned()], None);
+    assert_eq!(registries.insecure, ["other.lan", "registry.lan:5000"]);
+    let host = &registries.hosts["registry.lan:5000"];
+    assert_eq!((host.transfers, host.requests, host.mirrors.as_slice()), (4, 8, ["mirror.lan:5000".to_owned()].as_slice()));
+    assert_eq!(host.client, Some(("me.pem".into(), "me.key".into())));
     assert_eq!(config.keymap.action(Chord::char('D'), &[Place::Images]), Some(Action::Delete));
     for (key, _) in config.settings() {
         let last = key.rsplit('.').next().unwrap();
@@ -58,6 +63,17 @@ fn unknown_settings_and_broken_syntax_are_named() {
     let config = parse("mouse = false\ntheme = \"day\nclipboard = true\n");
     assert_eq!(config.mistakes.first().map(|m| m.line), Some(2), "{:?}", config.mistakes);
     assert!(!config.mouse && config.clipboard);
+}
+
+#[test]
+fn mistakes_in_a_registry_are_named_and_a_path_starts_beside_the_file() {
+    let text = "[registries.\"a:1\"]\nca = \"ca.pem\"\nrequests = 0\ntransfers = \"4\"\nmirrors = \"m\"\nclient_key = \"k\"\nspeed = 1\n";
+    let config = Config::parse(PathBuf::from("/etc/lm/config.toml"), text);
+    assert_eq!(config.mistakes.iter().map(|m| (m.line, m.column)).collect::<Vec<_>>(), [(3, 12), (4, 13), (5, 11), (6, 1), (7, 1)]);
+    let settings = config.registry_settings(&[], None);
+    let host = &settings.hosts["a:1"];
+    assert_eq!((host.ca.as_deref(), host.requests), (Some(std::path::Path::new("/etc/lm/ca.pem")), 8));
+    assert_eq!(host.client, None);
 }
 
 #[test]

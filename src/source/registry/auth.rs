@@ -127,14 +127,14 @@ impl Inner {
         let reply = if let Some(Credential::IdentityToken(secret)) = login {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
             let form = wanted.identity_form(secret);
-            self.follow(&Method::POST, &realm, &headers, form.into(), None, &doing).await?
+            self.follow(wanted.host, &Method::POST, &realm, &headers, form.into(), None, &doing).await?
         } else {
             wanted.query(&mut realm, login);
             let authorization = match login {
                 Some(Credential::Password { username, password }) => Some(basic(username, password)),
                 _ => None,
             };
-            self.follow(&Method::GET, &realm, &headers, bytes::Bytes::new(), authorization.as_ref(), &doing).await?
+            self.follow(wanted.host, &Method::GET, &realm, &headers, bytes::Bytes::new(), authorization.as_ref(), &doing).await?
         };
         self.read_token(reply, &doing, &place).await
     }

@@ -234,6 +234,7 @@ impl<'a> Stream<'a> {
             body: Bytes::new(),
             scope: pull_scope(self.repo),
             doing: doing(self.repo, self.blob),
+            mirrored: true,
         };
         self.inner.send(&ask).await.map_err(Spill::Final)
     }

@@ -238,6 +238,7 @@ impl Inner {
             body: Bytes::new(),
             scope: pull_scope(repo),
             doing: doing.to_owned(),
+            mirrored: true,
         };
         let mut tried = 1;
         let bytes = loop {

@@ -15,7 +15,7 @@ use url::{Host, Url};
 
 use super::errors::{Refusal, chain};
 use super::{Inner, Repo, auth, challenge, retry};
-use crate::model::{Problem, ProblemKind};
+use crate::model::{Digest, Problem, ProblemKind};
 
 const MOST_REDIRECTS: usize = 10;
 const LONGEST_URL: usize = 8192;
@@ -33,6 +33,8 @@ pub(super) struct Ask<'a> {
     pub scope: Vec<String>,
     /// For problems.
     pub doing: String,
+    /// Whether a mirror may answer: only where it doesn't matter who has it.
+    pub mirrored: bool,
 }
 
 /// Why a try failed.
@@ -61,6 +63,9 @@ impl Inner {
 
     /// Sends and repeats until there is an answer that another try would not change.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Problem> {
+        if let Some(reply) = self.from_mirror(ask).await {
+            return Ok(reply);
+        }
         let mut tried = 1;
         loop {
             self.keep_quiet(ask.host).await;
@@ -76,6 +81,40 @@ impl Inner {
             };
             self.pause(ask.host, &mut tried, problem, asked).await?;
         }
+    }
+
+    /// What a mirror has, where one is set. Asked once each and only for what is named by its digest: it is verified as from anywhere, and a
+    /// mirror that is down or has it not costs one request.
+    async fn from_mirror(&self, ask: &Ask<'_>) -> Option<reqwest::Response> {
+        let by_digest = ask.url.path_segments()?.next_back()?.parse::<Digest>().is_ok();
+        if !ask.mirrored || !by_digest {
+            return None;
+        }
+        let base = self.base(ask.host).ok()?;
+        let tail = ask.url.as_str().strip_prefix(base.as_str())?;
+        for mirror in self.host(ask.host).mirrors {
+            let Ok(url) = self
+                .base(&mirror)
+                .and_then(|base| base.join(tail).map_err(|error| Problem::new(ProblemKind::Usage, &ask.doing, error.to_string())))
+            else {
+                continue;
+            };
+            let there = Ask {
+                host: &mirror,
+                method: ask.method.clone(),
+                url,
+                headers: ask.headers.clone(),
+                body: Bytes::new(),
+                scope: ask.scope.clone(),
+                doing: ask.doing.clone(),
+                mirrored: false,
+            };
+            match self.attempt(&there).await {
+                Ok(reply) if matches!(reply.status().as_u16(), 200 | 206) => return Some(reply),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Waits before the next try, or gives up with the problem. A wait that the registry asked for holds for all requests to the host.
@@ -116,19 +155,21 @@ impl Inner {
     pub(super) async fn attempt(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Failure> {
         let host = ask.host;
         let known = self.auth.cached(host, &ask.scope).await;
-        let reply = self.follow(&ask.method, &ask.url, &ask.headers, ask.body.clone(), known.as_ref(), &ask.doing).await?;
+        let reply = self.follow(ask.host, &ask.method, &ask.url, &ask.headers, ask.body.clone(), known.as_ref(), &ask.doing).await?;
         if reply.status() != StatusCode::UNAUTHORIZED || !same_origin(reply.url(), &ask.url) {
             return Ok(reply);
         }
         let challenges = challenge::challenges(reply.headers());
         drop(reply);
         let fresh = self.answer(host, &ask.scope, &challenges, known.as_ref()).await?;
-        self.follow(&ask.method, &ask.url, &ask.headers, ask.body.clone(), Some(&fresh), &ask.doing).await
+        self.follow(ask.host, &ask.method, &ask.url, &ask.headers, ask.body.clone(), Some(&fresh), &ask.doing).await
     }
 
-    /// Sends once and follows redirects.
+    /// Sends once on behalf of the registry `host`, and follows redirects.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
     pub(super) async fn follow(
         &self,
+        host: &str,
         method: &Method,
         url: &Url,
         headers: &HeaderMap,
@@ -139,7 +180,8 @@ impl Inner {
         let mut url = url.clone();
         let mut authorization = authorization;
         for _ in 0..=MOST_REDIRECTS {
-            let mut request = self.http.request(method.clone(), url.clone()).headers(headers.clone()).body(body.clone());
+            let request = self.request(host, method.clone(), &url).map_err(Failure::Final)?;
+            let mut request = request.headers(headers.clone()).body(body.clone());
             request = request.header(ACCEPT_ENCODING, "identity");
             if let Some(authorization) = authorization {
                 request = request.header(auth::HEADER, authorization.clone());

@@ -93,12 +93,17 @@ impl Inner {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         let url = self.url(repo, &format!("manifests/{target}"))?;
-        Ok(Ask { host: repo.host(), method, url, headers, body: Bytes::new(), scope: pull_scope(repo), doing })
+        Ok(Ask { host: repo.host(), method, url, headers, body: Bytes::new(), scope: pull_scope(repo), doing, mirrored: false })
     }
 
     pub(super) async fn manifest(&self, repo: &Repo, target: &str) -> Result<RemoteManifest, Problem> {
+        self.read(repo, target, true).await
+    }
+
+    /// As [`Inner::manifest`]; `mirrored` where a mirror may answer.
+    async fn read(&self, repo: &Repo, target: &str, mirrored: bool) -> Result<RemoteManifest, Problem> {
         let doing = format!("read the manifest of {}", named(repo, target));
-        let ask = self.ask(repo, Method::GET, target, doing.clone())?;
+        let ask = Ask { mirrored, ..self.ask(repo, Method::GET, target, doing.clone())? };
         let mut tried = 1;
         let (bytes, content_type, remaining) = loop {
             let reply = self.send(&ask).await?;
@@ -158,7 +163,7 @@ impl Inner {
     }
 
     async fn look_by_get(&self, repo: &Repo, target: &str) -> Result<Option<(Stat, Option<RemoteManifest>)>, Problem> {
-        match self.manifest(repo, target).await {
+        match self.read(repo, target, false).await {
             Ok(found) => {
                 let stat = Stat { digest: found.digest.clone(), size: found.bytes.len() as u64, media_type: found.media_type.clone() };
                 Ok(Some((stat, Some(found))))

@@ -5,6 +5,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `clients` | certificate authorities, client certificates and proxies by registry |
 //! | `http` | the one way a request leaves: redirects, timeouts, cancel, authorization, retries |
 //! | `auth`, `challenge` | Basic, Bearer and identity tokens; where credentials may go |
 //! | `retry` | which answers are tried again, and when |
@@ -40,6 +41,7 @@ mod blobs;
 mod body;
 mod cache;
 mod challenge;
+mod clients;
 mod companions;
 mod copy;
 mod curator;
@@ -120,11 +122,25 @@ pub struct HostSettings {
     pub transfers: usize,
     /// Requests about manifests and tags at a time.
     pub requests: usize,
+    /// A PEM file of certificate authorities that are trusted besides the system's.
+    pub ca: Option<PathBuf>,
+    /// PEM files of the certificate we show, and of its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// A proxy's address, or `none` for none; the environment's when absent.
+    pub proxy: Option<String>,
+    /// Hosts that are asked first for what is named by its digest, and so can't be stale or wrong.
+    pub mirrors: Vec<String>,
+}
+
+impl HostSettings {
+    fn needs_clients(&self) -> bool {
+        self.ca.is_some() || self.client.is_some() || self.proxy.is_some()
+    }
 }
 
 impl Default for HostSettings {
     fn default() -> Self {
-        Self { transfers: 4, requests: 8 }
+        Self { transfers: 4, requests: 8, ca: None, client: None, proxy: None, mirrors: Vec::new() }
     }
 }
 
@@ -157,6 +173,8 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     settings: RegistrySettings,
     http: reqwest::Client,
+    /// Clients of registries with settings of their own.
+    own: Mutex<HashMap<String, clients::Own>>,
     /// Whether the system's certificates could be loaded; without them only plain HTTP works.
     has_roots: bool,
     auth: auth::Authority,
@@ -180,16 +198,7 @@ impl Client {
     pub fn new(settings: RegistrySettings, credentials: Credentials) -> Result<Self, Problem> {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("lighterman/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                .retry(reqwest::retry::never())
-                .connect_timeout(settings.timers.connect)
-                .pool_idle_timeout(Duration::from_secs(30))
-                .tcp_keepalive(Duration::from_secs(30))
-        };
+        let builder = || clients::builder(&settings.timers);
         let (http, has_roots) = match builder().build() {
             Ok(client) => (client, true),
             Err(_no_certificates) => {
@@ -205,6 +214,7 @@ impl Client {
             auth: auth::Authority::new(credentials),
             settings,
             http,
+            own: Mutex::default(),
             has_roots,
             quiet: Mutex::default(),
             turns: Mutex::default(),
@@ -345,7 +355,9 @@ impl Inner {
                 .map_err(|error| Problem::new(ProblemKind::Usage, doing(), format!("the host's name is not valid: {error}")))
         };
         let https = parse("https")?;
-        let plain = self.is_insecure(host) || (http::is_loopback(&https) && https.port().is_some_and(|port| port != 443));
+        let settings = self.host(host);
+        let secured = settings.ca.is_some() || settings.client.is_some();
+        let plain = self.is_insecure(host) || (!secured && http::is_loopback(&https) && https.port().is_some_and(|port| port != 443));
         if plain { parse("http") } else { Ok(https) }
     }
 }

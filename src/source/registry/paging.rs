@@ -219,6 +219,7 @@ impl List<'_> {
                 body: Bytes::new(),
                 scope: self.scope.clone(),
                 doing: self.doing.clone(),
+                mirrored: false,
             };
             let reply = self.inner.send(&ask).await.map_err(Miss::Problem)?;
             if reply.status() != StatusCode::OK {

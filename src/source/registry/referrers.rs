@@ -102,6 +102,7 @@ impl Asked<'_> {
             body: Bytes::new(),
             scope: pull_scope(self.repo),
             doing: self.doing.clone(),
+            mirrored: false,
         };
         let mut tried = 1;
         loop {

@@ -115,6 +115,7 @@ impl Inner {
             body: Bytes::new(),
             scope: push_scope(repo),
             doing: doing.clone(),
+            mirrored: false,
         };
         let reply = self.send(&ask).await?;
         match reply.status() {
@@ -184,7 +185,7 @@ impl Upload<'_> {
     fn ask(&self, url: Url, scope: Vec<String>) -> Ask<'_> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Ask { host: self.repo.host(), method: Method::POST, url, headers, body: Bytes::new(), scope, doing: self.doing() }
+        Ask { host: self.repo.host(), method: Method::POST, url, headers, body: Bytes::new(), scope, doing: self.doing(), mirrored: false }
     }
 
     /// A new session.
@@ -291,7 +292,8 @@ impl Upload<'_> {
                 piece
             })
         });
-        let mut request = self.inner.http.put(url.clone()).body(reqwest::Body::wrap_stream(body));
+        let request = self.inner.request(self.repo.host(), Method::PUT, url).map_err(Missed::Final)?;
+        let mut request = request.body(reqwest::Body::wrap_stream(body));
         request = request.header(CONTENT_TYPE, "application/octet-stream").header(CONTENT_LENGTH, self.blob.size);
         if let Some(authorization) = authorization {
             request = request.header(auth::HEADER, authorization.clone());
@@ -429,7 +431,7 @@ impl Upload<'_> {
     /// One request within a session: never repeated, because its URL is good once only.
     async fn step(&self, method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<reqwest::Response, Missed> {
         let authorization = self.authorization(url).await.map_err(Missed::Final)?;
-        let sent = self.inner.follow(&method, url, &headers, body, authorization.as_ref(), &self.doing()).await;
+        let sent = self.inner.follow(self.repo.host(), &method, url, &headers, body, authorization.as_ref(), &self.doing()).await;
         sent.map_err(|failure| match failure {
             Failure::Again(problem, _) => Missed::Restart(problem),
             Failure::Final(problem) => Missed::Final(problem),

@@ -97,7 +97,7 @@ impl Inner {
         super::manifests::checked(repo, target)?;
         headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         let url = self.url(repo, &format!("manifests/{target}"))?;
-        Ok(Ask { host: repo.host(), method, url, headers, body, scope, doing: doing.to_owned() })
+        Ok(Ask { host: repo.host(), method, url, headers, body, scope, doing: doing.to_owned(), mirrored: false })
     }
 
     /// Sends once, apart from a token that ran out.
