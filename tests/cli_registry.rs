@@ -196,7 +196,7 @@ fn a_real_registry_says_the_same_to_skopeo() {
     let program = Program::without_engine();
     let repo = format!("{host}/cli-{}/app", std::process::id());
     let at = |tag: &str| format!("docker://{repo}:{tag}");
-    let spec = ImageSpec::new("app:1").layer(&[("etc/motd", b"hello")]).layer(&[("bin/x", &[7; 50_000])]);
+    let spec = ImageSpec::new("app:1").layer(&[("etc/motd", b"hello")]).layer(&[("bin/x", &vec![7; 50_000])]);
     std::fs::write(program.home().join("a.oci.tar"), oci_archive(&[spec], Pack::Gzip)).unwrap();
     let sent = program.json(&["copy", "oci-archive:a.oci.tar", &at("v1")]);
     assert!(sent["bytes_transferred"].as_u64().unwrap() > 300, "{sent}");

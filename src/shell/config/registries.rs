@@ -92,7 +92,8 @@ impl Reader<'_> {
                 "transfers" => registry.transfers = self.at_once(value),
                 "requests" => registry.requests = self.at_once(value),
                 other => {
-                    self.unknown(key.span(), other, "insecure, read_only, ca, client_cert, client_key, proxy, mirrors, transfers, requests")
+                    let known = "insecure, read_only, ca, client_cert, client_key, proxy, mirrors, transfers, requests";
+                    self.unknown(key.span(), other, known);
                 }
             }
         }
@@ -120,12 +121,10 @@ impl Reader<'_> {
 
     fn at_once(&mut self, value: Value<'_, '_>) -> Option<usize> {
         let number = value.get_ref().as_integer().and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
-        match number.filter(|number| (1..=MOST_AT_ONCE).contains(number)).and_then(|number| usize::try_from(number).ok()) {
-            Some(number) => Some(number),
-            None => {
-                self.mistake(value.span(), format!("expected a number from 1 to {MOST_AT_ONCE}"));
-                None
-            }
+        let number = number.filter(|number| (1..=MOST_AT_ONCE).contains(number)).and_then(|number| usize::try_from(number).ok());
+        if number.is_none() {
+            self.mistake(value.span(), format!("expected a number from 1 to {MOST_AT_ONCE}"));
         }
+        number
     }
 }

@@ -48,13 +48,12 @@ impl Inner {
             return Ok(self.http.request(method, url.clone()));
         }
         let mut all = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = match all.get(host) {
-            Some(own) => own.clone(),
-            None => {
-                let own = make(&settings, host, self.timers())?;
-                all.insert(host.to_owned(), own.clone());
-                own
-            }
+        let own = if let Some(own) = all.get(host) {
+            own.clone()
+        } else {
+            let own = make(&settings, host, self.timers())?;
+            all.insert(host.to_owned(), own.clone());
+            own
         };
         drop(all);
         let home = url.host_str().is_some_and(|name| name == bare(host) || name == host);

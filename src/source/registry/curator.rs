@@ -18,17 +18,14 @@ impl Client {
     /// What the registry answered; a conflict when the tag is somewhere else by now.
     pub async fn retag(&self, repo: &Repo, digest: &Digest, tag: &str, before: Option<&Digest>) -> Result<(), Problem> {
         let inner = &*self.0;
-        let (bytes, media_type) = match inner.documents.get(digest).await {
-            Some(bytes) => {
-                let doing = format!("read the manifest {} of {}", digest.short(), repo.full());
-                let found = crate::source::oci::parse_manifest(&bytes, None).map_err(|malformed| malformed.problem(&doing))?;
-                (bytes, media_type(&found))
-            }
-            None => {
-                let found = inner.manifest(repo, digest.as_str()).await?;
-                inner.documents.put(digest, &found.bytes).await;
-                (found.bytes, found.media_type)
-            }
+        let (bytes, media_type) = if let Some(bytes) = inner.documents.get(digest).await {
+            let doing = format!("read the manifest {} of {}", digest.short(), repo.full());
+            let found = crate::source::oci::parse_manifest(&bytes, None).map_err(|malformed| malformed.problem(&doing))?;
+            (bytes, media_type(&found))
+        } else {
+            let found = inner.manifest(repo, digest.as_str()).await?;
+            inner.documents.put(digest, &found.bytes).await;
+            (found.bytes, found.media_type)
         };
         let put = Put { repo, tag, media_type: &media_type, bytes: &bytes, digest, before };
         inner.put_tag(&put).await

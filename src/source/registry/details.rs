@@ -91,16 +91,15 @@ impl Client {
         };
         let slot = inner.known.slot(&stat.digest);
         let mut held = slot.lock().await;
-        let facts = match &*held {
-            Some(facts) => facts.clone(),
-            None => {
-                let facts = inner.facts(repo, tag, &stat, read).await?;
-                // What was not whole may be whole the next time.
-                if facts.gap.is_none() {
-                    *held = Some(facts.clone());
-                }
-                facts
+        let facts = if let Some(facts) = &*held {
+            facts.clone()
+        } else {
+            let facts = inner.facts(repo, tag, &stat, read).await?;
+            // What was not whole may be whole the next time.
+            if facts.gap.is_none() {
+                *held = Some(facts.clone());
             }
+            facts
         };
         drop(held);
         Ok(TagDetails {
@@ -213,13 +212,12 @@ impl Inner {
     /// A configuration, from the cache where it was read before.
     async fn config(&self, repo: &Repo, blob: &Descriptor) -> Result<oci::Config, Problem> {
         let doing = format!("read the configuration {} of {}", blob.digest.short(), repo.full());
-        let bytes = match self.documents.get(&blob.digest).await {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = self.document(repo, blob, &doing).await?;
-                self.documents.put(&blob.digest, &bytes).await;
-                bytes
-            }
+        let bytes = if let Some(bytes) = self.documents.get(&blob.digest).await {
+            bytes
+        } else {
+            let bytes = self.document(repo, blob, &doing).await?;
+            self.documents.put(&blob.digest, &bytes).await;
+            bytes
         };
         oci::parse_config(&bytes).map_err(|malformed| malformed.problem(&doing))
     }

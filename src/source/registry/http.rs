@@ -63,7 +63,7 @@ impl Inner {
 
     /// Sends and repeats until there is an answer that another try would not change.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Problem> {
-        if let Some(reply) = self.from_mirror(ask).await {
+        if let Some(reply) = self.mirrored(ask).await {
             return Ok(reply);
         }
         let mut tried = 1;
@@ -85,7 +85,7 @@ impl Inner {
 
     /// What a mirror has, where one is set. Asked once each and only for what is named by its digest: it is verified as from anywhere, and a
     /// mirror that is down or has it not costs one request.
-    async fn from_mirror(&self, ask: &Ask<'_>) -> Option<reqwest::Response> {
+    async fn mirrored(&self, ask: &Ask<'_>) -> Option<reqwest::Response> {
         let by_digest = ask.url.path_segments()?.next_back()?.parse::<Digest>().is_ok();
         if !ask.mirrored || !by_digest {
             return None;

@@ -206,8 +206,7 @@ impl Names {
             (b' ' | b'\t' | b'\n' | b'\r', _) => {}
             (b'"', Value | ValueOrEnd | Key | KeyOrEnd) => self.inside = Inside::Text(false),
             (b'{' | b'[', Value | ValueOrEnd) => self.opens(byte)?,
-            (b'}', KeyOrEnd) | (b']', ValueOrEnd) => self.closes(byte)?,
-            (b'}' | b']', CommaOrEnd) => self.closes(byte)?,
+            (b'}', KeyOrEnd | CommaOrEnd) | (b']', ValueOrEnd | CommaOrEnd) => self.closes(byte)?,
             (b':', Colon) => self.expect = Value,
             (b',', CommaOrEnd) => self.expect = if self.open.last() == Some(&b'{') { Key } else { Value },
             (b'-' | b'0'..=b'9' | b't' | b'f' | b'n', Value | ValueOrEnd) => {

@@ -56,7 +56,9 @@ impl Client {
         let url = self.0.url(repo, "tags/list")?;
         let doing = format!("list the tags of {}", repo.full());
         let mut rows = |tags: Vec<String>| {
-            tags.iter().for_each(|tag| self.0.note_signature(repo, tag));
+            for tag in &tags {
+                self.0.note_signature(repo, tag);
+            }
             each(tags.into_iter().map(|tag| TagRow { fit: is_tag(&tag), tag: Foreign::from(tag) }).collect());
         };
         List { inner: &self.0, host: repo.host(), key: "tags", url, scope: pull_scope(repo), doing }.run(&mut rows).await
@@ -228,7 +230,7 @@ impl List<'_> {
                 let number = refusal.status == StatusCode::BAD_REQUEST && refusal.has("PAGINATION_NUMBER_INVALID");
                 return Err(if number { Miss::Number(problem) } else { Miss::Problem(problem) });
             }
-            let next = next_page(self.host, &self.url, reply.url(), reply.headers().get_all(LINK));
+            let next = next_page(self.host, &self.url, reply.url(), &reply.headers().get_all(LINK));
             match self.read(Reader::new(reply, self.inner.timers()), taken, &mut new).await? {
                 Ok(entries) => return Ok(Page { entries, new, next }),
                 Err(broken) => {
@@ -266,7 +268,7 @@ impl List<'_> {
 }
 
 /// The next page of a list that began at `first`, as the `Link` headers of the page at `at` say.
-pub(super) fn next_page(host: &str, first: &Url, at: &Url, links: GetAll<'_, HeaderValue>) -> Next {
+pub(super) fn next_page(host: &str, first: &Url, at: &Url, links: &GetAll<'_, HeaderValue>) -> Next {
     let mut links = links.iter().peekable();
     if links.peek().is_none() {
         return Next::None;

@@ -118,7 +118,7 @@ impl Asked<'_> {
             if !kind.starts_with(media::OCI_INDEX) {
                 return Ok(None);
             }
-            let next = next_page(self.repo.host(), url, reply.url(), reply.headers().get_all(LINK));
+            let next = next_page(self.repo.host(), url, reply.url(), &reply.headers().get_all(LINK));
             match body::whole(reply, usize::try_from(LARGEST).unwrap_or(usize::MAX), self.inner.timers()).await {
                 Ok(bytes) => return self.read(&bytes).map(|found| Some((found, next))),
                 Err(body::Broken::TooLong) => {

@@ -64,7 +64,7 @@ impl RegistrySource {
     pub async fn survey(&self, ctx: &Ctx, repository: &str, digest: &Digest) -> Result<Survey, Problem> {
         let doing = format!("look at what needs {} in {}/{repository}", digest.short(), self.host);
         let work = async { self.client.survey(ctx, &Repo::at(&self.host, repository)?, digest).await };
-        stoppable(ctx, doing, work).await
+        Box::pin(stoppable(ctx, doing, work)).await
     }
 
     async fn all(&self, ctx: &Ctx, reference: &Reference) -> Result<Vec<Image>, Problem> {
