@@ -2,6 +2,8 @@
 //! text makes drawing panic. A snapshot holds the text; colours have their own below it, run by run, where the picture hangs on them.
 #![allow(clippy::allow_attributes, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are not inside test functions")]
 
+#[path = "common/remote.rs"]
+mod remote;
 #[path = "common/scene.rs"]
 mod scene;
 #[path = "common/svg.rs"]
@@ -13,13 +15,14 @@ use lighterman::app::overlay::Overlay;
 use lighterman::app::settings::ColourDepth;
 use lighterman::app::toast::ToastKind;
 use lighterman::app::{State, update};
-use lighterman::flow::{Action, Chord, JobId, Key, Loadable, Msg};
+use lighterman::flow::{Action, Chord, Job, JobEvent, JobId, Key, Loadable, Msg};
 use lighterman::model::{Problem, ProblemKind, Safe};
 use lighterman::pane::PaneId;
 use lighterman::ui::{Depth, Theme};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
+use remote::{Remote, details, index};
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
@@ -164,6 +167,64 @@ fn images_in_other_ways() {
         press(&mut state, "G");
         state
     });
+}
+
+/// In the Registries pane, at a level of it.
+fn browsing(level: &str, width: u16, height: u16) -> State {
+    let tags = ["2.0.0-rc1", "1.10.0", "1.9.3", "1.9.2", "stable", "latest", "nightly", "\u{202e}evil"];
+    let mut deck = match level {
+        "hosts" | "loading" | "failed" => Remote::new(width, height, false),
+        "repositories" => Remote::in_repositories(width, height, &["acme/web", "acme/api", "tools/ci", "redis", "team/platform/gateway"]),
+        _ => Remote::in_tags(width, height, &tags),
+    };
+    match level {
+        "hosts" => deck.press("2"),
+        "loading" => {
+            deck.press("2");
+            deck.enter();
+        }
+        "failed" => {
+            deck.press("2");
+            deck.enter();
+            let id = deck.job(|job| matches!(job, Job::Repositories { .. }));
+            let problem =
+                Problem::new(ProblemKind::Unsupported, "list the repositories of registry.example.com", "its catalog is refused (404)")
+                    .hint("type a repository: registry.example.com/NAMESPACE/NAME");
+            deck.tell(Msg::Job(id, JobEvent::Failed(problem)));
+        }
+        "repositories" => deck.press("l"),
+        _ => {
+            deck.stand_still();
+            deck.detail(vec![
+                index("2.0.0-rc1", "rc"),
+                index("1.10.0", "multi"),
+                details("1.9.3", "signed", 38_400_000, 30),
+                details("1.9.2", "old", 938_400_000, 400),
+                index("stable", "multi"),
+                index("latest", "multi"),
+                ("nightly".to_owned(), Err(Problem::new(ProblemKind::Corrupt, "read nightly", "its manifest is not what its digest says"))),
+            ]);
+        }
+    }
+    match level {
+        "grouped" => deck.press("Dj v"),
+        "parts" => {
+            deck.press("j");
+            deck.enter();
+        }
+        "delete" => deck.press("jd"),
+        _ => {}
+    }
+    deck.state
+}
+
+#[test]
+fn registries() {
+    for level in ["hosts", "loading", "failed", "repositories", "tags", "parts"] {
+        each_size(&format!("registries-{level}"), |width, height| browsing(level, width, height));
+    }
+    check("registries-grouped-120x40", &browsing("grouped", 120, 40));
+    check("registries-delete-120x40", &browsing("delete", 120, 40));
 }
 
 #[test]

@@ -9,8 +9,10 @@ use crate::model::{ArchiveFormat, Change, ImageKey, Name, Powers, Safe};
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
 
+use super::filter;
 use super::jobs;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay, Prompt};
+use super::registries;
 use super::state::State;
 use super::toast::ToastKind;
 use super::update::places;
@@ -24,10 +26,15 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     if !places(state.focus).contains(&row.place) {
         return Err("not in this pane");
     }
-    if row.mutates && state.is_read_only() {
+    if row.mutates && state.settings.read_only {
         return Err("read-only: nothing can be changed here");
     }
-    let powers = state.sources.info().map_or(Powers::ALL, |info| info.powers);
+    // What is pulled comes to the images of this machine, wherever one stands.
+    let source = if action == Action::Pull { state.sources.info() } else { state.here() };
+    if row.mutates && source.is_some_and(|info| info.read_only) {
+        return Err("read-only: nothing can be changed there");
+    }
+    let powers = source.map_or(Powers::ALL, |info| info.powers);
     let able = match action {
         Action::Retag => powers.tag,
         Action::Delete => powers.remove,
@@ -40,6 +47,9 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     };
     if !able {
         return Err("this source can't do that");
+    }
+    if state.focus == PaneId::Registries {
+        return registries::available(state, action);
     }
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
     match action {
@@ -60,8 +70,14 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     if pane(state, action) {
         return Vec::new();
     }
+    if state.focus == PaneId::Registries
+        && let Some(effects) = registries::act(state, action)
+    {
+        return effects;
+    }
     match action {
         Action::FocusImages => focus(state, PaneId::Images),
+        Action::FocusRegistries => focus(state, PaneId::Registries),
         Action::FocusLayers => focus(state, PaneId::Layers),
         Action::FocusTasks => toggle_tasks(state),
         Action::NextPane => step_focus(state, 1),
@@ -69,7 +85,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Zoom => state.zoomed = !state.zoomed,
         Action::Open => return open(state),
         Action::Back => back(state),
-        Action::Filter => state.images.filter_input = Some(Input::new(state.images.filter.text().to_owned())),
+        Action::Filter => filter::open(state),
         Action::Inspect => return overlay::inspect::open(state),
         Action::Copy => overlay::menu::copy(state),
         Action::Retag => retag(state),
@@ -99,6 +115,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
 fn pane(state: &mut State, action: Action) -> bool {
     match state.focus {
         PaneId::Images => state.images.act(action, state.now),
+        PaneId::Registries => state.registries.act(action, state.now),
         PaneId::Layers => state.layers.act(action),
         PaneId::Tasks => state.tasks.act(action),
     }
@@ -110,7 +127,7 @@ fn focus(state: &mut State, pane: PaneId) {
 
 fn toggle_tasks(state: &mut State) {
     state.tasks_open = !(state.tasks_open && state.focus == PaneId::Tasks);
-    state.focus = if state.tasks_open { PaneId::Tasks } else { PaneId::Images };
+    state.focus = if state.tasks_open { PaneId::Tasks } else { state.lead };
 }
 
 fn step_focus(state: &mut State, step: isize) {
@@ -137,13 +154,15 @@ fn back(state: &mut State) {
     if state.focus == PaneId::Images && state.images.range_from.is_some() {
         state.images.range_from = None;
     } else if state.focus == PaneId::Images && !state.images.filter.is_empty() {
-        super::update::set_filter(state, "");
+        filter::set(state, "");
     } else if state.focus == PaneId::Images && !state.images.marks.is_empty() {
         state.images.marks.clear();
     } else if state.zoomed {
         state.zoomed = false;
     } else if state.focus == PaneId::Tasks {
         toggle_tasks(state);
+    } else if state.focus == PaneId::Layers {
+        state.focus = state.lead;
     } else {
         state.focus = PaneId::Images;
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageList, Outcome, Problem, ProblemKind, Safe, SourceStatus, size};
+use crate::model::{ImageList, Outcome, Problem, ProblemKind, Safe, SourceKind, SourceStatus, size};
 use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
 use super::overlay::{self, Overlay};
+use super::registries;
 use super::state::State;
 use super::toast::ToastKind;
 
@@ -61,7 +62,7 @@ pub(super) fn switch(state: &mut State, source: crate::model::SourceId) -> Vec<E
         effects.push(Effect::Cancel(id));
     }
     effects.extend(state.jobs.iter().filter(|(_, job)| matches!(job, Job::Watch { .. })).map(|(id, _)| Effect::Cancel(*id)));
-    state.jobs.retain(|_, job| job.is_task() || matches!(job, Job::Discover));
+    state.jobs.retain(|_, job| job.is_task() || job.is_remote() || matches!(job, Job::Discover));
     state.sources.current = Some(source);
     state.sources.status = SourceStatus::Unknown;
     state.sources.tries = 0;
@@ -106,7 +107,7 @@ pub(super) fn settled(state: &mut State) -> Vec<Effect> {
 }
 
 pub(super) fn inspect_selected(state: &mut State) -> Vec<Effect> {
-    let (Some(source), Some(key)) = (state.sources.current.clone(), state.layers.key.clone()) else {
+    let Some((source, key)) = state.layers.key.clone() else {
         return Vec::new();
     };
     if state.layers.image.value.is_some() {
@@ -164,12 +165,15 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             inspected(state, id, event);
             Vec::new()
         }
-        Job::PreviewImport { .. } | Job::PreviewPrune { .. } => overlay::previewed(state, id, event),
+        Job::PreviewImport { .. } | Job::PreviewPrune { .. } | Job::PreviewCopy { .. } => overlay::previewed(state, id, event),
+        Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
+            registries::event(state, id, &job, event)
+        }
         Job::Export { .. } | Job::Change(_) => task_ended(state, id, &job, event),
     }
 }
 
-fn answer(event: JobEvent, doing: &str) -> Result<JobOutput, Problem> {
+pub(super) fn answer(event: JobEvent, doing: &str) -> Result<JobOutput, Problem> {
     match event {
         JobEvent::Done(output) | JobEvent::Chunk(output) => Ok(output),
         JobEvent::Failed(problem) => Err(problem),
@@ -181,6 +185,8 @@ fn discovered(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     match answer(event, "look for sources") {
         Ok(JobOutput::Sources(sources)) => {
             let first = sources.first().map(|info| info.id.clone());
+            // The first frame found the same, but a registry may have been typed meanwhile.
+            registries::take_hosts(state, &sources);
             state.sources.all.finish(id, Ok(sources));
             overlay::menu::refresh_sources(state);
             match (state.sources.current.is_none(), first) {
@@ -203,11 +209,11 @@ fn discovered(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
 fn opened(state: &mut State, event: JobEvent) -> Vec<Effect> {
     match answer(event, "open the file") {
         Ok(JobOutput::Opened(info)) => {
-            let id = info.id.clone();
+            let (id, kind) = (info.id.clone(), info.kind);
             let all = state.sources.all.value.get_or_insert_default();
             all.retain(|other| other.id != id);
             all.push(info);
-            switch(state, id)
+            if kind == SourceKind::Registry { registries::added(state, &id) } else { switch(state, id) }
         }
         Ok(_) => Vec::new(),
         Err(problem) => vec![state.toasts.problem(&problem)],
@@ -361,6 +367,9 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
     // A source that tells its changes has told this one too, but may be slow; one that doesn't must be asked.
     if matches!(job, Job::Change(change) if state.sources.current.as_ref() == Some(change.source())) {
         effects.extend(changed(state));
+    }
+    if let Job::Change(change) = job {
+        effects.extend(registries::changed(state, change.source()));
     }
     effects
 }

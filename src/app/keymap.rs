@@ -122,8 +122,8 @@ mod tests {
     fn a_bound_key_moves_over() {
         let mut keymap = Keymap::default();
         keymap.bind("delete", &["t".to_owned()]).unwrap();
-        assert_eq!(keymap.action(Chord::char('t'), &[Place::Images]), Some(Action::Delete));
-        assert_eq!(keymap.action(Chord::char('d'), &[Place::Images]), None);
+        assert_eq!(keymap.action(Chord::char('t'), &[Place::Rows]), Some(Action::Delete));
+        assert_eq!(keymap.action(Chord::char('d'), &[Place::Rows]), None);
         assert!(keymap.keys(Action::Retag).is_empty());
         assert!(keymap.bind("fly", &[]).is_err());
         assert!(keymap.bind("delete", &["Hyper-q".to_owned()]).is_err());

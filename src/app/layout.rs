@@ -1,8 +1,9 @@
 //! Where things are on the screen, computed once from the state, for drawing and for the mouse.
 //!
-//! Wide: Images left, Layers right, the Tasks drawer below when open. Below 100 columns one pane shows at a time, with tabs. Below
+//! Wide: Images over Registries left, Layers right, the Tasks drawer below when open. Below 100 columns one pane shows at a time, with tabs. Below
 //! 40×10 a card says that the terminal is too small.
 
+use crate::pane::registries::Level;
 use crate::pane::{Area, PaneId};
 
 use super::state::State;
@@ -52,7 +53,9 @@ impl Layout {
             let (top, drawer) = if state.tasks_open { body.take_bottom((body.height / 3).max(6)) } else { (body, Area::default()) };
             // Names need room more than steps do.
             let (left, right) = top.split_left(top.width / 20 * 11);
-            layout.panes.push((PaneId::Images, left));
+            let (images, registries) = left.take_bottom(registries_height(state, left.height));
+            layout.panes.push((PaneId::Images, images));
+            layout.panes.push((PaneId::Registries, registries));
             layout.panes.push((PaneId::Layers, right));
             if state.tasks_open {
                 layout.panes.push((PaneId::Tasks, drawer));
@@ -78,7 +81,7 @@ impl Layout {
     pub fn rows(id: PaneId, area: Area) -> Area {
         let inner = area.inner();
         match id {
-            PaneId::Images => inner.take_top(1).1,
+            PaneId::Images | PaneId::Registries => inner.take_top(1).1,
             PaneId::Layers => Self::layers(area).1,
             PaneId::Tasks => inner,
         }
@@ -111,5 +114,16 @@ impl Layout {
     #[must_use]
     pub fn tab_at(line: Area, column: u16) -> Option<PaneId> {
         Self::tabs(line).into_iter().find(|(_, area)| area.contains(column, line.y)).map(|(pane, _)| pane)
+    }
+}
+
+/// The Registries pane has most of the left side while one is in it, and just its hosts while they are not used.
+fn registries_height(state: &State, height: u16) -> u16 {
+    let registries = &state.registries;
+    let hosts = u16::try_from(registries.hosts.rows.len()).unwrap_or(u16::MAX).saturating_add(3);
+    match (state.lead == PaneId::Registries, registries.level) {
+        (true, _) => height.saturating_mul(3) / 5,
+        (false, Level::Hosts) => hosts.clamp(4, (height / 4).max(4)),
+        (false, _) => height / 3,
     }
 }

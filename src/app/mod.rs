@@ -5,16 +5,19 @@
 
 pub mod actions;
 pub mod draw;
+mod filter;
 pub mod jobs;
 pub mod keymap;
 pub mod layout;
 pub mod overlay;
+mod registries;
 pub mod settings;
 pub mod state;
 pub mod toast;
 pub mod update;
 
 pub use overlay::Overlay;
+pub use registries::browse;
 pub use settings::Settings;
 pub use state::State;
 pub use update::{start, update};

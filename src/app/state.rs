@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::flow::{Chord, Job, JobId, Loadable};
-use crate::model::{SourceId, SourceInfo, SourceStatus};
-use crate::pane::{PaneId, images::Images, layers::Layers, tasks::Tasks};
+use crate::model::{ImageKey, SourceId, SourceInfo, SourceStatus};
+use crate::pane::{PaneId, images::Images, layers::Layers, registries::Registries, tasks::Tasks};
 
 use super::overlay::Overlay;
 use super::settings::Settings;
@@ -25,7 +25,11 @@ pub struct Sources {
 impl Sources {
     #[must_use]
     pub fn info(&self) -> Option<&SourceInfo> {
-        let id = self.current.as_ref()?;
+        self.get(self.current.as_ref()?)
+    }
+
+    #[must_use]
+    pub fn get(&self, id: &SourceId) -> Option<&SourceInfo> {
         self.all.value.as_ref()?.iter().find(|info| info.id == *id)
     }
 }
@@ -40,6 +44,9 @@ pub struct State {
     pub tasks_open: bool,
     pub sources: Sources,
     pub images: Images,
+    pub registries: Registries,
+    /// Of Images and Registries, the pane that had the focus last: the Layers pane follows it.
+    pub lead: PaneId,
     pub layers: Layers,
     pub tasks: Tasks,
     /// The top one, last, has the keys.
@@ -64,6 +71,8 @@ pub struct State {
     pub spinning: bool,
     /// Counts cursor moves, so that only the last one's image is fetched.
     pub moves: u64,
+    /// The move whose [`crate::flow::Msg::Follow`] is on its way.
+    pub following: Option<u64>,
     pub last_chord: Option<Chord>,
     pub quitting: bool,
 }
@@ -79,12 +88,37 @@ impl State {
     /// Whether anything that changes images is out of reach here, by flag, configuration or nature of the source.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        self.settings.read_only || self.sources.info().is_some_and(|info| info.read_only)
+        self.settings.read_only || self.here().is_some_and(|info| info.read_only)
+    }
+
+    /// The source that the pane with the lead shows.
+    #[must_use]
+    pub fn here(&self) -> Option<&SourceInfo> {
+        match self.lead {
+            PaneId::Registries => self.sources.get(self.registries.source()?),
+            _ => self.sources.info(),
+        }
     }
 
     /// Whether something runs whose progress is to be seen.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.tasks.running() > 0 || self.images.list.is_loading() || self.layers.image.is_loading()
+        let registries = &self.registries;
+        self.tasks.running() > 0
+            || self.images.list.is_loading()
+            || self.layers.image.is_loading()
+            || registries.repositories.job.is_some()
+            || registries.tags.job.is_some()
+            || registries.tags.asked.is_some()
+            || registries.parts.referrers.is_loading()
+    }
+
+    /// The image that is looked at, and where it is.
+    #[must_use]
+    pub fn selected_key(&self) -> Option<(SourceId, ImageKey)> {
+        match self.lead {
+            PaneId::Registries => self.registries.selected_key(),
+            _ => Some((self.sources.current.clone()?, self.images.selected_key()?)),
+        }
     }
 }

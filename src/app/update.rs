@@ -5,13 +5,14 @@ use std::time::Duration;
 use tui_input::InputRequest;
 
 use crate::flow::{Action, Chord, Effect, Key, Mouse, MouseKind, Msg, Place};
-use crate::model::filter::Filter;
 use crate::pane::PaneId;
 
 use super::actions;
+use super::filter;
 use super::jobs;
 use super::layout::Layout;
 use super::overlay::{self, Overlay};
+use super::registries;
 use super::state::State;
 
 /// A cursor that stands still this long is followed: below what a person notices, above a held key's repeat.
@@ -51,7 +52,12 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Retry => jobs::retry(state),
         Msg::Settled => jobs::settled(state),
-        Msg::Follow(n) if n == state.moves => jobs::inspect_selected(state),
+        Msg::Follow(n) if n == state.moves => {
+            state.following = None;
+            let mut effects = jobs::inspect_selected(state);
+            effects.extend(registries::details(state));
+            effects
+        }
         Msg::Follow(_) | Msg::Act(_) => Vec::new(),
         Msg::Spin => {
             state.spin = state.spin.wrapping_add(1);
@@ -65,6 +71,9 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
 
 /// What holds after every message: lists know their height, the Layers pane follows, spinners turn while something runs.
 fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
+    if matches!(state.focus, PaneId::Images | PaneId::Registries) {
+        state.lead = state.focus;
+    }
     fit(state);
     effects.extend(follow(state));
     if state.is_busy() && !state.spinning {
@@ -78,6 +87,7 @@ fn fit(state: &mut State) {
     let layout = Layout::of(state);
     let height = |id| layout.pane(id).map_or(0, |area| usize::from(Layout::rows(id, area).height));
     state.images.cursor.set_height(height(PaneId::Images));
+    registries_height(state, height(PaneId::Registries));
     state.layers.cursor.set_height(height(PaneId::Layers));
     state.tasks.cursor.set_height(height(PaneId::Tasks));
     let screen = layout.screen;
@@ -86,21 +96,33 @@ fn fit(state: &mut State) {
     }
 }
 
-/// Turns the Layers pane to what the Images cursor is on. What is known shows at once; what must be fetched waits until the cursor stands still.
+/// The pane's lists one inside the other have one height.
+fn registries_height(state: &mut State, height: usize) {
+    let registries = &mut state.registries;
+    registries.hosts.cursor.set_height(height);
+    registries.repositories.cursor.set_height(height);
+    registries.tags.cursor.set_height(height);
+    registries.parts.cursor.set_height(height);
+}
+
+/// Turns the Layers pane to what the cursor of the leading pane is on. What is known shows at once; what must be fetched waits until the cursor stands still.
 fn follow(state: &mut State) -> Vec<Effect> {
-    let key = state.images.selected_key();
-    if !state.layers.follow(key) {
+    let key = state.selected_key();
+    let fetch = state.layers.follow(key);
+    let lacks = registries::lacks(state);
+    if !fetch && !(lacks && state.following != Some(state.moves)) {
         return Vec::new();
     }
     state.moves += 1;
+    state.following = Some(state.moves);
     vec![Effect::After(STILL, Box::new(Msg::Follow(state.moves)))]
 }
 
 fn key(state: &mut State, chord: Chord, held: bool) -> Vec<Effect> {
     let effects = if let Some(top) = state.overlays.pop() {
         overlay::key(state, top, chord, held)
-    } else if state.images.filter_input.is_some() {
-        filter_key(state, chord)
+    } else if state.filter_input().is_some() {
+        filter::key(state, chord)
     } else {
         match state.settings.keymap.action(chord, places(state.focus)) {
             Some(action) => {
@@ -124,46 +146,10 @@ fn key(state: &mut State, chord: Chord, held: bool) -> Vec<Effect> {
 #[must_use]
 pub const fn places(focus: PaneId) -> &'static [Place] {
     match focus {
-        PaneId::Images => &[Place::Images, Place::List, Place::Deck],
+        PaneId::Images => &[Place::Images, Place::Rows, Place::List, Place::Deck],
+        PaneId::Registries => &[Place::Registries, Place::Rows, Place::List, Place::Deck],
         PaneId::Layers => &[Place::Layers, Place::List, Place::Deck],
         PaneId::Tasks => &[Place::Tasks, Place::List, Place::Deck],
-    }
-}
-
-/// Keys while the filter line is typed: the list follows each one; Enter keeps the filter, Esc takes it away.
-fn filter_key(state: &mut State, chord: Chord) -> Vec<Effect> {
-    match chord.key {
-        Key::Esc => {
-            state.images.filter_input = None;
-            set_filter(state, "");
-        }
-        Key::Enter => state.images.filter_input = None,
-        Key::Up => drop(state.images.act(Action::Up, state.now)),
-        Key::Down => drop(state.images.act(Action::Down, state.now)),
-        Key::PageUp => drop(state.images.act(Action::PageUp, state.now)),
-        Key::PageDown => drop(state.images.act(Action::PageDown, state.now)),
-        _ => {
-            if let (Some(request), Some(input)) = (edit(chord), state.images.filter_input.as_mut()) {
-                input.handle(request);
-                let text = input.value().to_owned();
-                set_filter(state, &text);
-            }
-        }
-    }
-    Vec::new()
-}
-
-/// Puts a filter in force; a text that is none leaves the last one and says why.
-pub(super) fn set_filter(state: &mut State, text: &str) {
-    match Filter::parse(text) {
-        Ok(filter) => {
-            state.images.filter_problem = None;
-            if filter != state.images.filter {
-                state.images.filter = filter;
-                state.images.rebuild(state.now);
-            }
-        }
-        Err(problem) => state.images.filter_problem = Some(problem),
     }
 }
 
@@ -194,13 +180,7 @@ fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     if !state.overlays.is_empty() {
         return overlay::paste(state, &clean);
     }
-    if let Some(input) = state.images.filter_input.as_mut() {
-        for c in clean {
-            input.handle(InputRequest::InsertChar(c));
-        }
-        let text = input.value().to_owned();
-        set_filter(state, &text);
-    }
+    filter::paste(state, &clean);
     Vec::new()
 }
 
@@ -231,6 +211,7 @@ fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     let rows = Layout::rows(pane, area);
     let cursor = match pane {
         PaneId::Images => &mut state.images.cursor,
+        PaneId::Registries => state.registries.cursor_mut(),
         PaneId::Layers => &mut state.layers.cursor,
         PaneId::Tasks => &mut state.tasks.cursor,
     };

@@ -6,7 +6,7 @@ use super::args::ImagesArgs;
 use super::print::{Align, Printer, Table, or_dash};
 use super::session::Session;
 use super::{Done, Verdict};
-use crate::model::filter::{Filter, Scratch};
+use crate::model::filter::{Filter, Scratch, Subject};
 use crate::model::{ContainerUse, Image, ImageList, ImageSummary, Name, Problem, ProblemKind, Safe, size, time};
 
 /// Most containers named in a row.
@@ -34,7 +34,7 @@ fn print(mut list: ImageList, filter: &Filter, printer: &Printer) -> Result<(), 
         return printer.table(&table(&list.images, filter, at, &mut scratch));
     }
     if !filter.is_empty() {
-        list.images.retain(|image| rows(image).any(|name| filter.matches(image, name, at, &mut scratch)));
+        list.images.retain(|image| rows(image).any(|name| filter.matches(&Subject::image(image, name), at, &mut scratch)));
     }
     printer.document(&list.images.into_iter().map(whole).collect::<Vec<_>>())
 }
@@ -68,7 +68,7 @@ fn table(images: &[ImageSummary], filter: &Filter, now: Timestamp, scratch: &mut
     let columns = [("REPOSITORY", Left), ("TAG", Left), ("IMAGE ID", Left), ("CREATED", Right), ("SIZE", Right), ("USED BY", Left)];
     let mut table = Table::new(&columns);
     for image in images {
-        for name in rows(image).filter(|name| filter.matches(image, *name, now, scratch)) {
+        for name in rows(image).filter(|name| filter.matches(&Subject::image(image, *name), now, scratch)) {
             table.row(row(image, name, now));
         }
     }

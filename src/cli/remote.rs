@@ -293,8 +293,7 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
     for Batch { place, items } in batches {
         let source = place.source.id().clone();
         let removals: Vec<_> = items.iter().cloned().map(|(name, expected)| Removal::Tag { name, expected }).collect();
-        let change =
-            if args.tag_only { Change::Untag { source, items } } else { Change::Remove { source, items: removals.clone() } };
+        let change = if args.tag_only { Change::Untag { source, items } } else { Change::Remove { source, items: removals.clone() } };
         match session.apply(&place, &change).await {
             Ok(Outcome::Removed { removed, kept }) => {
                 result.removed.extend(removed);

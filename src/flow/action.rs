@@ -10,7 +10,10 @@ pub enum Place {
     Deck,
     /// In every pane that shows a list.
     List,
+    /// In the panes whose rows can be marked, filtered and changed: Images and Registries.
+    Rows,
     Images,
+    Registries,
     Layers,
     Tasks,
 }
@@ -69,32 +72,37 @@ actions! {
     Open "open" "open" [k(Key::Enter)] List false "Open what the cursor is on.";
     Back "back" "back" [k(Key::Esc)] Deck false "Close, clear or go back one step; never quits.";
     FocusImages "images" "images" [c('1')] Deck false "Go to the Images pane.";
+    FocusRegistries "registries" "registries" [c('2')] Deck false "Go to the Registries pane.";
     FocusLayers "layers" "layers" [c('3')] Deck false "Go to the Layers pane.";
     FocusTasks "tasks" "tasks" [c('6')] Deck false "Open or close the Tasks drawer.";
     NextPane "next-pane" "next pane" [k(Key::Tab)] Deck false "Go to the next pane.";
     PreviousPane "previous-pane" "previous pane" [SHIFT_TAB] Deck false "Go to the previous pane.";
     Zoom "zoom" "zoom" [c('+')] Deck false "Give the pane the whole screen, with more columns, or back.";
-    Filter "filter" "filter" [c('/')] Images false "Filter the list as you type.";
-    Mark "mark" "mark" [k(Key::Char(' '))] Images false "Mark the row, or take the mark away.";
-    Range "range" "range" [c('v')] Images false "Start a range of marks here; again to end it.";
-    InvertMarks "invert-marks" "invert marks" [c('*')] Images false "Mark what is not marked among the rows shown, and the other way round.";
-    ClearMarks "clear-marks" "clear marks" [c('U')] Images false "Take all marks away.";
-    SortName "sort-name" "sort by name" [c('N')] Images false "Sort by name; again to flip.";
-    SortSize "sort-size" "sort by size" [c('S')] Images false "Sort by size; again to flip.";
-    SortCreated "sort-created" "sort by age" [c('C')] Images false "Sort by creation time; again to flip.";
+    Filter "filter" "filter" [c('/')] Rows false "Filter the list as you type.";
+    Mark "mark" "mark" [k(Key::Char(' '))] Rows false "Mark the row, or take the mark away.";
+    Range "range" "range" [c('v')] Rows false "Start a range of marks here; again to end it.";
+    InvertMarks "invert-marks" "invert marks" [c('*')] Rows false "Mark what is not marked among the rows shown, and the other way round.";
+    ClearMarks "clear-marks" "clear marks" [c('U')] Rows false "Take all marks away.";
+    SortName "sort-name" "sort by name" [c('N')] Rows false "Sort by name; again to flip.";
+    SortSize "sort-size" "sort by size" [c('S')] Rows false "Sort by size; again to flip.";
+    SortCreated "sort-created" "sort by age" [c('C')] Rows false "Sort by creation time; again to flip.";
     SortUse "sort-use" "sort by use" [c('I')] Images false "Sort by the containers that use the image; again to flip.";
     SortId "sort-id" "sort by ID" [c('D')] Images false "Sort by image ID, so that tags of one image stand together; again to flip.";
-    Inspect "inspect" "inspect" [k(Key::F(4))] Images false "Show everything known of this image.";
+    Inspect "inspect" "inspect" [k(Key::F(4))] Rows false "Show everything known of this image.";
     Dockerfile "dockerfile" "Dockerfile" [c('f')] Layers false "Show the Dockerfile as far as the history tells it, or the steps again.";
     ShowEmpty "show-empty" "empty layers" [c('m')] Layers false "Show or hide the steps that made no layer.";
     Copy "copy" "copy text" [c('y')] List false "Copy the reference, digest or a command to the clipboard.";
-    Retag "retag" "retag" [c('t')] Images true "Give this image another name.";
-    Delete "delete" "delete" [c('d'), k(Key::Delete)] Images true "Untag or delete the marked rows; says first what will be gone.";
+    Retag "retag" "retag" [c('t')] Rows true "Give this image or tag another name.";
+    Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Untag or delete the marked rows; says first what will be gone.";
     Prune "prune" "prune" [c('X')] Images true "Preview the untagged images that nothing uses, and remove them.";
-    Pull "pull" "pull" [c('p')] Images true "Pull an image from a registry.";
+    Pull "pull" "pull" [c('p')] Rows true "Pull an image from a registry.";
     Push "push" "push" [c('P')] Images true "Push this image to its registry.";
     Export "export" "export" [c('e')] Images false "Write the marked images into an archive file.";
     Import "import" "import" [c('i')] Images true "Bring in the images of an archive file; says first which tags will move.";
+    CopyTo "copy-to" "copy to" [c('c')] Registries true "Copy this tag to another repository or registry; what is there already is not sent.";
+    AddRegistry "add-registry" "add registry" [c('a')] Registries false "Type a registry or one of its repositories.";
+    Tree "tree" "tree" [c('m')] Registries false "Show repositories by namespace, or as one list.";
+    GroupDigests "group-digests" "by digest" [c('D')] Registries false "Let the tags that are the same digest stand together, or by the order they had.";
     CancelTask "cancel-task" "cancel" [c('c')] Tasks false "Cancel this task.";
     RetryTask "retry-task" "retry" [c('R')] Tasks false "Run this failed or cancelled task again.";
     ForgetTasks "forget-tasks" "clear ended" [c('U')] Tasks false "Take the ended tasks out of the list.";
@@ -132,7 +140,8 @@ impl Place {
             (self, other),
             (Self::Deck | Self::List, _)
                 | (_, Self::Deck | Self::List)
-                | (Self::Images, Self::Images)
+                | (Self::Rows | Self::Images, Self::Rows | Self::Images)
+                | (Self::Rows | Self::Registries, Self::Rows | Self::Registries)
                 | (Self::Layers, Self::Layers)
                 | (Self::Tasks, Self::Tasks)
         )

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::model::change::ArchiveFormat;
 use crate::model::{
-    Change, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Locator, Outcome, Problem, Progress, Safe, SourceId, SourceInfo,
-    Transfer,
+    Change, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Listed, Locator, Outcome, Problem, Progress, Referrers,
+    RepoRow, Safe, SourceId, SourceInfo, TagDetails, TagRow, Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -22,13 +22,18 @@ pub enum Slot {
     /// Whatever follows the cursor.
     Inspect,
     Preview,
+    Repositories,
+    Tags,
+    /// What the tags that are seen point at.
+    Details,
+    Referrers,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Job {
     /// Find the engines, contexts, stores and files there are.
     Discover,
-    /// Make a file or layout that the user named a source.
+    /// Make a file, a layout or a registry that the user named a source.
     Open(Locator),
     /// All images of a source. Asks the version first where it isn't known, so it is also how a source is (re)connected.
     List {
@@ -52,6 +57,11 @@ pub enum Job {
     PreviewPrune {
         source: SourceId,
     },
+    /// What a copy would replace: read from where it goes.
+    PreviewCopy {
+        source: SourceId,
+        copy: Box<Copy>,
+    },
     /// Write images into one archive file.
     Export {
         source: SourceId,
@@ -59,6 +69,27 @@ pub enum Job {
         file: PathBuf,
         format: ArchiveFormat,
         overwrite: bool,
+    },
+    /// Every repository of a registry, in chunks while they arrive.
+    Repositories {
+        source: SourceId,
+    },
+    /// Every tag of a repository, in chunks while they arrive.
+    Tags {
+        source: SourceId,
+        repository: String,
+    },
+    /// What tags point at, in this order, in chunks.
+    Details {
+        source: SourceId,
+        repository: String,
+        tags: Vec<String>,
+    },
+    /// What refers to a manifest: signatures, SBOMs, attestations.
+    Referrers {
+        source: SourceId,
+        repository: String,
+        subject: Digest,
     },
     /// The only job that changes anything.
     Change(Change),
@@ -73,9 +104,19 @@ impl Job {
             Self::List { .. } => Some(Slot::List),
             Self::Watch { .. } => Some(Slot::Watch),
             Self::Inspect { .. } => Some(Slot::Inspect),
-            Self::PreviewImport { .. } | Self::PreviewPrune { .. } => Some(Slot::Preview),
+            Self::PreviewImport { .. } | Self::PreviewPrune { .. } | Self::PreviewCopy { .. } => Some(Slot::Preview),
+            Self::Repositories { .. } => Some(Slot::Repositories),
+            Self::Tags { .. } => Some(Slot::Tags),
+            Self::Details { .. } => Some(Slot::Details),
+            Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Open(_) | Self::Export { .. } | Self::Change(_) => None,
         }
+    }
+
+    /// Whether it reads a registry for the Registries pane.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        matches!(self, Self::Repositories { .. } | Self::Tags { .. } | Self::Details { .. } | Self::Referrers { .. })
     }
 
     /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
@@ -102,8 +143,21 @@ pub enum JobOutput {
     /// The event stream (re)opened after a gap: list again.
     Watching,
     Image(Arc<Image>),
+    /// Some repositories of a registry, while they arrive.
+    Repositories(Vec<RepoRow>),
+    /// Some tags of a repository, while they arrive.
+    Tags(Vec<TagRow>),
+    /// The end of a list of repositories or tags.
+    Listed(Listed),
+    /// What some tags point at, or why that is not known.
+    Details(Vec<(String, Result<TagDetails, Problem>)>),
+    Referrers(Arc<Referrers>),
+    /// All that was asked for was told.
+    Told,
     ImportPreview(ImportPreview),
     PrunePreview(PrunePreview),
+    /// The copy, with what it would replace.
+    CopyPreview(Box<Copy>),
     Exported {
         file: PathBuf,
         transfer: Transfer,

@@ -4,14 +4,18 @@
 //! `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `used`, `running`,
 //! `dangling`, `tagged`. A `!` in front turns a term round.
 
+use std::collections::BTreeMap;
+
 use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use regex::{Regex, RegexBuilder};
 
-use super::image::ImageSummary;
-use super::name::Name;
+use super::digest::Digest;
+use super::image::{ContainerUse, ImageSummary};
+use super::name::{self, Name};
+use super::safe::Foreign;
 use super::{size, time};
 
 /// Longest filter text taken, in bytes.
@@ -53,6 +57,52 @@ enum Test {
 enum Ordering {
     Above,
     Below,
+}
+
+/// What a filter looks at: one row of any list, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Subject<'a> {
+    /// What words are searched in: a whole name, or a tag alone. A row without one is known by its ID.
+    pub text: Option<&'a str>,
+    /// The tag, where `text` is not a name that has it at its end.
+    pub tag: Option<&'a str>,
+    pub id: Option<&'a Digest>,
+    pub size: Option<u64>,
+    pub created: Option<Timestamp>,
+    /// As [`ImageSummary::containers`].
+    pub containers: Option<&'a [ContainerUse]>,
+    pub labels: Option<&'a BTreeMap<Box<str>, Foreign>>,
+    pub dangling: bool,
+}
+
+impl<'a> Subject<'a> {
+    /// An image under one of its names.
+    #[must_use]
+    pub fn image(image: &'a ImageSummary, name: Option<&'a Name>) -> Self {
+        Self {
+            text: name.map(Name::raw),
+            tag: None,
+            id: Some(&image.id),
+            size: image.size,
+            created: image.created,
+            containers: image.containers.as_deref(),
+            labels: Some(&image.labels),
+            dangling: image.is_dangling(),
+        }
+    }
+
+    fn tag(&self) -> Option<&'a str> {
+        self.tag.or_else(|| name::split(self.text?).1)
+    }
+
+    fn repository(&self) -> Option<&'a str> {
+        if self.tag.is_some() { None } else { self.text.map(|text| name::split(text).0) }
+    }
+
+    /// What is searched.
+    fn searched(&self) -> &'a str {
+        self.text.or_else(|| self.id.map(Digest::hex)).unwrap_or_default()
+    }
 }
 
 /// Memory for fuzzy matching, reused from row to row.
@@ -98,10 +148,10 @@ impl Filter {
         self.terms.is_empty()
     }
 
-    /// Whether the row of `image` under `name` is let through.
+    /// Whether a row is let through.
     #[must_use]
-    pub fn matches(&self, image: &ImageSummary, name: Option<&Name>, now: Timestamp, scratch: &mut Scratch) -> bool {
-        self.terms.iter().all(|term| term.test.holds(image, name, now, scratch) != term.inverse)
+    pub fn matches(&self, subject: &Subject<'_>, now: Timestamp, scratch: &mut Scratch) -> bool {
+        self.terms.iter().all(|term| term.test.holds(subject, now, scratch) != term.inverse)
     }
 }
 
@@ -160,36 +210,35 @@ impl Test {
         })
     }
 
-    fn holds(&self, image: &ImageSummary, name: Option<&Name>, now: Timestamp, scratch: &mut Scratch) -> bool {
+    fn holds(&self, subject: &Subject<'_>, now: Timestamp, scratch: &mut Scratch) -> bool {
+        let containers = || subject.containers.unwrap_or_default().iter();
         match self {
-            Self::Fuzzy(pattern) => {
-                let text = name.map_or_else(|| image.id.hex(), Name::raw);
-                pattern.score(Utf32Str::new(text, &mut scratch.chars), &mut scratch.matcher).is_some()
-            }
+            Self::Fuzzy(pattern) => pattern.score(Utf32Str::new(subject.searched(), &mut scratch.chars), &mut scratch.matcher).is_some(),
             Self::Exact(text) => {
-                let hit = |name: &Name| {
-                    let (repository, tag) = name.split();
-                    name.raw() == text || repository == text || tag == Some(text)
-                };
-                name.is_some_and(hit) || image.id.as_str() == text || image.id.short() == text
+                let is = |part: Option<&str>| part == Some(text.as_str());
+                let id = subject.id.is_some_and(|id| id.as_str() == text || id.short() == text);
+                id || is(subject.text) || is(subject.repository()) || is(subject.tag())
             }
-            Self::Regex(regex) => regex.is_match(name.map_or_else(|| image.id.as_str(), Name::raw)),
-            Self::Size(ordering, bytes) => image.size.is_some_and(|size| ordering.holds(size, *bytes)),
+            Self::Regex(regex) => regex.is_match(subject.text.or_else(|| subject.id.map(Digest::as_str)).unwrap_or_default()),
+            Self::Size(ordering, bytes) => subject.size.is_some_and(|size| ordering.holds(size, *bytes)),
             Self::Age(ordering, seconds) => {
-                image.created.is_some_and(|then| ordering.holds(now.as_second().saturating_sub(then.as_second()), *seconds))
+                subject.created.is_some_and(|then| ordering.holds(now.as_second().saturating_sub(then.as_second()), *seconds))
             }
-            Self::Tag(glob) => name.and_then(|name| name.split().1).is_some_and(|tag| glob.is_match(tag)),
-            Self::Repository(glob) => name.is_some_and(|name| glob.is_match(name.split().0)),
-            Self::Label(key, value) => {
-                image.labels.get(key.as_str()).is_some_and(|found| value.as_ref().is_none_or(|value| found.raw() == value))
+            Self::Tag(glob) => subject.tag().is_some_and(|tag| glob.is_match(tag)),
+            Self::Repository(glob) => subject.repository().is_some_and(|repository| glob.is_match(repository)),
+            Self::Label(key, value) => subject
+                .labels
+                .and_then(|labels| labels.get(key.as_str()))
+                .is_some_and(|found| value.as_ref().is_none_or(|value| found.raw() == value)),
+            Self::Id(prefix) => {
+                subject.id.is_some_and(|id| id.hex().starts_with(prefix.as_str()) || id.as_str().starts_with(prefix.as_str()))
             }
-            Self::Id(prefix) => image.id.hex().starts_with(prefix.as_str()) || image.id.as_str().starts_with(prefix.as_str()),
-            Self::Container(glob) => image.containers.iter().flatten().any(|user| glob.is_match(user.name.raw())),
-            Self::Unused => image.is_unused() == Some(true),
-            Self::Used => image.is_unused() == Some(false),
-            Self::Running => image.containers.iter().flatten().any(|user| user.running),
-            Self::Dangling => image.is_dangling(),
-            Self::Tagged => !image.is_dangling(),
+            Self::Container(glob) => containers().any(|user| glob.is_match(user.name.raw())),
+            Self::Unused => subject.containers.is_some_and(<[_]>::is_empty),
+            Self::Used => subject.containers.is_some_and(|users| !users.is_empty()),
+            Self::Running => containers().any(|user| user.running),
+            Self::Dangling => subject.dangling,
+            Self::Tagged => !subject.dangling,
         }
     }
 }
@@ -232,7 +281,7 @@ mod tests {
 
     fn hit(filter: &str, image: &ImageSummary) -> bool {
         let now = Timestamp::from_second(1_000_000 + 40 * 86_400).unwrap();
-        Filter::parse(filter).unwrap().matches(image, image.tags.first(), now, &mut Scratch::default())
+        Filter::parse(filter).unwrap().matches(&Subject::image(image, image.tags.first()), now, &mut Scratch::default())
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod safe;
 pub mod size;
 pub mod source_info;
 pub mod time;
+pub mod version;
 
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Outcome, Removal, Removed, Transfer};
 pub use digest::{Digest, DigestError, Hasher};

@@ -39,14 +39,7 @@ impl Name {
     /// Splits into repository and tag at the last colon after the last slash; a name with a digest has the digest as its tag.
     #[must_use]
     pub fn split(&self) -> (&str, Option<&str>) {
-        if let Some((repository, digest)) = self.0.split_once('@') {
-            return (repository, Some(digest));
-        }
-        let after_slash = self.0.rfind('/').map_or(0, |slash| slash + 1);
-        match self.0.get(after_slash..).and_then(|rest| rest.rfind(':')) {
-            Some(colon) => (self.0.get(..after_slash + colon).unwrap_or_default(), self.0.get(after_slash + colon + 1..)),
-            None => (&self.0, None),
-        }
+        split(&self.0)
     }
 
     /// The canonical reference.
@@ -67,6 +60,18 @@ impl Name {
             digest.parse::<super::Digest>().map_err(|error| bad(error.to_string()))?;
         }
         Ok(reference)
+    }
+}
+
+/// As [`Name::split`], of any text.
+pub(super) fn split(text: &str) -> (&str, Option<&str>) {
+    if let Some((repository, digest)) = text.split_once('@') {
+        return (repository, Some(digest));
+    }
+    let after_slash = text.rfind('/').map_or(0, |slash| slash + 1);
+    match text.get(after_slash..).and_then(|rest| rest.rfind(':')) {
+        Some(colon) => (text.get(..after_slash + colon).unwrap_or_default(), text.get(after_slash + colon + 1..)),
+        None => (text, None),
     }
 }
 

@@ -97,6 +97,14 @@ pub struct TagDetails {
     pub gap: Option<Problem>,
 }
 
+impl TagDetails {
+    /// Whether it leads to an image whose configuration can be read.
+    #[must_use]
+    pub const fn is_readable(&self) -> bool {
+        matches!(self.kind, RemoteKind::Image | RemoteKind::Index)
+    }
+}
+
 /// A manifest that says it is about another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {

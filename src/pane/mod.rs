@@ -7,6 +7,7 @@ pub mod draw;
 pub mod images;
 pub mod layers;
 pub mod list;
+pub mod registries;
 pub mod tasks;
 
 pub use area::Area;
@@ -17,18 +18,20 @@ pub use list::ListCursor;
 pub enum PaneId {
     #[default]
     Images,
+    Registries,
     Layers,
     Tasks,
 }
 
 impl PaneId {
-    pub const ALL: [Self; 3] = [Self::Images, Self::Layers, Self::Tasks];
+    pub const ALL: [Self; 4] = [Self::Images, Self::Registries, Self::Layers, Self::Tasks];
 
     /// The key that goes there, shown in the pane's title.
     #[must_use]
     pub const fn number(self) -> char {
         match self {
             Self::Images => '1',
+            Self::Registries => '2',
             Self::Layers => '3',
             Self::Tasks => '6',
         }
@@ -38,6 +41,7 @@ impl PaneId {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Images => "Images",
+            Self::Registries => "Registries",
             Self::Layers => "Layers",
             Self::Tasks => "Tasks",
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::app::settings::Settings;
 use crate::app::toast::ToastKind;
 use crate::app::{self, State};
-use crate::model::{Locator, Problem, ProblemKind};
+use crate::model::{Locator, Problem, ProblemKind, Transport};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
 use crate::work::{Env, KnownLists, Worker, clock, leftovers};
@@ -17,6 +17,7 @@ use crate::work::{Env, KnownLists, Worker, clock, leftovers};
 use super::config::Config;
 use super::look::{Look, Themes};
 use super::paths::Paths;
+use super::registries::Registries;
 use super::remembered::{Keeper, Remembered};
 use super::run::{self, Deck};
 use super::sources::Search;
@@ -84,6 +85,12 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         open: options.open.clone(),
         last: remembered.source.clone(),
         only_store: options.demo,
+        registries: Arc::new(Registries::new(
+            config.clone(),
+            options.read_only || config.read_only,
+            paths.documents(),
+            remembered.registries.clone(),
+        )),
     };
     let env = Arc::new(Env::new(search.table()?, KnownLists::new(paths.lists())));
     let themes = Themes::new(paths.themes());
@@ -93,6 +100,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     effects.extend(unlogged.map(|problem| state.toasts.problem(&problem)));
     show_what_is_known(&mut state, &env);
     effects.extend(app::update::start(&mut state));
+    let registry = options.open.iter().find(|locator| locator.transport == Transport::Registry).and_then(|locator| locator.name.as_ref());
+    effects.extend(registry.map(|name| app::browse(&mut state, name.raw())).unwrap_or_default());
 
     let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
     let runtime = Runtime::new()?;
@@ -117,6 +126,7 @@ fn warn(state: &mut State, text: &str) -> crate::flow::Effect {
 fn show_what_is_known(state: &mut State, env: &Env) {
     let sources = env.table.discover_now();
     state.sources.current = sources.first().map(|info| info.id.clone());
+    state.registries.hosts.take(&sources);
     state.sources.all.value = Some(sources);
     if let Some(list) = state.sources.current.as_ref().and_then(|id| env.first_list(id)) {
         state.images.list.value = Some(Arc::new(list));

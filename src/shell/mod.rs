@@ -17,6 +17,7 @@ pub mod log;
 pub mod look;
 mod output;
 pub mod paths;
+mod registries;
 mod remembered;
 mod run;
 mod screen;

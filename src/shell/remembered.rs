@@ -12,6 +12,7 @@ use crate::pane::images::Sort;
 
 use super::config::{column_name, column_named};
 use super::paths::{read_bounded, write_whole};
+use super::registries::TYPED;
 
 const LONGEST: u64 = 64 * 1024;
 
@@ -19,6 +20,9 @@ const LONGEST: u64 = 64 * 1024;
 pub(super) struct Remembered {
     pub theme: Option<String>,
     pub source: Option<SourceId>,
+    /// Registries that were typed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sort: Option<KeptSort>,
 }
@@ -27,6 +31,14 @@ pub(super) struct Remembered {
 struct KeptSort {
     column: String,
     reversed: bool,
+}
+
+/// The registries that were typed, the last fifty.
+fn typed(state: &State) -> Vec<String> {
+    let typed = state.registries.hosts.rows.iter().filter(|row| row.why.as_str() == TYPED);
+    let mut hosts: Vec<String> = typed.map(|row| row.name.to_string()).collect();
+    hosts.drain(..hosts.len().saturating_sub(50));
+    hosts
 }
 
 impl Remembered {
@@ -44,6 +56,7 @@ impl Remembered {
         Self {
             theme: Some(state.settings.theme.clone()).filter(|theme| !theme.is_empty()),
             source: state.sources.current.clone(),
+            registries: typed(state),
             sort: Some(KeptSort { column: column_name(sort.column).to_owned(), reversed: sort.reversed }),
         }
     }

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::net::UnixStream;
 use tokio::runtime;
 
-use crate::model::{Locator, Powers, Problem, ProblemKind, Safe, SourceId, SourceInfo, SourceKind, Transport};
+use crate::model::{Locator, Powers, Problem, Safe, SourceId, SourceInfo, SourceKind, Transport};
 use crate::source::credentials::Credentials;
 use crate::source::engine::endpoint::Host;
 use crate::source::engine::{Candidate, Disk, Endpoint, EngineSource, Surroundings, Wish, discover};
@@ -21,6 +21,7 @@ use crate::source::{Answer, Source, blocking};
 use crate::work::{Found, Table, files};
 
 use super::config::Config;
+use super::registries::Registries;
 
 /// `--host store`: the embedded store even where there is an engine.
 const STORE: &str = "store";
@@ -41,8 +42,9 @@ pub(super) struct Search {
     pub open: Vec<Locator>,
     /// The source looked at last, preferred to an engine that nobody named.
     pub last: Option<SourceId>,
-    /// A world of its own: no engine is looked for.
+    /// A world of its own: no engine and no registry is looked for.
     pub only_store: bool,
+    pub registries: Arc<Registries>,
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -72,12 +74,12 @@ impl Search {
         for locator in self.open.iter().filter(|locator| is_file(locator)) {
             files::found(locator, "")?;
         }
-        if let Some(other) = self.open.iter().find(|locator| !is_file(locator) && locator.transport == Transport::Registry) {
-            let name = other.name.as_ref().map(|name| name.safe().to_string()).unwrap_or_default();
-            return Err(Problem::new(ProblemKind::Unsupported, format!("open {name}"), "registries can't be browsed in the deck yet")
-                .hint("`lighterman inspect` reads an image in a registry"));
-        }
-        Ok(Table::new(Arc::new(move || self.find())))
+        let registries = Arc::clone(&self.registries);
+        let open = move |locator: &Locator| match locator.transport {
+            Transport::Registry => registries.open(locator),
+            _ => files::found(locator, "opened"),
+        };
+        Ok(Table::new(Arc::new(move || self.find()), Arc::new(open)))
     }
 
     fn find(&self) -> Vec<Found> {
@@ -95,7 +97,8 @@ impl Search {
             }
         }
         found.sort_by_key(|(rank, _)| *rank);
-        found.into_iter().map(|(_, found)| found).collect()
+        let registries = if self.only_store { Vec::new() } else { self.registries.all() };
+        found.into_iter().map(|(_, found)| found).chain(registries).collect()
     }
 
     fn candidates(&self, insecure: bool) -> Vec<Candidate> {
@@ -248,6 +251,7 @@ mod tests {
             open: Vec::new(),
             last: None,
             only_store: false,
+            registries: Arc::new(Registries::new(Config::default_at(PathBuf::new()), false, PathBuf::new(), Vec::new())),
         };
         let first = |search: &Search| search.find().into_iter().next().unwrap().info;
         // It has its own CA: plain TCP to another machine would have been refused.

@@ -13,7 +13,7 @@ use crate::source::{Ctx, ExportTo, Source};
 
 use super::known::KnownLists;
 use super::table::Table;
-use super::{change, files};
+use super::{catalog, change};
 
 /// Transfers at once at one source.
 const TRANSFERS: usize = 4;
@@ -35,7 +35,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    async fn send(&self, output: JobOutput) {
+    pub(super) async fn send(&self, output: JobOutput) {
         // The inbox is closed only when the program ends.
         let _ = self.inbox.send(Msg::Job(self.id, JobEvent::Chunk(output))).await;
     }
@@ -73,9 +73,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
     match job {
         Job::Discover => Ok(JobOutput::Sources(env.table.discover().await?)),
         Job::Open(locator) => {
-            let found = files::found(&locator, "opened")?;
-            let info = found.info.clone();
-            env.table.add(found);
+            let info = env.table.open(&locator)?;
             // Opened now, so that a file that is none is not switched to.
             env.table.get(&info.id).await?;
             Ok(JobOutput::Opened(info))
@@ -93,6 +91,15 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
             let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
             Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?, source.kind())))
         }
+        Job::Repositories { source } => catalog::repositories(&*env.table.get(&source).await?, ctx, chunks).await,
+        Job::Tags { source, repository } => catalog::tags(&*env.table.get(&source).await?, &repository, ctx, chunks).await,
+        Job::Details { source, repository, tags } => {
+            catalog::details(&*env.table.get(&source).await?, &repository, &tags, ctx, chunks).await
+        }
+        Job::Referrers { source, repository, subject } => {
+            catalog::referrers(&*env.table.get(&source).await?, &repository, &subject, ctx).await
+        }
+        Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,
         Job::Export { source, keys, file, format, overwrite } => {
             let to = ExportTo { file, format, overwrite };
             let transfer = env.table.get(&source).await?.export(ctx, &keys, &to).await?;
@@ -107,7 +114,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
     }
 }
 
-fn unable(doing: &str, source: &dyn Source) -> Problem {
+pub(super) fn unable(doing: &str, source: &dyn Source) -> Problem {
     Problem::new(ProblemKind::Unsupported, doing, format!("{} is read-only", source.id()))
 }
 

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{Problem, ProblemKind, SourceId, SourceInfo};
+use crate::model::{Locator, Name, Problem, ProblemKind, SourceId, SourceInfo, Transport};
 use crate::source::{Answer, Source, blocking};
+
+/// How the id of a registry begins.
+const REGISTRY: &str = "registry:";
 
 /// Makes a source, when it is first used. Reads files, but connects nothing.
 pub type Make = Arc<dyn Fn() -> Answer<'static, Arc<dyn Source>> + Send + Sync>;
@@ -26,10 +29,14 @@ impl fmt::Debug for Found {
 /// Looks for sources. Reads files of the user and touches sockets, so it runs on a blocking thread; must not wait for an answer.
 pub type Find = Arc<dyn Fn() -> Vec<Found> + Send + Sync>;
 
+/// Makes a source of what a user named: a layout, an archive, a registry. Connects nothing.
+pub type Open = Arc<dyn Fn(&Locator) -> Result<Found, Problem> + Send + Sync>;
+
 /// The table, shared by all jobs.
 #[derive(Clone)]
 pub struct Table {
     find: Find,
+    open: Open,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -47,8 +54,8 @@ impl fmt::Debug for Table {
 
 impl Table {
     #[must_use]
-    pub fn new(find: Find) -> Self {
-        Self { find, inner: Arc::default() }
+    pub fn new(find: Find, open: Open) -> Self {
+        Self { find, open, inner: Arc::default() }
     }
 
     fn lock<T>(&self, with: impl FnOnce(&mut Inner) -> T) -> T {
@@ -78,8 +85,18 @@ impl Table {
         blocking("look for engines", move || Ok(table.discover_now())).await
     }
 
-    /// Adds one, such as a file the user opened.
-    pub fn add(&self, found: Found) {
+    /// Makes what a user named a source of the table.
+    ///
+    /// # Errors
+    /// A locator that names nothing to browse.
+    pub fn open(&self, locator: &Locator) -> Result<SourceInfo, Problem> {
+        let found = (self.open)(locator)?;
+        let info = found.info.clone();
+        self.add(found);
+        Ok(info)
+    }
+
+    fn add(&self, found: Found) {
         self.lock(|inner| {
             inner.found.retain(|old| old.info.id != found.info.id);
             inner.found.push(found);
@@ -99,6 +116,13 @@ impl Table {
             Ok(source) => Ok(source),
             Err(Some(make)) => {
                 let source = make().await?;
+                Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
+            }
+            // A registry needs no finding: a copy may go to any.
+            Err(None) if id.0.starts_with(REGISTRY) => {
+                let host = id.0.trim_start_matches(REGISTRY);
+                let locator = Locator { transport: Transport::Registry, path: None, name: Some(Name::new(host)) };
+                let source = ((self.open)(&locator)?.make)().await?;
                 Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
             }
             Err(None) => Err(Problem::new(ProblemKind::NotFound, format!("use {id}"), "there is no such source any more")

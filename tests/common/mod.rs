@@ -11,6 +11,7 @@
 pub mod images;
 pub mod program;
 pub mod pty;
+pub mod remote;
 
 /// The value of `variable`, or a word that `test` is left out. With `CI=true` a left-out test fails.
 ///

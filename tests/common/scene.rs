@@ -283,7 +283,7 @@ pub fn over(images: Vec<ImageSummary>, history: Vec<HistoryEntry>, width: u16, h
 pub fn select(state: &mut State, row: usize, history: Vec<HistoryEntry>) {
     state.images.cursor.go(row);
     if let Some(image) = state.images.selected().map(|(summary, _)| whole(summary, history)) {
-        let key = state.images.selected_key();
+        let key = state.selected_key();
         state.layers.follow(key);
         state.layers.image = Loadable { value: Some(Arc::new(image)), job: None, problem: None };
         state.layers.arrived();

@@ -28,6 +28,22 @@ const IMAGES: &[Action] = &[
     Action::Refresh,
     Action::Zoom,
 ];
+const REGISTRIES: &[Action] = &[
+    Action::Open,
+    Action::Filter,
+    Action::Mark,
+    Action::Delete,
+    Action::Retag,
+    Action::Pull,
+    Action::CopyTo,
+    Action::Copy,
+    Action::GroupDigests,
+    Action::Tree,
+    Action::AddRegistry,
+    Action::Inspect,
+    Action::Refresh,
+    Action::Zoom,
+];
 const LAYERS: &[Action] =
     &[Action::Dockerfile, Action::ShowEmpty, Action::Copy, Action::Zoom, Action::NextPane, Action::Back, Action::Refresh, Action::Sources];
 const TASKS: &[Action] =
@@ -36,7 +52,7 @@ const TASKS: &[Action] =
 const ALWAYS: &[Action] = &[Action::Help, Action::Palette, Action::Quit];
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
-    if state.images.filter_input.is_some() {
+    if state.filter_input().is_some() {
         return filter(canvas, area, state);
     }
     let mut pen = canvas.pen(area, area.y);
@@ -54,6 +70,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
     }
     let here = match state.focus {
         PaneId::Images => IMAGES,
+        PaneId::Registries => REGISTRIES,
         PaneId::Layers => LAYERS,
         PaneId::Tasks => TASKS,
     };
@@ -80,11 +97,12 @@ fn hint(pen: &mut Pen<'_, '_>, key: &Safe, label: &'static str) -> bool {
 
 /// The filter as it is typed, and what is wrong with it as it stands.
 fn filter(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
-    let Some(input) = &state.images.filter_input else { return };
+    let Some(input) = state.filter_input() else { return };
     let mut pen = canvas.pen(area, area.y);
     pen.put(" /", Role::Key);
-    let shown = words!("{} of {} ", crate::ui::text::count(state.images.rows.len()), crate::ui::text::count(state.images.total_rows));
-    match &state.images.filter_problem {
+    let (rows, all) = state.filtered();
+    let shown = words!("{} of {} ", crate::ui::text::count(rows), crate::ui::text::count(all));
+    match state.filter_problem() {
         Some(problem) => {
             let words = words!("  {} {problem} ", pen.signs().bad);
             if Shown::from(&words).width() + 12 < pen.room() {

@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use crate::flow::Action;
 use crate::model::{Powers, Safe, SourceStatus};
 use crate::pane::draw::Face;
-use crate::pane::{Area, PaneId, images, layers, tasks};
+use crate::pane::{Area, PaneId, images, layers, registries, tasks};
 use crate::ui::text::words;
 use crate::ui::{Canvas, Depth, Role, Shown, Theme, widgets};
 
@@ -81,7 +81,7 @@ fn key(state: &State, action: Action) -> Safe {
 
 fn pane(canvas: &mut Canvas<'_>, state: &State, id: PaneId, area: Area) {
     let (heading, detail) = match id {
-        PaneId::Images => (area.inner().take_top(1).0, Area::default()),
+        PaneId::Images | PaneId::Registries => (area.inner().take_top(1).0, Area::default()),
         PaneId::Layers => {
             let (heading, _, detail) = Layout::layers(area);
             (heading, detail)
@@ -118,7 +118,8 @@ fn pane(canvas: &mut Canvas<'_>, state: &State, id: PaneId, area: Area) {
             };
             images::draw::draw(canvas, &state.images, &source, &face);
         }
-        PaneId::Layers => layers::draw::draw(canvas, &state.layers, state.images.selected().is_some(), &face),
+        PaneId::Registries => registries::draw::draw(canvas, &state.registries, &face),
+        PaneId::Layers => layers::draw::draw(canvas, &state.layers, state.selected_key().is_some(), &face),
         PaneId::Tasks => tasks::draw::draw(canvas, &state.tasks, &face),
     }
 }

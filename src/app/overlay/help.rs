@@ -26,7 +26,8 @@ pub(in crate::app) fn open(state: &mut State) {
     let mut rows = Vec::new();
     for place in places(state.focus) {
         rows.push(HelpRow::Heading(match place {
-            Place::Images | Place::Layers | Place::Tasks => "This pane",
+            Place::Images | Place::Registries | Place::Layers | Place::Tasks => "This pane",
+            Place::Rows => "Rows",
             Place::List => "Moving",
             Place::Deck => "Everywhere",
         }));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::flow::{Effect, Loadable};
-use crate::model::{Foreign, Image, ImageKey, Safe, size};
+use crate::model::{Foreign, Image, ImageKey, Name, Safe, SourceId, size};
+use crate::pane::PaneId;
 use crate::pane::layers::Layers;
 
 use super::super::jobs;
@@ -21,7 +22,7 @@ pub enum InspectLine {
 
 #[derive(Debug, Default)]
 pub struct Inspect {
-    pub key: Option<ImageKey>,
+    pub key: Option<(SourceId, ImageKey)>,
     pub title: Safe,
     pub image: Loadable<Arc<Image>>,
     pub lines: Vec<InspectLine>,
@@ -33,11 +34,14 @@ pub struct Inspect {
 
 /// Opens the view of the selected image. It shares the Layers pane's answer: one fetch for both.
 pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
-    let Some((image, name)) = state.images.selected() else {
+    let Some(key) = state.selected_key() else {
         return Vec::new();
     };
-    let title = name.map_or_else(|| Safe::new(image.id.short()), crate::model::Name::safe);
-    let key = state.images.selected_key();
+    let title = match (state.lead, state.images.selected()) {
+        (PaneId::Images, Some((image, name))) => name.map_or_else(|| Safe::new(image.id.short()), Name::safe),
+        _ => Safe::new(&key.1.to_string()),
+    };
+    let key = Some(key);
     state.layers.follow(key.clone());
     let effects = if state.layers.image.is_loading() { Vec::new() } else { jobs::inspect_selected(state) };
     let mut inspect = Inspect { key, title, ..Inspect::default() };

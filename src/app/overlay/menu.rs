@@ -1,10 +1,11 @@
 //! A short list to choose from: what to copy, which source, which theme.
 
 use crate::flow::{Chord, Effect, Key};
-use crate::model::{Safe, SourceId, SourceStatus};
-use crate::pane::ListCursor;
+use crate::model::{Safe, SourceId, SourceKind, SourceStatus};
+use crate::pane::{ListCursor, PaneId};
 
 use super::super::jobs;
+use super::super::registries;
 use super::super::state::State;
 use super::super::toast::ToastKind;
 use super::{Overlay, move_cursor};
@@ -92,19 +93,21 @@ fn choose(state: &mut State, choice: Choice) -> Vec<Effect> {
     }
 }
 
-/// What can be copied of the selected image.
+fn copy_item(key: char, label: &str, text: String) -> MenuItem {
+    let detail = Safe::new(&text);
+    MenuItem { key: Some(key), label: Safe::new(label), detail, choice: Choice::Copy(text), current: false, warning: false }
+}
+
+/// What can be copied of the selected image or tag.
 pub(in crate::app) fn copy(state: &mut State) {
+    if state.lead == PaneId::Registries {
+        let items = registries::copies(state).into_iter().map(|(key, label, text)| copy_item(key, label, text)).collect();
+        return state.overlays.push(Overlay::Menu(Menu::new("Copy", items)));
+    }
     let Some((image, name)) = state.images.selected() else { return };
     let mut items = Vec::new();
     let mut add = |key, label: &str, text: String| {
-        items.push(MenuItem {
-            key: Some(key),
-            label: Safe::new(label),
-            detail: Safe::new(&text),
-            choice: Choice::Copy(text),
-            current: false,
-            warning: false,
-        });
+        items.push(copy_item(key, label, text));
     };
     // Only what is in the grammar is offered: hostile names must not reach a shell by way of the clipboard.
     let reference = name.filter(|name| name.reference().is_ok());
@@ -149,6 +152,7 @@ fn source_items(state: &State) -> Vec<MenuItem> {
     let sources = state.sources.all.value.as_deref().unwrap_or_default();
     sources
         .iter()
+        .filter(|info| info.kind != SourceKind::Registry)
         .enumerate()
         .map(|(i, info)| {
             let current = state.sources.current.as_ref() == Some(&info.id);

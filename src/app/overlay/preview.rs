@@ -33,6 +33,7 @@ pub(in crate::app) fn previewed(state: &mut State, id: JobId, event: JobEvent) -
     match event {
         JobEvent::Done(JobOutput::ImportPreview(preview)) => import(state, source, preview),
         JobEvent::Done(JobOutput::PrunePreview(preview)) => prune(state, source, &preview),
+        JobEvent::Done(JobOutput::CopyPreview(copy)) => super::super::registries::copy_previewed(state, *copy),
         JobEvent::Failed(problem) => vec![state.toasts.problem(&problem)],
         _ => Vec::new(),
     }

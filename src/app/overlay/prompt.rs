@@ -10,6 +10,7 @@ use crate::flow::{Chord, Effect, Job, Key};
 use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Safe, Transport};
 
 use super::super::jobs;
+use super::super::registries;
 use super::super::state::State;
 use super::super::update::edit;
 use super::{Agreed, Confirm, Overlay};
@@ -17,11 +18,29 @@ use super::{Agreed, Confirm, Overlay};
 /// What is asked for, with what the answer applies to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
-    Retag { id: Digest, from: Option<Name> },
+    Retag {
+        id: Digest,
+        from: Option<Name>,
+    },
     Pull,
-    Export { keys: Vec<ImageKey>, format: ArchiveFormat },
+    Export {
+        keys: Vec<ImageKey>,
+        format: ArchiveFormat,
+    },
     Import,
     OpenFile,
+    /// Another tag for what a tag of a registry points at.
+    RetagRemote {
+        from: String,
+        digest: Digest,
+    },
+    /// Somewhere else for what a tag of a registry points at.
+    CopyTo {
+        from: Name,
+        digest: Digest,
+    },
+    /// A registry, or one of its repositories.
+    Registry,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +119,9 @@ impl Prompt {
                 let file = path(state, &text);
                 super::wait(state, "reading the archive", |source| Job::PreviewImport { source, file })
             }
+            Ask::RetagRemote { from, digest } => registries::retag(state, &from, digest, &text, chord),
+            Ask::CopyTo { from, digest } => registries::copy_to(state, from, digest, &text),
+            Ask::Registry => registries::add(state, &text),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {
                     locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
@@ -143,6 +165,18 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
             ArchiveFormat::Docker => "a docker-archive, as docker load and podman load read it",
             ArchiveFormat::Oci => "an oci-archive, as podman, skopeo and newer engines read it",
         }))),
+        Ask::RetagRemote { from, digest } => registries::retag_meaning(state, from, digest, text),
+        Ask::CopyTo { .. } => {
+            let reference = Name::new(text).reference().map_err(|problem| problem.cause)?;
+            if reference.digest().is_some() {
+                return Err(Safe::new("write a tag: a digest can't be chosen"));
+            }
+            Ok(Some(Safe::from(format!("copies to {reference}; what is there already is not sent again"))))
+        }
+        Ask::Registry => registries::address(text).map(|(host, repository)| {
+            let what = repository.map_or_else(String::new, |repository| format!(", its repository {repository}"));
+            Some(Safe::from(format!("opens {host}{what}")))
+        }),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;

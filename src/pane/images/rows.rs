@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::model::ImageSummary;
-use crate::model::filter::Scratch;
+use crate::model::filter::{Scratch, Subject};
 
 use super::{Images, Row, RowKey, Sort, SortColumn};
 
@@ -31,7 +31,7 @@ impl Images {
             for tag in none.into_iter().chain((0..tags).map(Some)) {
                 self.total_rows += 1;
                 let name = tag.and_then(|tag| image.tags.get(tag as usize));
-                if self.filter.matches(image, name, now, &mut scratch) {
+                if self.filter.matches(&Subject::image(image, name), now, &mut scratch) {
                     rows.push(Row { image: i, tag });
                 }
             }

@@ -5,7 +5,7 @@ pub mod draw;
 use std::sync::Arc;
 
 use crate::flow::{Action, Loadable};
-use crate::model::{HistoryEntry, Image, ImageKey, dockerfile};
+use crate::model::{HistoryEntry, Image, ImageKey, SourceId, dockerfile};
 
 use super::ListCursor;
 
@@ -14,8 +14,8 @@ const KEPT: usize = 64;
 
 #[derive(Debug, Default)]
 pub struct Layers {
-    /// The image that is shown or fetched.
-    pub key: Option<ImageKey>,
+    /// The image that is shown or fetched, and where it is.
+    pub key: Option<(SourceId, ImageKey)>,
     pub image: Loadable<Arc<Image>>,
     /// Steps shown, as indices into the history.
     pub steps: Vec<usize>,
@@ -26,7 +26,7 @@ pub struct Layers {
     pub dockerfile: Option<Vec<dockerfile::Line>>,
     pub shift: u16,
     /// Images seen lately, newest last.
-    pub recent: Vec<(ImageKey, Arc<Image>)>,
+    pub recent: Vec<((SourceId, ImageKey), Arc<Image>)>,
 }
 
 impl Layers {
@@ -42,7 +42,7 @@ impl Layers {
     }
 
     /// Turns to another image. True when it must be fetched; what was fetched lately is shown at once.
-    pub fn follow(&mut self, key: Option<ImageKey>) -> bool {
+    pub fn follow(&mut self, key: Option<(SourceId, ImageKey)>) -> bool {
         if self.key == key {
             return false;
         }

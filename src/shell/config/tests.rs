@@ -34,7 +34,7 @@ fn the_commented_lines_of_the_example_are_settings_too() {
     let host = &registries.hosts["registry.lan:5000"];
     assert_eq!((host.transfers, host.requests, host.mirrors.as_slice()), (4, 8, ["mirror.lan:5000".to_owned()].as_slice()));
     assert_eq!(host.client, Some(("me.pem".into(), "me.key".into())));
-    assert_eq!(config.keymap.action(Chord::char('D'), &[Place::Images]), Some(Action::Delete));
+    assert_eq!(config.keymap.action(Chord::char('D'), &[Place::Rows]), Some(Action::Delete));
     for (key, _) in config.settings() {
         let last = key.rsplit('.').next().unwrap();
         assert!(EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{last} ="))), "{key} is in the example");

@@ -65,6 +65,15 @@ fn read_bytes(path: &Path) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
     Ok((bytes.len() as u64 <= LONGEST).then_some(bytes))
 }
 
+/// The hosts that a file has an entry or a helper for; none where it can't be read.
+pub(super) fn hosts(path: &Path) -> Vec<String> {
+    let bytes = read_bytes(path).ok().flatten();
+    let Some(Value::Object(map)) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) else { return Vec::new() };
+    let file = File(map);
+    let keys = ["auths", "credHelpers"].into_iter().filter_map(|section| file.section(section)).flat_map(Map::keys);
+    keys.filter_map(|key| key_host(key)).map(|host| if is_hub(host) { "docker.io".to_owned() } else { host.to_owned() }).collect()
+}
+
 impl File {
     /// The host's own helper, else its entry in the file, else the helper for all hosts.
     pub(super) fn find(&self, host: &str, doing: &str) -> Result<Found, Problem> {

@@ -119,6 +119,15 @@ impl Credentials {
         Self { files, path: set("PATH").unwrap_or_default() }
     }
 
+    /// The registries this user is logged in to, by name, each once. Reads files, asks no helper, and can block.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let mut hosts: Vec<String> = self.files.iter().flat_map(|path| file::hosts(path)).filter(|host| is_host(host)).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
     /// What this user presents to the registry `host` (`name`, `name:port` or `[ipv6]:port`), if anything.
     ///
     /// # Errors

@@ -153,7 +153,7 @@ fn world(read_only: bool) -> (Arc<Scripted>, Worker, mpsc::Receiver<Msg>) {
         Box::pin(async move { Ok(source) }) as Answer<'static, Arc<dyn Source>>
     };
     let found = Found { info, make: Arc::new(make) };
-    let table = Table::new(Arc::new(move || vec![found.clone()]));
+    let table = Table::new(Arc::new(move || vec![found.clone()]), Arc::new(|locator| crate::work::files::found(locator, "opened")));
     assert_eq!(table.discover_now().len(), 1);
     let (worker, messages) = Worker::new(Arc::new(Env::new(table, KnownLists::none())));
     (source, worker, messages)

@@ -1,0 +1,499 @@
+//! What the Registries pane asks for and does: going deeper and back, what is fetched for the rows that are seen, and the changes, each by
+//! way of a dialog that says what it will do.
+
+use crate::curate::Tone;
+use crate::curate::removal::counted;
+use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput};
+use crate::model::{Change, Copy, CopyFrom, Digest, Locator, Name, Removal, Safe, SourceId, SourceInfo, Transport, remote};
+use crate::pane::PaneId;
+use crate::pane::registries::{Level, Registries};
+
+use super::actions::ask;
+use super::jobs::{self, answer};
+use super::overlay::{self, Agreed, Ask, Confirm, Overlay};
+use super::state::State;
+use super::toast::ToastKind;
+
+/// Whether an action has something to act on at this level.
+///
+/// # Errors
+/// Why not.
+pub(super) fn available(state: &State, action: Action) -> Result<(), &'static str> {
+    let registries = &state.registries;
+    let tags = registries.level == Level::Tags;
+    match action {
+        Action::Mark
+        | Action::Range
+        | Action::InvertMarks
+        | Action::ClearMarks
+        | Action::SortName
+        | Action::SortSize
+        | Action::SortCreated
+        | Action::GroupDigests
+            if !tags =>
+        {
+            Err("only among tags")
+        }
+        Action::Delete if !tags || registries.tags.chosen().is_empty() => Err("there is no tag to do that with"),
+        Action::Retag | Action::CopyTo | Action::Pull if !tags || registries.tags.selected_details().is_none() => {
+            Err("there is no tag to do that with, or it is not known yet")
+        }
+        Action::Filter if registries.filter().is_none() => Err("there is nothing to filter here"),
+        Action::Tree if registries.level != Level::Repositories => Err("only among repositories"),
+        Action::Inspect if registries.selected_key().is_none() => Err("there is no image here"),
+        Action::Copy if registries.level == Level::Hosts => Err("there is nothing to copy here"),
+        _ => Ok(()),
+    }
+}
+
+/// Does what this pane does in its own way; `None` leaves it to the deck.
+pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
+    Some(match action {
+        Action::Open => open(state),
+        Action::Back => {
+            let now = state.now;
+            if state.zoomed && state.registries.level == Level::Hosts || !state.registries.back(now) {
+                return None;
+            }
+            Vec::new()
+        }
+        Action::AddRegistry => {
+            let text = if state.registries.level == Level::Hosts { String::new() } else { format!("{}/", state.registries.host()) };
+            ask(state, Ask::Registry, "Open a registry", Some(Safe::new("HOST or HOST/REPOSITORY")), text, "Enter open · Esc cancel");
+            Vec::new()
+        }
+        Action::Refresh => refresh(state),
+        Action::Retag => {
+            let (tag, digest) = selected(state)?;
+            let about = state.registries.name(&tag).safe();
+            let what = Ask::RetagRemote { from: tag.clone(), digest };
+            ask(state, what, "Give it another tag", Some(about), tag, "Enter tag · Esc cancel");
+            Vec::new()
+        }
+        Action::CopyTo => {
+            let (tag, digest) = selected(state)?;
+            let from = state.registries.name(&tag);
+            let text = from.raw().to_owned();
+            let about = from.safe();
+            ask(state, Ask::CopyTo { from, digest }, "Copy to", Some(about), text, "Enter look what is there · Esc cancel");
+            Vec::new()
+        }
+        Action::Pull => {
+            let (tag, _) = selected(state)?;
+            let text = state.registries.name(&tag).raw().to_owned();
+            let to = state.sources.info().map(|info| Safe::from(format!("into {}", info.name)));
+            ask(state, Ask::Pull, "Pull this tag", to, text, "Enter pull · Esc cancel");
+            Vec::new()
+        }
+        Action::Delete => delete(state),
+        _ => return None,
+    })
+}
+
+/// The tag under the cursor and what it points at.
+fn selected(state: &State) -> Option<(String, Digest)> {
+    let details = state.registries.tags.selected_details()?;
+    Some((details.tag.clone(), details.digest.clone()))
+}
+
+/// Enter: into the registry, the repository, what is behind the tag; from there to the image's steps.
+fn open(state: &mut State) -> Vec<Effect> {
+    let registries = &mut state.registries;
+    match registries.level {
+        Level::Hosts => match registries.hosts.selected().map(|row| row.id.clone()) {
+            Some(host) => enter_host(state, &host),
+            None => Vec::new(),
+        },
+        Level::Repositories => {
+            if registries.repositories.fold(None, state.now) {
+                return Vec::new();
+            }
+            match registries.repositories.selected() {
+                Some(row) if row.fit => {
+                    let name = row.name.raw().to_owned();
+                    enter_repository(state, &name)
+                }
+                Some(_) => vec![state.toasts.show(ToastKind::Warning, "Its name is outside the grammar, so it can't be asked for", None)],
+                None => Vec::new(),
+            }
+        }
+        Level::Tags => behind(state),
+        Level::Parts => {
+            if registries.selected_key().is_some() {
+                state.focus = PaneId::Layers;
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// What the catalog told last stays when one comes back to a registry.
+fn enter_host(state: &mut State, host: &SourceId) -> Vec<Effect> {
+    let same = state.registries.hosts.entered.as_ref() == Some(host);
+    state.registries.hosts.entered = Some(host.clone());
+    state.registries.level = Level::Repositories;
+    let known = state.registries.repositories.listed.is_some() || state.registries.repositories.job.is_some();
+    if same && known { Vec::new() } else { list_repositories(state) }
+}
+
+fn list_repositories(state: &mut State) -> Vec<Effect> {
+    let Some(source) = state.registries.hosts.entered.clone() else { return Vec::new() };
+    let (id, effect) = jobs::start(state, Job::Repositories { source });
+    state.registries.repositories.begin(id);
+    vec![effect]
+}
+
+fn enter_repository(state: &mut State, repository: &str) -> Vec<Effect> {
+    let Some(source) = state.registries.hosts.entered.clone() else { return Vec::new() };
+    state.registries.level = Level::Tags;
+    let (id, effect) = jobs::start(state, Job::Tags { source, repository: repository.to_owned() });
+    state.registries.tags.begin(repository, id);
+    vec![effect]
+}
+
+/// The images of an index, and what refers to it.
+fn behind(state: &mut State) -> Vec<Effect> {
+    let registries = &mut state.registries;
+    let (Some(details), Some(source)) = (registries.tags.selected_details().cloned(), registries.hosts.entered.clone()) else {
+        return Vec::new();
+    };
+    let (repository, subject) = (registries.tags.repository.clone(), details.digest.clone());
+    registries.parts.begin(details);
+    registries.level = Level::Parts;
+    let (id, effect) = jobs::start(state, Job::Referrers { source, repository, subject });
+    state.registries.parts.referrers.start(id);
+    vec![effect]
+}
+
+fn refresh(state: &mut State) -> Vec<Effect> {
+    match state.registries.level {
+        Level::Hosts => jobs::discover(state),
+        Level::Repositories => list_repositories(state),
+        Level::Tags => {
+            let repository = state.registries.tags.repository.clone();
+            enter_repository(state, &repository)
+        }
+        Level::Parts => {
+            state.registries.level = Level::Tags;
+            behind(state)
+        }
+    }
+}
+
+/// Whether rows are seen whose details are not known.
+pub(super) fn lacks(state: &State) -> bool {
+    state.registries.level == Level::Tags && state.lead == PaneId::Registries && !state.registries.tags.wanted().is_empty()
+}
+
+/// Asks for what the tags on the screen point at, and then for the rest within the budget.
+pub(super) fn details(state: &mut State) -> Vec<Effect> {
+    if !lacks(state) {
+        return Vec::new();
+    }
+    let tags = state.registries.tags.wanted();
+    let Some(source) = state.registries.hosts.entered.clone() else { return Vec::new() };
+    let repository = state.registries.tags.repository.clone();
+    let (id, effect) = jobs::start(state, Job::Details { source, repository, tags: tags.clone() });
+    state.registries.tags.asked = Some((id, tags));
+    vec![effect]
+}
+
+/// Takes what a registry told.
+pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {
+    match job {
+        Job::Repositories { .. } => repositories(state, id, event),
+        Job::Tags { .. } => tags(state, id, event),
+        Job::Details { .. } => detailed(state, id, event),
+        _ => {
+            let found = match answer(event, "look for referrers") {
+                Ok(JobOutput::Referrers(found)) => Ok(found),
+                Ok(_) => return Vec::new(),
+                Err(problem) => Err(problem),
+            };
+            state.registries.parts.referrers.finish(id, found);
+            state.registries.parts.rebuild();
+            Vec::new()
+        }
+    }
+}
+
+fn repositories(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    let now = state.now;
+    let repositories = &mut state.registries.repositories;
+    if repositories.job != Some(id) {
+        return Vec::new();
+    }
+    match answer(event, "list the repositories") {
+        Ok(JobOutput::Repositories(more)) => repositories.arrived(more, now),
+        Ok(JobOutput::Listed(listed)) => {
+            repositories.job = None;
+            repositories.listed = Some(listed);
+        }
+        Ok(_) => {}
+        Err(problem) => {
+            repositories.job = None;
+            repositories.problem = Some(problem);
+        }
+    }
+    Vec::new()
+}
+
+fn tags(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    let now = state.now;
+    let tags = &mut state.registries.tags;
+    if tags.job != Some(id) {
+        return Vec::new();
+    }
+    match answer(event, "list the tags") {
+        Ok(JobOutput::Tags(more)) => tags.arrived(more, now),
+        Ok(JobOutput::Listed(listed)) => {
+            tags.job = None;
+            tags.ended(listed, now);
+        }
+        Ok(_) => {}
+        Err(problem) => {
+            tags.job = None;
+            tags.problem = Some(problem);
+        }
+    }
+    Vec::new()
+}
+
+fn detailed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    let now = state.now;
+    let tags = &mut state.registries.tags;
+    if tags.asked.as_ref().is_none_or(|(asked, _)| *asked != id) {
+        return Vec::new();
+    }
+    match answer(event, "read what the tags point at") {
+        Ok(JobOutput::Details(answers)) => tags.detailed(answers, now),
+        Ok(_) => tags.asked = None,
+        Err(problem) => {
+            // What was not told counts as told, or it would be asked for without end; a refresh asks again.
+            if let Some((_, asked)) = tags.asked.take() {
+                tags.fresh.extend(asked);
+            }
+            if !problem.is_cancelled() {
+                tags.problem = Some(problem);
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// The hosts among the sources there are.
+pub(super) fn take_hosts(state: &mut State, sources: &[SourceInfo]) {
+    state.registries.hosts.take(sources);
+}
+
+/// A registry that was typed is there now: go to it.
+pub(super) fn added(state: &mut State, id: &SourceId) -> Vec<Effect> {
+    let all = state.sources.all.value.clone().unwrap_or_default();
+    take_hosts(state, &all);
+    state.focus = PaneId::Registries;
+    if let Some(at) = state.registries.hosts.at(id) {
+        state.registries.hosts.cursor.go(at);
+    }
+    let wanted = state.registries.wanted.take().and_then(|(_, repository)| repository);
+    let mut effects = match wanted {
+        Some(repository) => {
+            state.registries.hosts.entered = Some(id.clone());
+            let mut effects = list_repositories(state);
+            effects.extend(enter_repository(state, &repository));
+            effects
+        }
+        None => enter_host(state, id),
+    };
+    effects.push(Effect::Remember);
+    effects
+}
+
+/// Something was changed in a registry: read its tags again.
+pub(super) fn changed(state: &mut State, source: &SourceId) -> Vec<Effect> {
+    let Registries { level, hosts, tags, .. } = &state.registries;
+    let seen = matches!(level, Level::Tags | Level::Parts) && hosts.entered.as_ref() == Some(source);
+    if !seen {
+        return Vec::new();
+    }
+    let (repository, level) = (tags.repository.clone(), *level);
+    let effects = enter_repository(state, &repository);
+    state.registries.level = level;
+    effects
+}
+
+/// A host and perhaps a repository, as typed: `registry.example.com:5000/acme/web`.
+pub(super) fn address(text: &str) -> Result<(String, Option<String>), Safe> {
+    let text = text.strip_prefix("docker://").unwrap_or(text).trim_end_matches('/');
+    let (host, rest) = text.split_once('/').map_or((text, None), |(host, rest)| (host, Some(rest)));
+    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    if !is_host || !(host.contains(['.', ':']) || host == "localhost") {
+        return Err(Safe::new("write the registry's host first, such as registry.example.com or localhost:5000"));
+    }
+    match rest {
+        Some(repository) if !remote::is_repository(repository) => Err(Safe::new("that is no name of a repository")),
+        rest => Ok((host.to_owned(), rest.map(str::to_owned))),
+    }
+}
+
+/// Goes to a registry, a repository or a tag named on the command line: `host[/repository[:tag]]`.
+pub fn browse(state: &mut State, name: &str) -> Vec<Effect> {
+    let repository = match name.split_once('/') {
+        Some((host, rest)) => format!("{host}/{}", Name::new(rest).split().0),
+        None => name.to_owned(),
+    };
+    match address(&repository) {
+        Ok(_) => add(state, &repository),
+        Err(why) => vec![state.toasts.show(ToastKind::Warning, format!("{} can't be opened", Safe::new(name)), Some(why))],
+    }
+}
+
+/// Opens what was typed.
+pub(super) fn add(state: &mut State, text: &str) -> Vec<Effect> {
+    let Ok((host, repository)) = address(text) else { return Vec::new() };
+    let locator = Locator { transport: Transport::Registry, path: None, name: Some(Name::new(&host)) };
+    state.registries.wanted = Some((host, repository));
+    let (_, effect) = jobs::start(state, Job::Open(locator));
+    vec![effect]
+}
+
+/// What giving a tag would do.
+pub(super) fn retag_meaning(state: &State, from: &str, digest: &Digest, to: &str) -> Result<Option<Safe>, Safe> {
+    let tags = &state.registries.tags;
+    if to == from {
+        return Ok(Some(Safe::new("type the new tag")));
+    }
+    if !remote::is_tag(to) {
+        return Err(Safe::new("a tag has letters, digits, '.', '_' and '-', 128 at most"));
+    }
+    if !tags.list.iter().any(|row| row.tag.raw() == to) {
+        return Ok(Some(Safe::from(format!("a new tag for {}; no layer is sent", digest.short()))));
+    }
+    match tags.of(to) {
+        Some(there) if there.digest == *digest => Err(Safe::new("it points there already")),
+        Some(there) => Ok(Some(Safe::from(format!("moves it from {} to {}", there.digest.short(), digest.short())))),
+        None => Err(Safe::new("what it points at now is not known yet")),
+    }
+}
+
+pub(super) fn retag(state: &mut State, from: &str, digest: Digest, to: &str, chord: Chord) -> Vec<Effect> {
+    let (Some(source), true) = (state.registries.source().cloned(), to != from) else { return Vec::new() };
+    let replaces = state.registries.tags.of(to).map(|there| there.digest.clone());
+    let name = state.registries.name(to);
+    let title = Safe::from(format!("Move {}", name.safe()));
+    let change = Change::Tag { source, id: digest.clone(), to: name, replaces: replaces.clone() };
+    let Some(old) = replaces else {
+        return jobs::task(state, Job::Change(change));
+    };
+    let mut lines = vec![(Tone::Plain, Safe::from(format!("{to} points at {} now, and will point at {}", old.short(), digest.short())))];
+    let others = state.registries.tags.same.get(&old).copied().unwrap_or(1).saturating_sub(1);
+    lines.push(if others == 0 {
+        (Tone::Warning, Safe::from(format!("No other tag known here keeps {}: it can be lost to garbage collection", old.short())))
+    } else {
+        (Tone::Quiet, Safe::from(format!("{} keep {}", counted(others, "other tag"), old.short())))
+    });
+    let mut confirm = Confirm::new(title, lines, "Move", Agreed::Start(vec![Job::Change(change)]));
+    confirm.opened_by = Some(chord);
+    state.overlays.push(Overlay::Confirm(confirm));
+    Vec::new()
+}
+
+/// Looks at what a copy would replace, then asks.
+pub(super) fn copy_to(state: &mut State, from: Name, digest: Digest, to: &str) -> Vec<Effect> {
+    let Ok(reference) = Name::new(to).reference() else { return Vec::new() };
+    let to = Name::new(&format!("{}/{}:{}", reference.registry(), reference.repository(), reference.tag().unwrap_or("latest")));
+    let source = SourceId(format!("registry:{}", reference.registry()));
+    let copy = Copy { from: CopyFrom::Registry(from), expected: Some(digest), to, replaces: None, platforms: Vec::new(), referrers: true };
+    overlay::wait(state, "looking at what is there", |_| Job::PreviewCopy { source, copy: Box::new(copy) })
+}
+
+pub(super) fn copy_previewed(state: &mut State, copy: Copy) -> Vec<Effect> {
+    let Ok(reference) = copy.to.reference() else { return Vec::new() };
+    if copy.replaces.is_some() && copy.replaces == copy.expected {
+        return vec![state.toasts.show(ToastKind::Good, "It is there already", Some(copy.to.safe()))];
+    }
+    let source = SourceId(format!("registry:{}", reference.registry()));
+    let mut lines = match &copy.from {
+        CopyFrom::Registry(from) => vec![(Tone::Plain, Safe::from(format!("from {}", from.safe())))],
+        CopyFrom::File(_) => Vec::new(),
+    };
+    lines.push(match &copy.replaces {
+        Some(old) => (Tone::Warning, Safe::from(format!("The tag is there and points at {}: it will be moved", old.short()))),
+        None => (Tone::Plain, Safe::new("The tag is new there")),
+    });
+    lines
+        .push((Tone::Quiet, Safe::new("All platforms, with signatures and other referrers; digests stay, and what is there is not sent.")));
+    let title = Safe::from(format!("Copy to {}", copy.to.safe()));
+    let job = Job::Change(Change::Copy { source, copy });
+    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Copy", Agreed::Start(vec![job]))));
+    Vec::new()
+}
+
+/// Deletes the chosen tags, after saying what else hangs on their digests.
+fn delete(state: &mut State) -> Vec<Effect> {
+    let registries = &state.registries;
+    let Some(source) = registries.source().cloned() else { return Vec::new() };
+    let chosen = registries.tags.chosen();
+    let mut items = Vec::with_capacity(chosen.len());
+    let mut lines = Vec::new();
+    for tag in &chosen {
+        let Some(details) = registries.tags.of(tag) else {
+            let why = Safe::from(format!("{}: wait until its row is filled, or take its mark away", Safe::ascii(tag)));
+            return vec![state.toasts.show(ToastKind::Warning, "What a tag points at is not known yet", Some(why))];
+        };
+        lines.push((Tone::Loss, Safe::from(format!("{}  {}", Safe::ascii(tag), details.digest.short()))));
+        items.push(Removal::Tag { name: registries.name(tag), expected: details.digest.clone() });
+    }
+    let shared: Vec<String> = registries
+        .tags
+        .details
+        .values()
+        .flatten()
+        .filter(|other| !chosen.contains(&other.tag))
+        .filter(|other| chosen.iter().filter_map(|tag| registries.tags.of(tag)).any(|gone| gone.digest == other.digest))
+        .map(|other| other.tag.clone())
+        .take(8)
+        .collect();
+    if !shared.is_empty() {
+        let text = format!("The same digest, not chosen: {}. A registry that can't take a tag alone keeps all of them.", shared.join(", "));
+        lines.push((Tone::Warning, Safe::new(&text)));
+    }
+    let tags = &registries.tags;
+    let all = tags.listed.as_ref().is_some_and(crate::model::Listed::is_complete)
+        && tags.list.iter().filter(|row| row.fit).all(|row| tags.fresh.contains(row.tag.raw()));
+    if !all {
+        lines.push((Tone::Quiet, Safe::new("Not every tag is known here; all of them are read before anything goes.")));
+    }
+    lines.push((Tone::Quiet, Safe::new("Each is read again first. The registry keeps the blobs until it collects garbage.")));
+    let title =
+        Safe::from(format!("Delete {} of {}", counted(items.len(), "tag"), Safe::new(&registries.repository().unwrap_or_default())));
+    let job = Job::Change(Change::Remove { source, items });
+    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Delete", Agreed::Start(vec![job]))));
+    Vec::new()
+}
+
+/// What can be put on the clipboard: key, label, text. Only what is in the grammar.
+pub(super) fn copies(state: &State) -> Vec<(char, &'static str, String)> {
+    let registries = &state.registries;
+    let Some(repository) = registries.repository().or_else(|| {
+        let row = registries.repositories.selected().filter(|row| row.fit)?;
+        Some(format!("{}/{}", registries.host(), row.name.raw()))
+    }) else {
+        return Vec::new();
+    };
+    let mut items = Vec::new();
+    if let (Level::Tags, Some(row)) = (registries.level, registries.tags.selected().filter(|row| row.fit)) {
+        let name = format!("{repository}:{}", row.tag.raw());
+        items.push(('r', "reference", name.clone()));
+        if let Some(details) = registries.tags.selected_details() {
+            items.push(('d', "by digest", format!("{repository}@{}", details.digest)));
+        }
+        items.push(('p', "pull command", format!("docker pull '{name}'")));
+        items.push(('l', "lighterman command", format!("lighterman inspect 'docker://{name}'")));
+    }
+    if let Some((_, key)) = registries.selected_key().filter(|_| registries.level == Level::Parts) {
+        items.push(('d', "by digest", key.to_string()));
+    }
+    items.push(('n', "repository", repository.clone()));
+    items.push(('t', "list its tags", format!("lighterman tags '{repository}'")));
+    items
+}

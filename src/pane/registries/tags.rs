@@ -1,0 +1,294 @@
+//! The tags of one repository, and what each points at as far as that is known: filtered, sorted, marked, grouped by digest.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use crate::flow::{Action, JobId};
+use crate::model::filter::{Filter, Scratch, Subject};
+use crate::model::{Digest, Foreign, Listed, Problem, TagDetails, TagRow, remote, version};
+use crate::pane::ListCursor;
+
+/// Tags whose details are asked for in one go, those that are seen first.
+pub const BUDGET: usize = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagColumn {
+    #[default]
+    Name,
+    Size,
+    Created,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TagSort {
+    pub column: TagColumn,
+    pub reversed: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Tags {
+    pub repository: String,
+    /// As they came, without the tags that stand for signatures and their kin.
+    pub list: Vec<TagRow>,
+    /// The tags of the list.
+    known: HashSet<Foreign>,
+    pub job: Option<JobId>,
+    pub problem: Option<Problem>,
+    /// How the list ended; `None` while it arrives.
+    pub listed: Option<Listed>,
+    pub details: HashMap<String, Result<TagDetails, Problem>>,
+    /// Tags told since the list was asked for last, and those whose details came since.
+    pub told: HashSet<Foreign>,
+    pub fresh: HashSet<String>,
+    /// The details being asked for, and by which job.
+    pub asked: Option<(JobId, Vec<String>)>,
+    /// How many tags are known to be each digest.
+    pub same: HashMap<Digest, usize>,
+    /// Filtered and sorted, as indices into the list.
+    pub rows: Vec<usize>,
+    pub cursor: ListCursor,
+    pub sort: TagSort,
+    pub grouped: bool,
+    pub filter: Filter,
+    pub marks: BTreeSet<String>,
+    pub range_from: Option<usize>,
+    pub shift: u16,
+}
+
+impl Tags {
+    /// Turns to a repository: nothing of the last one stays. Asked again, what is known stays until the answer comes.
+    pub fn begin(&mut self, repository: &str, job: JobId) {
+        if self.repository != repository {
+            let (sort, grouped, height) = (self.sort, self.grouped, self.cursor.height);
+            let cursor = ListCursor { height, ..ListCursor::default() };
+            *self = Self { repository: repository.to_owned(), sort, grouped, cursor, ..Self::default() };
+        }
+        self.job = Some(job);
+        self.problem = None;
+        self.listed = None;
+        self.told.clear();
+        self.fresh.clear();
+        self.asked = None;
+    }
+
+    #[must_use]
+    pub fn tag(&self, row: usize) -> Option<&TagRow> {
+        self.list.get(*self.rows.get(row)?)
+    }
+
+    #[must_use]
+    pub fn selected(&self) -> Option<&TagRow> {
+        self.tag(self.cursor.at)
+    }
+
+    #[must_use]
+    pub fn of(&self, tag: &str) -> Option<&TagDetails> {
+        self.details.get(tag)?.as_ref().ok()
+    }
+
+    #[must_use]
+    pub fn selected_details(&self) -> Option<&TagDetails> {
+        self.of(self.selected()?.tag.raw())
+    }
+
+    /// What an action applies to: the marked tags, else the one under the cursor. Tags outside the grammar can't be acted on.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<String> {
+        if self.marks.is_empty() {
+            return self.selected().filter(|row| row.fit).map(|row| row.tag.raw().to_owned()).into_iter().collect();
+        }
+        self.marks.iter().cloned().collect()
+    }
+
+    pub fn arrived(&mut self, more: Vec<TagRow>, now: Timestamp) {
+        self.told.extend(more.iter().map(|row| row.tag.clone()));
+        let known = &mut self.known;
+        let is_new = |row: &TagRow| remote::companion_of(row.tag.raw()).is_none() && known.insert(row.tag.clone());
+        let new: Vec<_> = more.into_iter().filter(is_new).collect();
+        let first = self.list.len();
+        self.list.extend(new);
+        self.extend(first, now);
+    }
+
+    /// The list was told to its end: tags that were not in it are gone.
+    pub fn ended(&mut self, listed: Listed, now: Timestamp) {
+        if listed.is_complete() {
+            let told = &self.told;
+            self.list.retain(|row| told.contains(&row.tag));
+            self.known.retain(|tag| told.contains(tag));
+            let left: HashSet<&str> = self.list.iter().map(|row| row.tag.raw()).collect();
+            self.details.retain(|tag, _| left.contains(tag.as_str()));
+            self.marks.retain(|tag| left.contains(tag.as_str()));
+        }
+        self.listed = Some(listed);
+        self.rebuild(now);
+    }
+
+    pub fn detailed(&mut self, answers: Vec<(String, Result<TagDetails, Problem>)>, now: Timestamp) {
+        for (tag, answer) in answers {
+            self.fresh.insert(tag.clone());
+            self.details.insert(tag, answer);
+        }
+        self.same.clear();
+        for details in self.details.values().flatten() {
+            *self.same.entry(details.digest.clone()).or_default() += 1;
+        }
+        // Where they stand hangs on what came only when that is what is looked at.
+        if self.grouped || self.sort.column != TagColumn::Name || !self.filter.is_empty() {
+            self.rebuild(now);
+        }
+    }
+
+    /// The tags whose details are wanted next, those on the screen first; empty when the ones on the screen are known or on their way.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<String> {
+        let lacks = |row: &usize| self.list.get(*row).filter(|row| row.fit && !self.fresh.contains(row.tag.raw())).map(|row| row.tag.raw());
+        let seen: Vec<&str> = self.cursor.visible().filter_map(|at| self.rows.get(at)).filter_map(lacks).collect();
+        match &self.asked {
+            // What is seen is among the next answers.
+            Some((_, asked)) if seen.iter().all(|tag| asked.iter().take(2 * self.cursor.height.max(1)).any(|other| other == tag)) => {
+                Vec::new()
+            }
+            Some(_) if seen.is_empty() => Vec::new(),
+            None if seen.is_empty() && self.fresh.len() >= BUDGET => Vec::new(),
+            _ => {
+                let mut wanted: Vec<String> = seen.iter().map(|tag| (*tag).to_owned()).collect();
+                let first: BTreeSet<&str> = seen.into_iter().collect();
+                let room = BUDGET.saturating_sub(self.fresh.len() + wanted.len());
+                wanted.extend(self.rows.iter().filter_map(lacks).filter(|tag| !first.contains(tag)).take(room).map(str::to_owned));
+                wanted
+            }
+        }
+    }
+
+    /// Makes the rows anew; the cursor stays on its tag.
+    pub fn rebuild(&mut self, now: Timestamp) {
+        let kept = self.selected().map(|row| row.tag.clone());
+        self.rows.clear();
+        self.extend(0, now);
+        self.range_from = self.range_from.filter(|from| *from < self.rows.len());
+        if let Some(kept) = kept
+            && let Some(at) = self.rows.iter().position(|row| self.list.get(*row).is_some_and(|row| row.tag == kept))
+        {
+            self.cursor.go(at);
+        }
+    }
+
+    /// Puts the tags from `first` on into the rows. What is in order already stays so cheaply.
+    fn extend(&mut self, first: usize, now: Timestamp) {
+        let mut scratch = Scratch::default();
+        for (at, row) in self.list.iter().enumerate().skip(first) {
+            let details = self.of(row.tag.raw());
+            let subject = Subject {
+                text: Some(row.tag.raw()),
+                tag: Some(row.tag.raw()),
+                id: details.map(|details| &details.digest),
+                size: details.and_then(|details| details.size),
+                created: details.and_then(|details| details.created),
+                ..Subject::default()
+            };
+            if self.filter.matches(&subject, now, &mut scratch) {
+                self.rows.push(at);
+            }
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_by(|a, b| self.compare(*a, *b));
+        if self.grouped {
+            rows = self.group(rows);
+        }
+        self.rows = rows;
+        self.cursor.set_len(self.rows.len());
+    }
+
+    /// The newest version, the largest and the youngest come first; what is not known comes last.
+    fn compare(&self, a: usize, b: usize) -> Ordering {
+        let tag = |at: usize| self.list.get(at).map_or("", |row| row.tag.raw());
+        let by_name = || version::compare(tag(b), tag(a));
+        let known = |at: usize| self.of(tag(at));
+        let order = match self.sort.column {
+            TagColumn::Name => return if self.sort.reversed { by_name().reverse() } else { by_name() },
+            TagColumn::Size => self.last_if_none(known(a).and_then(|d| d.size), known(b).and_then(|d| d.size)),
+            TagColumn::Created => self.last_if_none(known(a).and_then(|d| d.created), known(b).and_then(|d| d.created)),
+        };
+        order.then_with(by_name)
+    }
+
+    fn last_if_none<T: Ord>(&self, a: Option<T>, b: Option<T>) -> Ordering {
+        match (a, b) {
+            (Some(a), Some(b)) if self.sort.reversed => a.cmp(&b),
+            (Some(a), Some(b)) => b.cmp(&a),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        }
+    }
+
+    /// Tags of one digest stand where the first of them stood.
+    fn group(&self, rows: Vec<usize>) -> Vec<usize> {
+        let digest = |at: usize| self.of(self.list.get(at)?.tag.raw()).map(|details| &details.digest);
+        let mut first: HashMap<&Digest, usize> = HashMap::new();
+        let mut keyed: Vec<(usize, usize)> = Vec::with_capacity(rows.len());
+        for (n, at) in rows.into_iter().enumerate() {
+            let place = digest(at).map_or(n, |digest| *first.entry(digest).or_insert(n));
+            keyed.push((place, at));
+        }
+        keyed.sort_by_key(|(place, _)| *place);
+        keyed.into_iter().map(|(_, at)| at).collect()
+    }
+
+    pub(super) fn act(&mut self, action: Action, now: Timestamp) -> bool {
+        match action {
+            Action::Left => self.shift = self.shift.saturating_sub(8),
+            Action::Right => self.shift = self.shift.saturating_add(8).min(400),
+            Action::Mark => self.mark(),
+            Action::Range => self.range(),
+            Action::InvertMarks => self.toggle(0..self.rows.len()),
+            Action::ClearMarks => {
+                self.marks.clear();
+                self.range_from = None;
+            }
+            Action::SortName => self.sort_by(TagColumn::Name, now),
+            Action::SortSize => self.sort_by(TagColumn::Size, now),
+            Action::SortCreated => self.sort_by(TagColumn::Created, now),
+            Action::GroupDigests => {
+                self.grouped = !self.grouped;
+                self.rebuild(now);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn sort_by(&mut self, column: TagColumn, now: Timestamp) {
+        self.sort = TagSort { column, reversed: self.sort.column == column && !self.sort.reversed };
+        self.rebuild(now);
+    }
+
+    fn mark(&mut self) {
+        self.toggle(self.cursor.at..self.cursor.at + 1);
+        self.cursor.act(Action::Down);
+    }
+
+    fn toggle(&mut self, rows: std::ops::Range<usize>) {
+        let tags: Vec<String> = rows.filter_map(|row| self.tag(row)).filter(|row| row.fit).map(|row| row.tag.raw().to_owned()).collect();
+        for tag in tags {
+            if !self.marks.remove(&tag) {
+                self.marks.insert(tag);
+            }
+        }
+    }
+
+    fn range(&mut self) {
+        match self.range_from.take() {
+            None => self.range_from = Some(self.cursor.at),
+            Some(from) => {
+                let (first, last) = (from.min(self.cursor.at), from.max(self.cursor.at));
+                let tags = (first..=last).filter_map(|row| self.tag(row)).filter(|row| row.fit).map(|row| row.tag.raw().to_owned());
+                let tags: Vec<_> = tags.collect();
+                self.marks.extend(tags);
+            }
+        }
+    }
+}

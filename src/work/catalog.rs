@@ -1,0 +1,119 @@
+//! Browsing a registry: what its catalog hands over while it arrives goes on in pieces, at most sixty a second, so that a hundred thousand
+//! tags neither wait for the last one nor drown the screen.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::flow::JobOutput;
+use crate::model::{Copy, Digest, Problem, ProblemKind};
+use crate::source::{Catalog, Ctx, Source};
+
+use super::run::{Chunks, unable};
+
+/// Between two pieces.
+const PACE: Duration = Duration::from_millis(16);
+
+fn catalog<'a>(source: &'a dyn Source, doing: &str) -> Result<&'a dyn Catalog, Problem> {
+    source.catalog().ok_or_else(|| unable(doing, source))
+}
+
+/// What arrived and was not passed on yet.
+struct Arrived<T> {
+    items: Mutex<Vec<T>>,
+    any: Notify,
+}
+
+impl<T> Arrived<T> {
+    fn new() -> Self {
+        Self { items: Mutex::new(Vec::new()), any: Notify::new() }
+    }
+
+    fn put(&self, more: impl IntoIterator<Item = T>) {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
+        self.any.notify_one();
+    }
+
+    fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.items.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Passes things on while `work` brings them, and the last of them after it.
+    async fn relay<R>(&self, work: impl Future<Output = R>, chunks: &Chunks, output: impl Fn(Vec<T>) -> JobOutput) -> R {
+        let ended = AtomicBool::new(false);
+        let working = async {
+            let result = work.await;
+            ended.store(true, Ordering::Release);
+            self.any.notify_one();
+            result
+        };
+        let passing = async {
+            loop {
+                self.any.notified().await;
+                let last = ended.load(Ordering::Acquire);
+                let items = self.take();
+                if !items.is_empty() {
+                    chunks.send(output(items)).await;
+                }
+                if last {
+                    break;
+                }
+                tokio::time::sleep(PACE).await;
+            }
+        };
+        tokio::join!(working, passing).0
+    }
+}
+
+pub(super) async fn repositories(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let catalog = catalog(source, "list repositories")?;
+    let arrived = Arrived::new();
+    let mut each = |more| arrived.put(more);
+    let listed = arrived.relay(catalog.repositories(ctx, &mut each), chunks, JobOutput::Repositories).await?;
+    Ok(JobOutput::Listed(listed))
+}
+
+pub(super) async fn tags(source: &dyn Source, repository: &str, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let catalog = catalog(source, "list tags")?;
+    let arrived = Arrived::new();
+    let mut each = |more| arrived.put(more);
+    let listed = arrived.relay(catalog.tags(ctx, repository, &mut each), chunks, JobOutput::Tags).await?;
+    Ok(JobOutput::Listed(listed))
+}
+
+pub(super) async fn details(
+    source: &dyn Source,
+    repository: &str,
+    tags: &[String],
+    ctx: &Ctx,
+    chunks: &Chunks,
+) -> Result<JobOutput, Problem> {
+    let catalog = catalog(source, "read tags")?;
+    let arrived = Arrived::new();
+    let mut each = |answer| arrived.put([answer]);
+    arrived.relay(catalog.details(ctx, repository, tags, &mut each), chunks, JobOutput::Details).await?;
+    Ok(JobOutput::Told)
+}
+
+pub(super) async fn referrers(source: &dyn Source, repository: &str, subject: &Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let found = catalog(source, "look for referrers")?.referrers(ctx, repository, subject, None).await?;
+    Ok(JobOutput::Referrers(Arc::new(found)))
+}
+
+/// Fills in what the copy's tag points at now.
+pub(super) async fn preview_copy(source: &dyn Source, mut copy: Box<Copy>, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let catalog = catalog(source, "copy")?;
+    let to = copy.to.reference()?;
+    let tags = [to.tag().unwrap_or("latest").to_owned()];
+    let mut there = None;
+    let mut each = |(_, answer)| there = Some(answer);
+    catalog.details(ctx, to.repository(), &tags, &mut each).await?;
+    copy.replaces = match there {
+        Some(Ok(details)) => Some(details.digest),
+        Some(Err(problem)) if problem.kind != ProblemKind::NotFound => return Err(problem),
+        Some(Err(_)) | None => None,
+    };
+    Ok(JobOutput::CopyPreview(copy))
+}

@@ -1,0 +1,282 @@
+//! The Registries pane without a terminal or a registry: keys and job events in, state and effects out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::allow_attributes,
+    reason = "the deck of a test fails the test when it breaks"
+)]
+
+mod common;
+
+use common::remote::{Remote, complete, details, digest, index, registry, rows};
+use lighterman::app::overlay::Overlay;
+use lighterman::flow::{Action, Job, JobEvent, JobOutput, Key, Msg};
+use lighterman::model::{Change, Completeness, CopyFrom, ImageKey, Listed, Name, Problem, ProblemKind, Removal, Safe};
+use lighterman::pane::PaneId;
+use lighterman::pane::registries::Level;
+
+#[test]
+fn enter_goes_deeper_and_esc_comes_back_without_asking_again() {
+    let mut deck = Remote::in_tags(120, 40, &["1.0", "latest"]);
+    assert_eq!((deck.state.registries.level, deck.tags()), (Level::Tags, vec!["1.0", "latest"]));
+    deck.key(Key::Esc);
+    assert_eq!(deck.state.registries.level, Level::Repositories);
+    deck.key(Key::Esc);
+    assert_eq!(deck.state.registries.level, Level::Hosts);
+    deck.enter();
+    assert_eq!((deck.state.registries.level, deck.jobs(|job| matches!(job, Job::Repositories { .. }))), (Level::Repositories, 1));
+    for _ in 0..9 {
+        deck.key(Key::Esc);
+    }
+    assert!(!deck.state.quitting);
+}
+
+#[test]
+fn a_registry_of_several_namespaces_is_folded_and_a_filter_opens_what_it_finds() {
+    let mut deck = Remote::in_repositories(120, 40, &["acme/web", "acme/api", "tools/ci", "redis"]);
+    let labels = |deck: &Remote| deck.state.registries.repositories.rows.len();
+    assert_eq!(labels(&deck), 3, "acme/, redis, tools/");
+    deck.press("l");
+    assert_eq!(labels(&deck), 5);
+    deck.press("jh");
+    assert_eq!((labels(&deck), deck.state.registries.repositories.cursor.at), (3, 0), "folding from within goes to the namespace");
+    deck.press("/=tools/ci");
+    deck.enter();
+    assert_eq!(labels(&deck), 2, "tools/ and ci");
+    deck.key(Key::Esc);
+    deck.press("m");
+    assert_eq!(labels(&deck), 4, "one list");
+}
+
+#[test]
+fn versions_come_newest_first_and_what_is_seen_is_asked_for_first() {
+    let many: Vec<String> = (0..3000).map(|n| format!("1.{n}.0")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let mut deck = Remote::in_tags(120, 40, &many);
+    assert_eq!(deck.tags()[..2], ["1.2999.0", "1.2998.0"]);
+    deck.stand_still();
+    let id = deck.job(|job| matches!(job, Job::Details { .. }));
+    let Some(Job::Details { tags, source, repository }) = deck.state.jobs.get(&id).cloned() else { panic!() };
+    assert_eq!((source, repository.as_str(), tags.len(), tags[0].as_str()), (registry(), "acme/web", 1000, "1.2999.0"));
+    // Far down, what is seen there goes before the rest, and the older question is no longer waited for.
+    deck.press("G");
+    deck.stand_still();
+    let later = deck.job(|job| matches!(job, Job::Details { .. }));
+    let Some(Job::Details { tags, .. }) = deck.state.jobs.get(&later).cloned() else { panic!() };
+    assert!(later != id && !deck.state.jobs.contains_key(&id) && tags[..50].contains(&"1.0.0".to_owned()));
+    // What came is not asked for again.
+    let answers = tags.iter().map(|tag| details(tag, tag, 1, 1)).collect();
+    deck.detail(answers);
+    let asked = deck.jobs(|job| matches!(job, Job::Details { .. }));
+    deck.press("k");
+    deck.stand_still();
+    deck.stand_still();
+    assert_eq!(deck.jobs(|job| matches!(job, Job::Details { .. })), asked);
+}
+
+#[test]
+fn tags_of_one_digest_are_counted_and_stand_together_when_asked() {
+    let mut deck = Remote::in_tags(120, 40, &["3", "2", "1", "latest"]);
+    deck.stand_still();
+    deck.detail(vec![details("3", "a", 30, 1), details("2", "b", 20, 2), details("1", "c", 10, 3), details("latest", "a", 30, 1)]);
+    assert_eq!(deck.state.registries.tags.same[&digest("a")], 2);
+    assert_eq!(deck.tags(), ["3", "2", "1", "latest"]);
+    deck.press("D");
+    assert_eq!(deck.tags(), ["3", "latest", "2", "1"]);
+    deck.press("DC");
+    assert_eq!(deck.tags(), ["3", "latest", "2", "1"], "the youngest first");
+    deck.press("S");
+    assert_eq!(deck.tags()[3], "1", "the largest first");
+    // The Layers pane follows, by digest: what was read once stays true.
+    deck.press("g");
+    let Some((source, ImageKey::Name(reference))) = deck.state.layers.key.clone() else { panic!() };
+    assert_eq!((source, reference.digest()), (registry(), Some(digest("a").as_str())));
+}
+
+#[test]
+fn signatures_kept_as_tags_are_no_rows_and_hostile_tags_can_not_be_acted_on() {
+    let signature = format!("sha256-{}.sig", digest("a").hex());
+    let mut deck = Remote::in_tags(120, 40, &["1", &signature, "\u{1b}[2J"]);
+    assert_eq!(deck.tags().len(), 2);
+    let hostile = deck.tags().iter().position(|tag| tag.starts_with('\u{1b}')).unwrap();
+    deck.stand_still();
+    let id = deck.job(|job| matches!(job, Job::Details { .. }));
+    assert!(matches!(&deck.state.jobs[&id], Job::Details { tags, .. } if tags.len() == 1), "it is never put into a URL");
+    deck.press("g");
+    for _ in 0..hostile {
+        deck.press("j");
+    }
+    deck.press(" dt");
+    assert!(deck.state.overlays.is_empty() && deck.state.registries.tags.marks.is_empty());
+}
+
+#[test]
+fn delete_names_what_shares_the_digest_and_carries_what_was_seen() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1", "latest"]);
+    deck.press(" ");
+    deck.press("d");
+    assert!(deck.state.overlays.is_empty(), "what it points at is not known yet");
+    deck.stand_still();
+    deck.detail(vec![details("2", "a", 1, 1), details("1", "b", 1, 1), details("latest", "a", 1, 1)]);
+    deck.press("d");
+    let Some(Overlay::Confirm(confirm)) = deck.state.overlays.last() else { panic!("a dialog") };
+    let text: Vec<&str> = confirm.lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert!(confirm.title.as_str().contains("1 tag") && text.iter().any(|line| line.contains("not chosen: latest")), "{text:?}");
+    deck.press("y");
+    let item = Removal::Tag { name: Name::new("registry.example.com/acme/web:2"), expected: digest("a") };
+    assert_eq!(deck.changes(), [&Change::Remove { source: registry(), items: vec![item] }]);
+    // When it ended, the tags are read again.
+    let before = deck.jobs(|job| matches!(job, Job::Tags { .. }));
+    let id = deck.job(|job| matches!(job, Job::Change(_)));
+    let outcome = lighterman::model::Outcome::Removed { removed: vec![], kept: vec![] };
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Applied(outcome))));
+    assert_eq!(deck.jobs(|job| matches!(job, Job::Tags { .. })), before + 1);
+    assert_eq!(deck.tags().len(), 3, "the rows stay while they are read");
+    let list = deck.job(|job| matches!(job, Job::Tags { .. }));
+    deck.tell(Msg::Job(list, JobEvent::Chunk(JobOutput::Tags(rows(&["1"])))));
+    deck.tell(Msg::Job(list, JobEvent::Done(JobOutput::Listed(complete(1)))));
+    assert_eq!((deck.tags(), deck.state.registries.tags.marks.len()), (vec!["1"], 0));
+}
+
+#[test]
+fn a_list_that_may_not_be_whole_takes_nothing_away() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
+    deck.press("r");
+    let list = deck.job(|job| matches!(job, Job::Tags { .. }));
+    deck.tell(Msg::Job(list, JobEvent::Chunk(JobOutput::Tags(rows(&["1"])))));
+    let cut = Listed { count: 1, odd: 0, completeness: Completeness::Incomplete(Safe::new("the next page was refused")) };
+    deck.tell(Msg::Job(list, JobEvent::Done(JobOutput::Listed(cut))));
+    assert_eq!(deck.tags(), ["2", "1"]);
+    // Nor does a registry that is down.
+    deck.press("r");
+    let list = deck.job(|job| matches!(job, Job::Tags { .. }));
+    deck.tell(Msg::Job(list, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "list the tags", "connection refused"))));
+    assert_eq!((deck.tags().len(), deck.state.registries.tags.problem.is_some()), (2, true));
+}
+
+#[test]
+fn a_new_tag_is_given_at_once_and_a_moved_one_is_asked_for() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
+    deck.stand_still();
+    deck.detail(vec![details("2", "a", 1, 1), details("1", "b", 1, 1)]);
+    deck.press("t");
+    deck.key(Key::Backspace);
+    deck.press("stable");
+    deck.enter();
+    let to = |tag: &str, replaces| Change::Tag {
+        source: registry(),
+        id: digest("a"),
+        to: Name::new(&format!("registry.example.com/acme/web:{tag}")),
+        replaces,
+    };
+    assert_eq!(deck.changes(), [&to("stable", None)]);
+    deck.press("t");
+    deck.key(Key::Backspace);
+    deck.press("1");
+    deck.enter();
+    assert_eq!(deck.changes().len(), 1, "asked first");
+    deck.press("y");
+    assert_eq!(deck.changes().last(), Some(&&to("1", Some(digest("b")))));
+}
+
+#[test]
+fn a_copy_says_what_it_would_replace() {
+    let mut deck = Remote::in_tags(120, 40, &["1"]);
+    deck.stand_still();
+    deck.detail(vec![details("1", "a", 1, 1)]);
+    deck.press("c");
+    for _ in 0.."registry.example.com/acme/web:1".len() {
+        deck.key(Key::Backspace);
+    }
+    deck.press("other.example.com/prod/web:1");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::PreviewCopy { .. }));
+    let Job::PreviewCopy { source, copy } = deck.state.jobs[&id].clone() else { panic!() };
+    assert_eq!(source.0, "registry:other.example.com");
+    assert_eq!(
+        (copy.expected.clone(), copy.from.clone()),
+        (Some(digest("a")), CopyFrom::Registry(Name::new("registry.example.com/acme/web:1")))
+    );
+    let mut copy = copy;
+    copy.replaces = Some(digest("old"));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::CopyPreview(copy.clone()))));
+    let Some(Overlay::Confirm(confirm)) = deck.state.overlays.last() else { panic!("a dialog") };
+    assert!(confirm.lines.iter().any(|(_, line)| line.as_str().contains("will be moved")));
+    deck.press("y");
+    assert_eq!(deck.changes(), [&Change::Copy { source, copy: *copy }]);
+}
+
+#[test]
+fn an_index_shows_its_platforms_and_what_refers_to_it() {
+    let mut deck = Remote::in_tags(120, 40, &["1"]);
+    deck.stand_still();
+    deck.detail(vec![index("1", "multi")]);
+    deck.enter();
+    assert_eq!((deck.state.registries.level, deck.state.registries.parts.rows.len()), (Level::Parts, 3));
+    assert_eq!(deck.jobs(|job| matches!(job, Job::Referrers { .. })), 1);
+    deck.press("j");
+    let Some((_, ImageKey::Name(reference))) = deck.state.layers.key.clone() else { panic!() };
+    assert_eq!(reference.digest(), Some(digest("multi-arm64").as_str()));
+    deck.press("j");
+    assert_eq!(deck.state.layers.key, None, "an attestation is no image");
+    deck.press("k");
+    deck.enter();
+    assert_eq!(deck.state.focus, PaneId::Layers);
+    deck.key(Key::Esc);
+    assert_eq!(deck.state.focus, PaneId::Registries, "back to where one came from");
+}
+
+#[test]
+fn a_typed_registry_is_gone_to_and_remembered() {
+    let mut deck = Remote::new(120, 40, false);
+    deck.press("2a");
+    deck.press("nonsense");
+    deck.enter();
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Prompt(prompt)) if prompt.note.is_err()));
+    for _ in 0..8 {
+        deck.key(Key::Backspace);
+    }
+    deck.press("localhost:5000/team/app");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::Open(_)));
+    let info = deck.state.sources.all.value.as_ref().unwrap()[2].clone();
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Opened(info))));
+    assert_eq!(
+        (deck.state.registries.level, deck.state.registries.repository().as_deref()),
+        (Level::Tags, Some("localhost:5000/team/app"))
+    );
+    assert!(deck.effects.contains(&lighterman::flow::Effect::Remember));
+    assert_eq!(deck.state.sources.current.as_ref().unwrap().0, "engine:test", "the images are still the engine's");
+}
+
+#[test]
+fn a_read_only_registry_offers_no_change() {
+    let mut deck = Remote::new(120, 40, true);
+    deck.press("2");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::Repositories { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unsupported, "list the repositories", "the catalog is refused"))));
+    assert!(deck.state.is_read_only());
+    for action in [Action::Retag, Action::Delete, Action::CopyTo] {
+        assert!(lighterman::app::actions::available(&deck.state, action).is_err());
+    }
+}
+
+#[test]
+fn a_hundred_thousand_tags_are_one_list() {
+    let many: Vec<String> = (0..100_000).map(|n| format!("v{}.{}.{}", n / 1000, n / 10 % 100, n % 10)).collect();
+    let mut deck = Remote::in_tags(120, 40, &["x"]);
+    deck.press("r");
+    let id = deck.job(|job| matches!(job, Job::Tags { .. }));
+    for page in many.chunks(1000) {
+        let page: Vec<&str> = page.iter().map(String::as_str).collect();
+        deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Tags(rows(&page)))));
+    }
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Listed(complete(100_000)))));
+    assert_eq!((deck.tags().len(), deck.tags()[0]), (100_000, "v99.99.9"));
+    deck.press("/tag:v7.*");
+    deck.enter();
+    assert_eq!(deck.tags().len(), 1000);
+}
