@@ -100,6 +100,23 @@ fn a_registry_behind_tls_of_a_private_authority_does_every_verb() {
 }
 
 #[test]
+fn certificates_that_do_not_fit_are_refused_and_ours_is_shown() {
+    let test = "certificates_that_do_not_fit_are_refused_and_ours_is_shown";
+    let Some(binary) = common::require(test, "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
+    let elsewhere = Registry::behind_tls(&binary, "DNS:elsewhere.example", false);
+    let at = |registry: &Registry| format!("{}/team/app", registry.host());
+    let wrong = program(&elsewhere, &format!("ca = {:?}\n", elsewhere.ca())).run(&["tags", &at(&elsewhere)]).ended(1);
+    assert!(wrong.stderr.contains("certificate") && wrong.stderr.contains("elsewhere.example"), "{}", wrong.stderr);
+    let asking = Registry::behind_tls(&binary, "IP:127.0.0.1", true);
+    let bare = program(&asking, &format!("ca = {:?}\n", asking.ca())).run(&["tags", &at(&asking)]).ended(1);
+    assert!(bare.stderr.contains(&asking.host()), "{}", bare.stderr);
+    let file = |name: &str| asking.dir.path().join(name);
+    let shown = format!("ca = {:?}\nclient_cert = {:?}\nclient_key = {:?}\n", asking.ca(), file("client.pem"), file("client.key"));
+    let ran = program(&asking, &shown).run(&["repos", &asking.host()]).ended(0);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
 fn a_registry_with_tokens_does_every_verb() {
     let Some(binary) = common::require("a_registry_with_tokens_does_every_verb", "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
     let registry = Registry::with_tokens(&binary);

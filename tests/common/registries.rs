@@ -52,14 +52,22 @@ fn openssl(dir: &Path, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// A certificate of its own authority: `ca.pem`, `server.pem`, `server.key`.
-fn certificates(dir: &Path) {
+/// A certificate of its own authority for `name` (as `IP:…` or `DNS:…`): `ca.pem`, `server.pem`, `server.key`; and one to be shown by a
+/// client: `client.pem`, `client.key`.
+fn certificates(dir: &Path, name: &str) {
     let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
     openssl(dir, &[&new[..], &["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=lighterman test authority"]].concat());
-    openssl(dir, &["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=registry"]);
-    std::fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n").unwrap();
-    let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-    openssl(dir, &[&sign[..], &["-extfile", "san", "-out", "server.pem"]].concat());
+    for (whose, extensions) in [
+        ("server", format!("subjectAltName={name}\nextendedKeyUsage=serverAuth\n")),
+        ("client", "subjectAltName=DNS:anna\nextendedKeyUsage=clientAuth\n".to_owned()),
+    ] {
+        let file = |ending: &str| format!("{whose}.{ending}");
+        let subject = format!("/CN={whose}");
+        openssl(dir, &["req", "-newkey", "rsa:2048", "-nodes", "-keyout", &file("key"), "-out", &file("csr"), "-subj", &subject]);
+        std::fs::write(dir.join(file("ext")), extensions).unwrap();
+        let sign = ["x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
+        openssl(dir, &[&sign[..], &["-in", &file("csr"), "-extfile", &file("ext"), "-out", &file("pem")]].concat());
+    }
 }
 
 impl Registry {
@@ -69,11 +77,17 @@ impl Registry {
 
     /// Behind TLS, for `anna` only; its authority is `ca()`.
     pub fn guarded(binary: &str) -> Self {
+        Self::behind_tls(binary, "IP:127.0.0.1", false)
+    }
+
+    /// As [`Registry::guarded`], with a certificate for `name`, and where `asks` only for who shows a certificate of the authority.
+    pub fn behind_tls(binary: &str, name: &str, asks: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        certificates(dir.path());
+        certificates(dir.path(), name);
         std::fs::write(dir.path().join("users"), USERS).unwrap();
         let root = dir.path().display().to_string();
-        let tls = format!("  tls: {{certificate: {root}/server.pem, key: {root}/server.key}}\n");
+        let clients = if asks { format!(", clientcas: [{root}/ca.pem]") } else { String::new() };
+        let tls = format!("  tls: {{certificate: {root}/server.pem, key: {root}/server.key{clients}}}\n");
         let auth = format!("auth: {{htpasswd: {{realm: haven, path: {root}/users}}}}\n");
         Self::start(binary, dir, &tls, &auth, None)
     }
