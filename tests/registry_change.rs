@@ -530,3 +530,34 @@ async fn files_are_copied_in_as_they_are() {
     run(copy("docker-archive:DIR/two.tar:b:1", "b")).await.unwrap();
     assert_eq!(run(copy("docker-archive:DIR/none.tar", "x")).await.unwrap_err().kind, ProblemKind::NotFound);
 }
+
+#[tokio::test]
+async fn a_part_of_an_index_that_had_to_stay_stays_too() {
+    let registry = Fake::new();
+    registry.state.lock().unwrap().deletes = Deletes::DigestOnly;
+    let child = registry.image(REPO, Some("child"), "amd64", "one");
+    let index = registry.index(REPO, Some("multi"), &[(&child, "amd64")]);
+    registry.state.lock().unwrap().tags.insert((REPO.into(), "latest".into()), index.clone());
+    let (gone, kept) = delete(&source(&registry.host()), &[("child", &child), ("multi", &index)]).await;
+    assert!(gone.is_empty(), "{gone:?}");
+    assert!(kept.iter().any(|kept| kept.why.contains("it has others: latest")), "{kept:?}");
+    assert!(kept.iter().any(|kept| kept.why.contains("part of the index at latest, multi")), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_batch_asks_for_nothing_twice() {
+    let registry = Fake::new();
+    let digests: Vec<Digest> = (0..40).map(|n| registry.image(REPO, Some(&format!("t{n}")), "amd64", &n.to_string())).collect();
+    let names: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
+    let all: Vec<(&str, &Digest)> = names.iter().map(String::as_str).zip(&digests).collect();
+    let (gone, kept) = delete(&source(&registry.host()), &all[..20]).await;
+    assert_eq!((gone, kept), (names[..20].to_vec(), vec![]), "in the order they were named");
+    assert_eq!(registry.server.seen().len(), 60, "read, delete, read: nothing more");
+    registry.state.lock().unwrap().deletes = Deletes::DigestOnly;
+    registry.forget();
+    let (gone, kept) = delete(&source(&registry.host()), &all[20..]).await;
+    assert_eq!((gone.len(), kept.len()), (20, 0));
+    assert_eq!(registry.count("GET", "/referrers/"), 1, "that there is no such API is found out once");
+    assert_eq!(registry.count("GET", "/manifests/"), 0);
+    assert_eq!(registry.count("DELETE", "/manifests/t"), 1, "that tags can't be deleted alone is found out once");
+}

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use http::{HeaderMap, Method};
 use serde_json::json;
 
@@ -268,23 +270,18 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     async fn run(&self, sum: &mut Sum) -> Result<(), Problem> {
-        let inner = &*self.client.0;
         let mut whole: BTreeMap<Digest, Vec<&Item>> = BTreeMap::new();
-        for item in self.items {
-            if self.ctx.cancel.is_cancelled() {
-                sum.kept.push(item.kept("not tried: cancelled"));
-                continue;
-            }
-            if let Some(why) = inner.changed(item).await? {
-                sum.kept.push(item.kept(why));
-            } else if !item.is_tag() {
-                whole.entry(item.expected.clone()).or_default().push(item);
-            } else {
-                match inner.delete_tag(item).await? {
-                    Untagged::Done => sum.removed.push(item.removed()),
-                    Untagged::Kept(why) => sum.kept.push(item.kept(why)),
-                    Untagged::Unable => whole.entry(item.expected.clone()).or_default().push(item),
-                }
+        // The first one finds out what the registry can do.
+        let (first, rest) = self.items.split_at(1.min(self.items.len()));
+        let at_once = self.client.0.host(first.first().map_or("", |item| item.repo.host())).requests;
+        let tried = stream::iter(first.iter()).then(|item| self.by_tag(item));
+        let tried = tried.chain(stream::iter(rest.iter().map(|item| self.by_tag(item)).collect::<Vec<_>>()).buffered(at_once));
+        let mut tried = std::pin::pin!(tried);
+        while let Some((item, end)) = tried.next().await {
+            match end? {
+                Untagged::Done => sum.removed.push(item.removed()),
+                Untagged::Kept(why) => sum.kept.push(item.kept(why)),
+                Untagged::Unable => whole.entry(item.expected.clone()).or_default().push(item),
             }
         }
         if whole.is_empty() {
@@ -311,6 +308,22 @@ impl Batch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes one item away by its tag.
+    async fn by_tag<'i>(&self, item: &'i Item) -> (&'i Item, Result<Untagged, Problem>) {
+        if self.ctx.cancel.is_cancelled() {
+            return (item, Ok(Untagged::Kept("not tried: cancelled".to_owned())));
+        }
+        let inner = &*self.client.0;
+        let _turn = inner.turn(item.repo.host()).await;
+        let end = match inner.changed(item).await {
+            Ok(Some(why)) => Ok(Untagged::Kept(why)),
+            Ok(None) if item.is_tag() => inner.delete_tag(item).await,
+            Ok(None) => Ok(Untagged::Unable),
+            Err(problem) => Err(problem),
+        };
+        (item, end)
     }
 
     /// Deletes a manifest with all its tags; the reason when it was kept.
@@ -364,7 +377,9 @@ impl Batch<'_> {
         if !others.is_empty() {
             return Some(format!("this registry deletes a manifest with all its tags, and it has others: {}", shown(&others)));
         }
-        let parents: Vec<&str> = survey.parents.iter().filter(|tag| !named(tag)).map(String::as_str).collect();
+        // An index that was to go and did not still needs its parts.
+        let went = |tag: &String| self.items.iter().any(|item| item.target == *tag && gone.contains(&item.expected));
+        let parents: Vec<&str> = survey.parents.iter().filter(|tag| !went(tag)).map(String::as_str).collect();
         if !parents.is_empty() {
             return Some(format!("it is part of the index at {}", shown(&parents)));
         }

@@ -1,7 +1,7 @@
 //! What refers to a manifest: signatures, SBOMs, attestations. The referrers API where there is one, else the tags that stand in for it:
 //! `sha256-<hex>` as the specification has it, and cosign's `.sig`, `.att` and `.sbom`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, LINK};
@@ -12,7 +12,7 @@ use super::errors::Refusal;
 use super::http::Ask;
 use super::manifests::pull_scope;
 use super::paging::{Next, next_page};
-use super::{Client, Inner, Repo, body};
+use super::{Client, Inner, Repo, Stat, body};
 use crate::model::remote::companion_tags;
 use crate::model::{Completeness, Digest, Foreign, Problem, ProblemKind, Referrer, Referrers, Safe};
 use crate::source::oci::{self, LARGEST, Manifest, media};
@@ -27,15 +27,30 @@ impl Client {
     /// # Errors
     /// What the registry answered, other than that it has no such API.
     pub async fn referrers(&self, repo: &Repo, subject: &Digest, artifact_type: Option<&str>) -> Result<Referrers, Problem> {
+        self.referrers_by(repo, subject, artifact_type, None).await
+    }
+
+    /// What refers to `subject` in a repository whose tags are known: those that are not there are not asked for.
+    pub(super) async fn referrers_among(&self, repo: &Repo, subject: &Digest, tags: &BTreeMap<String, Stat>) -> Result<Referrers, Problem> {
+        self.referrers_by(repo, subject, None, Some(tags)).await
+    }
+
+    async fn referrers_by(
+        &self,
+        repo: &Repo,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        tags: Option<&BTreeMap<String, Stat>>,
+    ) -> Result<Referrers, Problem> {
         let inner = &*self.0;
         let doing = format!("look for what refers to {} in {}", subject.short(), repo.full());
-        let asked = Asked { inner, repo, subject, artifact_type, doing };
-        let mut found = if inner.has_referrers(repo) == Some(false) { None } else { asked.by_api().await? };
-        inner.note_referrers(repo, found.is_some());
-        if found.is_none() {
-            found = Some(asked.by_tag().await?);
-        }
-        let mut found = found.unwrap_or(Referrers { referrers: Vec::new(), completeness: Completeness::Complete, api: false });
+        let asked = Asked { inner, repo, subject, artifact_type, tags, doing };
+        let by_api = if inner.has_referrers(repo) == Some(false) { None } else { asked.by_api().await? };
+        inner.note_referrers(repo, by_api.is_some());
+        let mut found = match by_api {
+            Some(found) => found,
+            None => asked.by_tag().await?,
+        };
         for tagged in asked.by_cosign_tags().await? {
             match found.referrers.iter_mut().find(|known| known.digest == tagged.digest) {
                 Some(known) => known.tag = tagged.tag,
@@ -54,6 +69,8 @@ struct Asked<'a> {
     repo: &'a Repo,
     subject: &'a Digest,
     artifact_type: Option<&'a str>,
+    /// Every tag there is, where that is known.
+    tags: Option<&'a BTreeMap<String, Stat>>,
     doing: String,
 }
 
@@ -154,6 +171,9 @@ impl Asked<'_> {
     /// The index under the tag that stands in for the API.
     async fn by_tag(&self) -> Result<Referrers, Problem> {
         let [tag, ..] = companion_tags(self.subject);
+        if self.tags.is_some_and(|tags| !tags.contains_key(&tag)) {
+            return Ok(Referrers { referrers: Vec::new(), completeness: Completeness::Complete, api: false });
+        }
         let referrers = match self.inner.manifest(self.repo, &tag).await {
             Ok(found) if matches!(found.manifest, Manifest::Index(_)) => self.read(&found.bytes)?,
             Ok(_) => Vec::new(),
@@ -167,7 +187,11 @@ impl Asked<'_> {
     async fn by_cosign_tags(&self) -> Result<Vec<Referrer>, Problem> {
         let mut found = Vec::new();
         for tag in companion_tags(self.subject).into_iter().skip(1) {
-            let Some(stat) = self.inner.stat(self.repo, &tag).await? else { continue };
+            let stat = match self.tags {
+                Some(tags) => tags.get(&tag).cloned(),
+                None => self.inner.stat(self.repo, &tag).await?,
+            };
+            let Some(stat) = stat else { continue };
             let kind = match tag.rsplit('.').next() {
                 Some("sig") => "application/vnd.dev.cosign.simplesigning.v1+json",
                 Some("att") => "application/vnd.dsse.envelope.v1+json",

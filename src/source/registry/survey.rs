@@ -28,6 +28,8 @@ pub struct Survey {
 #[derive(Debug, Clone)]
 pub(super) struct Resolved {
     pub tags: BTreeMap<String, Stat>,
+    /// What the indexes among them list, by the index's digest.
+    pub indexes: BTreeMap<Digest, BTreeSet<Digest>>,
     pub completeness: Completeness,
 }
 
@@ -49,39 +51,43 @@ impl Client {
     }
 
     pub(super) async fn survey_in(&self, repo: &Repo, digest: &Digest, resolved: &Resolved) -> Result<Survey, Problem> {
-        let referrers = self.referrers(repo, digest, None).await?;
+        let referrers = self.referrers_among(repo, digest, &resolved.tags).await?;
         let completeness = match (&resolved.completeness, referrers.completeness) {
             (Completeness::Complete, other) => other,
             (incomplete, _) => incomplete.clone(),
         };
+        let parents = resolved.indexes.iter().filter(|(index, children)| *index != digest && children.contains(digest));
         Ok(Survey {
             tags: resolved.at(digest).map(str::to_owned).collect(),
-            parents: self.parents(repo, digest, resolved).await?,
+            parents: parents.flat_map(|(index, _)| resolved.at(index)).map(str::to_owned).collect(),
             referrers: referrers.referrers.into_iter().map(|one| (one.digest, one.tag)).collect(),
             completeness,
         })
     }
 
-    /// Tags whose index lists `digest`.
-    async fn parents(&self, repo: &Repo, digest: &Digest, resolved: &Resolved) -> Result<Vec<String>, Problem> {
-        let indexes: BTreeSet<(&Digest, &str)> = resolved
-            .tags
+    /// What each index among these tags lists; each is read once.
+    async fn indexes(&self, repo: &Repo, tags: &BTreeMap<String, Stat>) -> Result<BTreeMap<Digest, BTreeSet<Digest>>, Problem> {
+        let indexes: BTreeMap<Digest, String> = tags
             .values()
-            .filter(|stat| media::is_index(&stat.media_type) && stat.digest != *digest)
-            .map(|stat| (&stat.digest, stat.media_type.as_str()))
+            .filter(|stat| media::is_index(&stat.media_type))
+            .map(|stat| (stat.digest.clone(), stat.media_type.clone()))
             .collect();
-        let mut parents = Vec::new();
-        for (index, media_type) in indexes {
-            match self.0.known_manifest(repo, index, media_type).await {
-                Ok(Manifest::Index(found)) if found.manifests.iter().any(|child| child.digest == *digest) => {
-                    parents.extend(resolved.at(index).map(str::to_owned));
-                }
-                Ok(_) => {}
-                Err(problem) if problem.kind == ProblemKind::NotFound => {}
+        let asked = stream::iter(indexes).map(|(digest, media_type)| async move {
+            let _turn = self.0.turn(repo.host()).await;
+            let children = match self.0.known_manifest(repo, &digest, &media_type).await {
+                Ok(Manifest::Index(found)) => found.manifests.into_iter().map(|child| child.digest).collect(),
+                Ok(Manifest::Image(_)) => BTreeSet::new(),
+                Err(problem) if problem.kind == ProblemKind::NotFound => BTreeSet::new(),
                 Err(problem) => return Err(problem),
-            }
+            };
+            Ok((digest, children))
+        });
+        let mut answers = std::pin::pin!(asked.buffer_unordered(self.0.host(repo.host()).requests));
+        let mut found = BTreeMap::new();
+        while let Some(answer) = answers.next().await {
+            found.extend([answer?]);
         }
-        Ok(parents)
+        Ok(found)
     }
 
     /// Asks every tag of a repository where it points: one HEAD each.
@@ -96,7 +102,8 @@ impl Client {
         let step = ctx.meter.step(Safe::new("tags"), Some(tags.len() as u64));
         let resolved = self.stats(ctx, repo, tags, Some(step)).await?;
         ctx.meter.finish(step, StepState::Done);
-        Ok(Resolved { tags: resolved, completeness })
+        let indexes = self.indexes(repo, &resolved).await?;
+        Ok(Resolved { tags: resolved, indexes, completeness })
     }
 
     /// Where these tags point now; those that are gone are left out.
