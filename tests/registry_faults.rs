@@ -397,7 +397,41 @@ async fn n28_a_hundred_thousand_tags_come_in_pieces() {
     assert!(largest < 60_000, "{largest}");
 }
 
-/// N29, N30: documents over the bound, and those that two readers could read differently.
+/// N29: four MiB are read to the last byte, and not one more.
+#[tokio::test]
+async fn n29_four_mebibytes_are_the_bound() {
+    let padded = |length: usize| {
+        let mut body = manifest().into_bytes();
+        body.resize(length, b' ');
+        body
+    };
+    let server = Server::new(move |request| served(padded((4 << 20) + usize::from(request.path.ends_with("over")))));
+    let client = client();
+    assert_eq!(client.manifest(&repo(&server.host()), "just").await.unwrap().bytes.len(), 4 << 20);
+    assert_eq!(client.manifest(&repo(&server.host()), "over").await.unwrap_err().kind, ProblemKind::Limit);
+}
+
+/// N20: where an upload is sent to: whatever is odd is refused, and nothing is sent anywhere.
+#[tokio::test]
+async fn n20_odd_upload_locations_are_refused() {
+    let long = format!("/{}", "a".repeat(9000));
+    for location in ["", "file:///etc/passwd", "http://u:p@127.0.0.1/x", "http://[", long.as_str(), "missing"] {
+        let value = location.to_owned();
+        let server = Server::new(move |request| match (request.method.as_str(), value.as_str()) {
+            ("POST", "missing") => Reply::status(202),
+            ("POST", value) => Reply::status(202).with("Location", value),
+            _ => Reply::status(404),
+        });
+        let source = Fake::new();
+        let blob = descriptor(b"hello");
+        source.blob(REPO, b"hello");
+        let sent = client().copy_blob(&Ctx::default(), &repo(&source.host()), &repo(&server.host()), &blob, 0).await.unwrap_err();
+        assert_eq!(sent.kind, ProblemKind::Denied, "{location}: {sent}");
+        assert_eq!((server.count("PUT", ""), source.count("GET", "")), (0, 0), "{location}");
+    }
+}
+
+/// N30: documents that two readers could read differently.
 #[tokio::test]
 async fn n30_ambiguous_documents_are_refused() {
     let m = manifest();
