@@ -178,10 +178,12 @@ peers_docker() {
 }
 
 # The registry chooses a free port itself and logs it.
-peers_registry_port() { sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$PEERS/registry/log" | grep -m1 . ; }
+peers_registry_port() { sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$PEERS/$1/log" | grep -m1 . ; }
 
+# peers_registry [NAME]: one below $PEERS/NAME; the last one started is the one that is exported.
 peers_registry() {
-  local folder="$PEERS/registry"
+  local name=${1:-registry} folder
+  folder="$PEERS/$name"
   command -v docker-registry >/dev/null || { say "no docker-registry (package docker-registry)"; return 1; }
   mkdir -p "$folder/data"
   cat >"$folder/config.yml" <<YAML
@@ -196,8 +198,8 @@ http:
   secret: private-to-this-run
 YAML
   peers_start "$folder/log" docker-registry serve "$folder/config.yml"
-  peers_wait docker-registry "$!" "$folder/log" 30 peers_registry_port || return 1
-  LIGHTERMAN_TEST_REGISTRY="127.0.0.1:$(peers_registry_port)"
+  peers_wait docker-registry "$!" "$folder/log" 30 peers_registry_port "$name" || return 1
+  LIGHTERMAN_TEST_REGISTRY="127.0.0.1:$(peers_registry_port "$name")"
   LIGHTERMAN_TEST_REGISTRY_BIN=$(command -v docker-registry)
   export LIGHTERMAN_TEST_REGISTRY LIGHTERMAN_TEST_REGISTRY_BIN
   say "docker-registry answers on $LIGHTERMAN_TEST_REGISTRY"

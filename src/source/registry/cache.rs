@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use crate::model::Digest;
 use crate::source::oci::LARGEST;
@@ -31,11 +32,23 @@ struct Inner {
     most: u64,
     /// Bytes there are; `None` until counted.
     total: Mutex<Option<u64>>,
+    waiting: Mutex<Waiting>,
+    written: Notify,
+}
+
+/// Documents on their way to the disk.
+#[derive(Debug, Default)]
+struct Waiting {
+    documents: Vec<(Digest, Bytes)>,
+    /// Whether a thread takes them.
+    writing: bool,
 }
 
 impl Documents {
     pub(super) fn new(folder: Option<&Path>, most: u64) -> Self {
-        Self(folder.map(|folder| Arc::new(Inner { folder: folder.to_owned(), most, total: Mutex::new(None) })))
+        Self(folder.map(|folder| {
+            Arc::new(Inner { folder: folder.to_owned(), most, total: Mutex::new(None), waiting: Mutex::default(), written: Notify::new() })
+        }))
     }
 
     /// The document, verified.
@@ -44,11 +57,29 @@ impl Documents {
         tokio::task::spawn_blocking(move || inner.get(&digest)).await.ok().flatten()
     }
 
-    /// Keeps a document whose bytes were verified.
-    pub(super) async fn put(&self, digest: &Digest, bytes: &Bytes) {
-        let (Some(inner), digest, bytes) = (self.0.clone(), digest.clone(), bytes.clone()) else { return };
-        // Nobody waits for a cache; but a command must not end before it wrote what it fetched.
-        let _ = tokio::task::spawn_blocking(move || inner.put(&digest, &bytes)).await;
+    /// Keeps a document whose bytes were verified: soon, one after the other, while the caller goes on.
+    pub(super) fn put(&self, digest: &Digest, bytes: &Bytes) {
+        let Some(inner) = self.0.clone() else { return };
+        let mut waiting = inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.documents.push((digest.clone(), bytes.clone()));
+        if waiting.writing {
+            return;
+        }
+        waiting.writing = true;
+        drop(waiting);
+        drop(tokio::task::spawn_blocking(move || inner.write()));
+    }
+
+    /// Waits until all that was put is written: a command must not end before that.
+    pub(super) async fn settle(&self) {
+        let Some(inner) = &self.0 else { return };
+        loop {
+            let written = inner.written.notified();
+            if !inner.waiting.lock().unwrap_or_else(PoisonError::into_inner).writing {
+                return;
+            }
+            written.await;
+        }
     }
 }
 
@@ -79,20 +110,39 @@ impl Inner {
         Some(bytes.into())
     }
 
+    /// Writes what waits until nothing does.
+    fn write(&self) {
+        loop {
+            let documents = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                if waiting.documents.is_empty() {
+                    waiting.writing = false;
+                    break;
+                }
+                std::mem::take(&mut waiting.documents)
+            };
+            for (digest, bytes) in documents {
+                // What can't be kept is asked for again the next time.
+                let _ = self.put(&digest, &bytes);
+            }
+        }
+        self.written.notify_waiters();
+    }
+
     fn put(&self, digest: &Digest, bytes: &[u8]) -> Option<()> {
         let size = bytes.len() as u64;
         if size > LARGEST || size > self.most {
             return None;
         }
-        let path = self.path(digest);
-        if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file() && there.len() == size) {
-            return None;
-        }
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).ok()?;
         self.make_room(size);
-        let mut file = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(&self.folder).ok()?;
+        let make = || tempfile::Builder::new().prefix(".lighterman-").tempfile_in(&self.folder);
+        let mut file = make().or_else(|_| {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            make()
+        });
+        let file = file.as_mut().ok()?;
         file.write_all(bytes).ok()?;
-        file.persist(&path).ok().map(drop)
+        fs::rename(file.path(), self.path(digest)).ok()
     }
 
     /// Counts what is there, and removes the longest unused beyond three quarters of the bound when it is passed.
@@ -138,7 +188,7 @@ mod tests {
     use super::*;
 
     fn cache(folder: &Path, most: u64) -> Inner {
-        Inner { folder: folder.to_owned(), most, total: Mutex::new(None) }
+        Inner { folder: folder.to_owned(), most, total: Mutex::new(None), waiting: Mutex::default(), written: Notify::new() }
     }
 
     #[test]

@@ -41,11 +41,17 @@ pub(super) fn builder(timers: &Timers) -> reqwest::ClientBuilder {
 }
 
 impl Inner {
+    /// The client for TLS; without the system's certificates one that trusts nobody.
+    pub(super) fn tls(&self) -> &(reqwest::Client, bool) {
+        self.tls.get_or_init(|| builder(self.timers()).build().map_or_else(|_| (self.plain.clone(), false), |client| (client, true)))
+    }
+
     /// A request to `url` on behalf of the registry `host`.
     pub(super) fn request(&self, host: &str, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, Problem> {
         let settings = self.host(host);
         if !settings.needs_clients() {
-            return Ok(self.http.request(method, url.clone()));
+            let shared = if url.scheme() == "http" { &self.plain } else { &self.tls().0 };
+            return Ok(shared.request(method, url.clone()));
         }
         let mut all = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let own = if let Some(own) = all.get(host) {

@@ -24,7 +24,7 @@ impl Client {
             (bytes, media_type(&found))
         } else {
             let found = inner.manifest(repo, digest.as_str()).await?;
-            inner.documents.put(digest, &found.bytes).await;
+            inner.documents.put(digest, &found.bytes);
             (found.bytes, found.media_type)
         };
         let put = Put { repo, tag, media_type: &media_type, bytes: &bytes, digest, before };

@@ -69,13 +69,18 @@ impl Client {
             (tag, answer)
         });
         let mut answers = std::pin::pin!(asked.buffer_unordered(at_once));
+        let mut end = Ok(());
         while let Some((tag, answer)) = answers.next().await {
             match answer {
-                Err(problem) if matches!(problem.kind, ProblemKind::Unreachable | ProblemKind::Denied) => return Err(problem),
+                Err(problem) if matches!(problem.kind, ProblemKind::Unreachable | ProblemKind::Denied) => {
+                    end = Err(problem);
+                    break;
+                }
                 answer => each((tag, answer)),
             }
         }
-        Ok(())
+        self.0.documents.settle().await;
+        end
     }
 
     /// What one tag points at.
@@ -126,7 +131,7 @@ impl Inner {
         }
         let manifest = match read {
             Some(read) => {
-                self.documents.put(&read.digest, &read.bytes).await;
+                self.documents.put(&read.digest, &read.bytes);
                 read.manifest
             }
             None => match self.known_manifest(repo, &stat.digest, &stat.media_type).await {
@@ -202,7 +207,7 @@ impl Inner {
     pub(super) async fn known_manifest(&self, repo: &Repo, digest: &Digest, media_type: &str) -> Result<Manifest, Problem> {
         let Some(bytes) = self.documents.get(digest).await else {
             let read = self.manifest(repo, digest.as_str()).await?;
-            self.documents.put(digest, &read.bytes).await;
+            self.documents.put(digest, &read.bytes);
             return Ok(read.manifest);
         };
         let doing = format!("read the manifest {} of {}", digest.short(), repo.full());
@@ -216,7 +221,7 @@ impl Inner {
             bytes
         } else {
             let bytes = self.document(repo, blob, &doing).await?;
-            self.documents.put(&blob.digest, &bytes).await;
+            self.documents.put(&blob.digest, &bytes);
             bytes
         };
         oci::parse_config(&bytes).map_err(|malformed| malformed.problem(&doing))

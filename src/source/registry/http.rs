@@ -220,7 +220,7 @@ impl Inner {
         let at = place(url);
         let certificate = words.contains("certificate");
         let not_tls = words.contains("corrupt message") || words.contains("InvalidContentType") || words.contains("wrong version");
-        if certificate && !self.has_roots {
+        if certificate && !self.tls().1 {
             let problem =
                 Problem::new(ProblemKind::Denied, doing, format!("{at}: no certificates of authorities were found on this machine"));
             return Failure::Final(problem.hint("install the package ca-certificates"));

@@ -25,7 +25,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -172,11 +172,12 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: RegistrySettings,
-    http: reqwest::Client,
+    /// For plain HTTP, and trusting nobody: made at once.
+    plain: reqwest::Client,
+    /// For TLS, and whether the system's certificates could be loaded. Reading them takes a while, so it is made when it is first needed.
+    tls: OnceLock<(reqwest::Client, bool)>,
     /// Clients of registries with settings of their own.
     own: Mutex<HashMap<String, clients::Own>>,
-    /// Whether the system's certificates could be loaded; without them only plain HTTP works.
-    has_roots: bool,
     auth: auth::Authority,
     /// Until when a host asked to be left alone.
     quiet: Mutex<HashMap<String, tokio::time::Instant>>,
@@ -198,24 +199,17 @@ impl Client {
     pub fn new(settings: RegistrySettings, credentials: Credentials) -> Result<Self, Problem> {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || clients::builder(&settings.timers);
-        let (http, has_roots) = match builder().build() {
-            Ok(client) => (client, true),
-            Err(_no_certificates) => {
-                let client = builder()
-                    .tls_certs_only(Vec::new())
-                    .build()
-                    .map_err(|error| Problem::new(ProblemKind::Other, "set up the registry client", errors::chain(&error.without_url())))?;
-                (client, false)
-            }
-        };
+        let plain = clients::builder(&settings.timers)
+            .tls_certs_only(Vec::new())
+            .build()
+            .map_err(|error| Problem::new(ProblemKind::Other, "set up the registry client", errors::chain(&error.without_url())))?;
         let documents = cache::Documents::new(settings.cache.as_deref(), cache::MOST);
         Ok(Self(Arc::new(Inner {
             auth: auth::Authority::new(credentials),
             settings,
-            http,
+            plain,
+            tls: OnceLock::new(),
             own: Mutex::default(),
-            has_roots,
             quiet: Mutex::default(),
             turns: Mutex::default(),
             documents,
