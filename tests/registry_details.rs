@@ -118,7 +118,7 @@ async fn broken_indexes_show_what_is_there() {
     registry.put("team/app", Some("nested"), &json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [nested, nested]}));
     registry.put("team/app", Some("empty"), &json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": []}));
     let many: Vec<_> =
-        (0..10_000).map(|n| json!({"mediaType": media::OCI_MANIFEST, "digest": Digest::sha256(&[n as u8]), "size": n})).collect();
+        (0..10_000).map(|n| json!({"mediaType": media::OCI_MANIFEST, "digest": Digest::sha256(&i32::to_le_bytes(n)), "size": n})).collect();
     registry.put("team/app", Some("many"), &json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": many}));
     let client = client(None);
     let missing = one(&client, &registry.host(), "missing").await;
