@@ -10,6 +10,10 @@
 )]
 
 mod common;
+#[path = "common/fake.rs"]
+mod fake;
+#[path = "common/scripted.rs"]
+mod scripted;
 #[path = "common/svg.rs"]
 mod svg;
 
@@ -17,9 +21,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::pty::{Screen, Start};
+use fake::Fake;
+use lighterman::model::Digest;
+use lighterman::source::oci::media;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use serde_json::json;
 
 /// The moment all pictures are taken at.
 const NOW: &str = "2025-06-02T09:30:00Z";
@@ -135,5 +143,82 @@ fn a_deletion_says_what_will_be_gone() {
 fn one_pane_at_a_time_in_a_small_terminal() {
     let mut screen = start((80, 24), "lighterman-dark");
     take("small", &screen);
+    assert_eq!(screen.quit(), 0);
+}
+
+/// The registry of the picture: a host that is nobody's, behind a proxy on loopback.
+const HOST: &str = "registry.example.com";
+
+/// An image that says what it weighs; nobody fetches its layers.
+fn weighty(fake: &Fake, tag: Option<&str>, architecture: &str, created: &str, release: &str) -> Digest {
+    let steps = [("ADD alpine-minirootfs-3.20.3-x86_64.tar.gz /", 3_420_000), ("RUN apk add --no-cache nodejs npm", 48_700_000)];
+    let own = (format!("COPY dist/{release} /app"), 9_100_000 + 40_000 * release.len());
+    let steps: Vec<(&str, usize)> = steps.into_iter().chain([(own.0.as_str(), own.1)]).collect();
+    let digest = |step: &str| Digest::sha256(format!("{step} {architecture}").as_bytes());
+    let history: Vec<_> = steps.iter().map(|(step, _)| json!({"created": created, "created_by": step})).collect();
+    let config = json!({
+        "architecture": architecture, "os": "linux", "created": created, "config": {"Cmd": ["node", "/app/server.js"]}, "history": history,
+        "rootfs": {"type": "layers", "diff_ids": steps.iter().map(|(step, _)| digest(step)).collect::<Vec<_>>()}
+    });
+    let config = config.to_string().into_bytes();
+    let size = config.len();
+    let config = fake.blob("acme/web", &config);
+    let layers: Vec<_> =
+        steps.iter().map(|(step, size)| json!({"mediaType": media::OCI_LAYER, "digest": digest(step), "size": size})).collect();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": {"mediaType": media::OCI_CONFIG, "digest": config, "size": size}, "layers": layers
+    });
+    fake.put("acme/web", tag, &manifest)
+}
+
+fn world() -> Fake {
+    let fake = Fake::bent(|request, state| {
+        let mut request = request.clone();
+        request.path = request.path.strip_prefix(&format!("http://{HOST}"))?.to_owned();
+        Some(state.answer(&request))
+    });
+    fake.state.lock().unwrap().referrers_api = true;
+    for (release, created) in [("2.3.0-rc1", "2025-06-01T18:00:00Z"), ("2.2.1", "2025-05-19T08:12:00Z"), ("2.2.0", "2025-05-02T10:40:00Z")]
+    {
+        let each = ["amd64", "arm64"].map(|architecture| (weighty(&fake, None, architecture, created, release), architecture));
+        let index = fake.index("acme/web", Some(release), &[(&each[0].0, each[0].1), (&each[1].0, each[1].1)]);
+        let companion = format!("sha256-{}.sig", index.hex());
+        if release != "2.3.0-rc1" {
+            fake.referrer("acme/web", Some(&companion), &index, "application/vnd.dev.cosign.artifact.sig.v1+json");
+        }
+        if release == "2.2.1" {
+            for tag in ["2.2", "2", "stable", "latest"] {
+                fake.state.lock().unwrap().tags.insert(("acme/web".to_owned(), tag.to_owned()), index.clone());
+            }
+        }
+    }
+    for (release, created) in [("2.1.9", "2025-03-11T07:30:00Z"), ("2.1.10", "2025-04-02T07:30:00Z"), ("1.14.2", "2024-02-20T12:00:00Z")] {
+        weighty(&fake, Some(release), "amd64", created, release);
+    }
+    fake
+}
+
+#[test]
+fn a_registry() {
+    let fake = world();
+    let config = format!(
+        "theme = \"lighterman-dark\"\n[registries.\"{HOST}\"]\ninsecure = true\nproxy = \"http://{}\"\n[registries.\"ghcr.example.org\"]\n",
+        fake.host()
+    );
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), config).unwrap();
+    let mut screen = Start::new(&["--config", file.path().to_str().unwrap(), "demo"]).env("LIGHTERMAN_TEST_NOW", NOW).size(132, 36).spawn();
+    settled(&screen);
+    screen.send("2a");
+    screen.wait_for("HOST/REPOSITORY");
+    screen.send(&format!("{HOST}/acme/web<Enter>"));
+    screen.wait_for("dist/2.3.0-rc1");
+    take("registry", &screen);
+    // Zoomed, with all that is known of each tag.
+    screen.send("jD+");
+    screen.wait_until("all columns, and every tag filled", |text| {
+        text.contains("Platforms") && text.lines().filter(|line| line.contains("amd64")).count() == 10
+    });
+    take("registry-tags", &screen);
     assert_eq!(screen.quit(), 0);
 }

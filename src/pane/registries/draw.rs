@@ -111,6 +111,11 @@ fn incomplete(pen: &mut Pen<'_, '_>, listed: &Listed) {
 fn hosts(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
     if registries.hosts.rows.is_empty() {
         let add = face.hint(Action::AddRegistry, "adds one");
+        if face.inside().height < 5 {
+            let here = if face.focused { Safe::default() } else { words!("{} then ", (face.key)(Action::FocusRegistries)) };
+            let line = words!("No registry yet: {here}{add}");
+            return widgets::card(canvas, face.inside(), &[(Role::Muted, Shown::from(&line))]);
+        }
         let lines = [
             (Role::Text, Shown::from("No registry yet")),
             (Role::Muted, Shown::from("Those you are logged in to, and those in the configuration, show here.")),
