@@ -288,3 +288,21 @@ async fn a_catalog_is_asked_for_with_its_own_scope() {
     assert!(listed.is_complete());
     assert!(issuer.seen()[0].path.contains("scope=registry%3Acatalog%3A*"), "{}", issuer.seen()[0].path);
 }
+
+#[test]
+fn a_typed_repository_is_read_as_the_grammar_of_references_reads_it() {
+    for (text, full) in [
+        ("127.0.0.1:5000/team/app", "127.0.0.1:5000/team/app"),
+        ("localhost/app", "localhost/app"),
+        ("ghcr.io/a/b/c", "ghcr.io/a/b/c"),
+        ("alpine", "docker.io/library/alpine"),
+        ("docker.io/alpine", "docker.io/library/alpine"),
+        ("acme/api", "docker.io/acme/api"),
+    ] {
+        let slow = Repo::of(&Name::new(text).reference().unwrap()).unwrap();
+        assert_eq!((Repo::parse(text).unwrap().full(), slow.full()), (full.to_owned(), full.to_owned()));
+    }
+    for bad in ["", "ghcr.io/UPPER", "ghcr.io/a//b", "ghcr.io/../x", "a b/c", "ghcr.io/a?x=1", "ghcr.io/"] {
+        assert!(Repo::parse(bad).is_err(), "{bad}");
+    }
+}

@@ -131,7 +131,7 @@ pub(super) async fn tags(session: &Session, args: &TagsArgs) -> Verdict {
         let problem = Problem::new(ProblemKind::Usage, doing, "that is one tag, and not a repository");
         return Err(problem.hint("write HOST/REPOSITORY"));
     }
-    let repo = Repo::of(&name.reference()?)?;
+    let repo = Repo::parse(text)?;
     let client = session.client()?;
     let streamed = !args.details && !session.printer.json;
     let (mut tags, mut odd) = (Vec::new(), Vec::new());

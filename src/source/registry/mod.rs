@@ -33,7 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::model::remote::{companion_of, is_repository};
-use crate::model::{Digest, Platform, Problem, ProblemKind, Reference};
+use crate::model::{Digest, Name, Platform, Problem, ProblemKind, Reference};
 use crate::source::credentials::Credentials;
 
 mod auth;
@@ -245,6 +245,22 @@ impl Repo {
             return Err(bad("the repository's name is outside the grammar"));
         }
         Ok(Self { host: host.to_owned(), name: name.to_owned() })
+    }
+
+    /// A repository as it is typed, `HOST/NAME` or a name of Docker Hub's. A host that is plainly one spares the reference's grammar, which
+    /// takes longer to set up than a registry to answer.
+    ///
+    /// # Errors
+    /// What is no repository.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        if let Some((host, name)) = text.split_once('/')
+            && (host.contains(['.', ':']) || host == "localhost")
+            && !host.ends_with("docker.io")
+            && is_repository(name)
+        {
+            return Self::at(host, name);
+        }
+        Self::of(&Name::new(text).reference()?)
     }
 
     /// # Errors

@@ -13,7 +13,7 @@ use crate::source::content::Descriptor;
 use crate::source::{Ctx, Meter};
 
 /// Pieces that wait for the slower side.
-const WAITING: usize = 8;
+const WAITING: usize = 2;
 
 /// Where a blob is fetched from.
 #[derive(Debug, Clone, Copy)]
