@@ -8,6 +8,9 @@ use crate::flow::{Chord, Key, Mods, Mouse, MouseKind, Msg};
 
 /// A key that comes again sooner than this is held: no finger is that fast.
 const REPEAT: Duration = Duration::from_millis(60);
+/// Keys that come closer together than this were not pressed one by one: a paste into a terminal that doesn't mark pastes, or what was
+/// typed ahead while nothing could be read. Such a key is as little an answer to a dialog as a held one.
+const BURST: Duration = Duration::from_millis(8);
 /// Two presses on one cell within this are a double press.
 const DOUBLE: Duration = Duration::from_millis(400);
 /// Longest paste that is taken, in bytes.
@@ -16,7 +19,10 @@ const LONGEST_PASTE: usize = 1 << 20;
 /// Remembers what the last events were.
 #[derive(Debug, Default)]
 pub(super) struct Input {
+    /// Forgotten when it is let go, where the terminal tells.
     last_key: Option<(Chord, Instant)>,
+    /// When a key last went down, whichever it was.
+    last_down: Option<Instant>,
     last_press: Option<((u16, u16), Instant)>,
 }
 
@@ -39,9 +45,12 @@ impl Input {
             return None;
         }
         let chord = chord(event)?;
-        let again = self.last_key.is_some_and(|(last, then)| last == chord && now.saturating_duration_since(then) < REPEAT);
+        let since = |then: Instant| now.saturating_duration_since(then);
+        let again = self.last_key.is_some_and(|(last, then)| last == chord && since(then) < REPEAT);
+        let burst = self.last_down.is_some_and(|then| since(then) < BURST);
         self.last_key = Some((chord, now));
-        Some(Msg::Key { chord, held: again || event.kind == KeyEventKind::Repeat })
+        self.last_down = Some(now);
+        Some(Msg::Key { chord, held: again || burst || event.kind == KeyEventKind::Repeat })
     }
 
     fn mouse(&mut self, event: MouseEvent, now: Instant) -> Option<Msg> {
@@ -150,13 +159,37 @@ mod tests {
         assert!(!held(KeyCode::Char('d'), 0));
         assert!(held(KeyCode::Char('d'), 33));
         assert!(held(KeyCode::Char('d'), 66));
-        assert!(!held(KeyCode::Char('y'), 70));
+        assert!(!held(KeyCode::Char('y'), 100));
         assert!(!held(KeyCode::Char('y'), 200));
         let mut repeat = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE);
         repeat.kind = KeyEventKind::Repeat;
         assert!(matches!(input.message(Event::Key(repeat), now + Duration::from_secs(9)), Some(Msg::Key { held: true, .. })));
         repeat.kind = KeyEventKind::Release;
         assert_eq!(input.message(Event::Key(repeat), now + Duration::from_secs(9)), None);
+    }
+
+    #[test]
+    fn keys_that_come_all_at_once_are_no_fresh_ones() {
+        let mut input = Input::default();
+        let now = start();
+        let mut held = |code, millis| match input.message(press(code, KeyModifiers::NONE), now + Duration::from_millis(millis)) {
+            Some(Msg::Key { held, .. }) => held,
+            other => panic!("{other:?}"),
+        };
+        // "ready", pasted where the terminal doesn't say that it is a paste.
+        assert!(!held(KeyCode::Char('r'), 0));
+        assert!(held(KeyCode::Char('d'), 0));
+        assert!(held(KeyCode::Char('y'), 1));
+        // A quick hand.
+        assert!(!held(KeyCode::Char('d'), 100));
+        assert!(!held(KeyCode::Char('y'), 125));
+        let mut released = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE);
+        released.kind = KeyEventKind::Release;
+        assert_eq!(input.message(Event::Key(released), now + Duration::from_millis(126)), None);
+        assert!(matches!(
+            input.message(press(KeyCode::Enter, KeyModifiers::NONE), now + Duration::from_millis(127)),
+            Some(Msg::Key { held: true, .. })
+        ));
     }
 
     #[test]

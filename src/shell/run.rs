@@ -39,10 +39,14 @@ pub(super) struct Deck {
     pub keeper: Keeper,
 }
 
+/// What came from the terminal, and when it was read. The loop's own time would not do: drawing a frame between two keys of a paste makes
+/// them look typed.
+type Read = io::Result<(Event, std::time::Instant)>;
+
 struct Running {
     deck: Deck,
     screen: Screen,
-    events: mpsc::Receiver<io::Result<Event>>,
+    events: mpsc::Receiver<Read>,
     signals: Signals,
     input: Input,
     /// The picture is not what the state is.
@@ -57,7 +61,7 @@ struct Running {
 /// What woke the loop.
 enum Woken {
     Message(Msg),
-    Event(io::Result<Event>),
+    Event(Read),
     Told(Told),
     Written(io::Result<()>),
     Due,
@@ -103,11 +107,12 @@ pub(super) async fn run(mut deck: Deck, effects: Vec<Effect>) -> Result<u8, Prob
 }
 
 /// Reads the terminal on a thread of its own, which sleeps in the kernel until there is something.
-fn read_events() -> io::Result<mpsc::Receiver<io::Result<Event>>> {
+fn read_events() -> io::Result<mpsc::Receiver<Read>> {
     let (send, events) = mpsc::channel(BATCH);
     std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
         loop {
-            let event = crossterm::event::read();
+            #[expect(clippy::disallowed_methods, reason = "the shell has the clock")]
+            let event = crossterm::event::read().map(|event| (event, std::time::Instant::now()));
             let failed = event.is_err();
             if send.blocking_send(event).is_err() || failed {
                 break;
@@ -174,10 +179,8 @@ impl Running {
         }
     }
 
-    fn event(&mut self, event: io::Result<Event>) {
-        #[expect(clippy::disallowed_methods, reason = "the shell has the clock")]
-        let now = std::time::Instant::now();
-        match event.map(|event| self.input.message(event, now)) {
+    fn event(&mut self, event: Read) {
+        match event.map(|(event, then)| self.input.message(event, then)) {
             Ok(Some(Msg::Resize { width, height })) => self.resized(width, height),
             Ok(Some(msg)) => {
                 #[cfg(debug_assertions)]
