@@ -1,10 +1,11 @@
 //! The filter language, for the Images pane and `images --filter` alike.
 //!
-//! Terms are separated by spaces and all must hold: a word (fuzzy), `=text` (the reference, repository, tag or ID is exactly that), `re:regex`,
-//! `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `used`, `running`,
-//! `dangling`, `tagged`. A `!` in front turns a term round.
+//! Terms are separated by spaces and all must hold: a word (fuzzy), `=text` (the reference, repository, tag or ID is exactly that),
+//! `re:regex`, `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `used`,
+//! `running`, `dangling`, `tagged`. A `!` in front turns a term round. A name is found in full and as it is shown.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
@@ -95,8 +96,15 @@ impl<'a> Subject<'a> {
         self.tag.or_else(|| name::split(self.text?).1)
     }
 
-    fn repository(&self) -> Option<&'a str> {
-        if self.tag.is_some() { None } else { self.text.map(|text| name::split(text).0) }
+    /// The text in full, and as it is shown: `docker.io/library/alpine:3` is also `alpine:3`, whichever of them the source says.
+    fn spellings(&self) -> impl Iterator<Item = &'a str> {
+        let shown = |full| Some(name::familiar(full)).filter(|shown| shown.len() < full.len());
+        self.text.into_iter().flat_map(move |full| iter::once(full).chain(shown(full)))
+    }
+
+    /// The repository of a name, in both spellings; a tag alone has none.
+    fn repositories(&self) -> impl Iterator<Item = &'a str> {
+        self.spellings().filter(|_| self.tag.is_none()).map(|text| name::split(text).0)
     }
 
     /// What is searched.
@@ -217,15 +225,18 @@ impl Test {
             Self::Exact(text) => {
                 let is = |part: Option<&str>| part == Some(text.as_str());
                 let id = subject.id.is_some_and(|id| id.as_str() == text || id.short() == text);
-                id || is(subject.text) || is(subject.repository()) || is(subject.tag())
+                id || is(subject.tag()) || subject.spellings().chain(subject.repositories()).any(|part| part == text)
             }
-            Self::Regex(regex) => regex.is_match(subject.text.or_else(|| subject.id.map(Digest::as_str)).unwrap_or_default()),
+            Self::Regex(regex) => match subject.text {
+                Some(_) => subject.spellings().any(|name| regex.is_match(name)),
+                None => regex.is_match(subject.id.map(Digest::as_str).unwrap_or_default()),
+            },
             Self::Size(ordering, bytes) => subject.size.is_some_and(|size| ordering.holds(size, *bytes)),
             Self::Age(ordering, seconds) => {
                 subject.created.is_some_and(|then| ordering.holds(now.as_second().saturating_sub(then.as_second()), *seconds))
             }
             Self::Tag(glob) => subject.tag().is_some_and(|tag| glob.is_match(tag)),
-            Self::Repository(glob) => subject.repository().is_some_and(|repository| glob.is_match(repository)),
+            Self::Repository(glob) => subject.repositories().any(|repository| glob.is_match(repository)),
             Self::Label(key, value) => subject
                 .labels
                 .and_then(|labels| labels.get(key.as_str()))
@@ -319,6 +330,27 @@ mod tests {
         assert!(!hit("unused", &image) && !hit("used", &image), "unknown is neither");
         image.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: true, state: "running".into() }]);
         assert!(hit("used running container:web-*", &image));
+    }
+
+    #[test]
+    fn a_name_is_found_as_it_is_shown_and_in_full() {
+        let mut image = image();
+        image.tags = vec![Name::new("docker.io/library/debian:12-slim")];
+        for good in [
+            "=debian",
+            "=debian:12-slim",
+            "=docker.io/library/debian",
+            "=docker.io/library/debian:12-slim",
+            "repo:debian",
+            "repo:*/debian",
+            "re:^debian:",
+            "re:^docker.io/",
+        ] {
+            assert!(hit(good, &image), "{good}");
+        }
+        for bad in ["=library/debian", "=deb", "repo:deb", "re:^library", "!=debian", "!repo:debian"] {
+            assert!(!hit(bad, &image), "{bad}");
+        }
     }
 
     #[test]

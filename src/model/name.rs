@@ -32,8 +32,7 @@ impl Name {
     /// The name as people write it: without the part that stands for Docker Hub.
     #[must_use]
     pub fn familiar(&self) -> &str {
-        let short = self.0.strip_prefix("docker.io/").unwrap_or(&self.0);
-        short.strip_prefix("library/").filter(|_| short.len() < self.0.len()).unwrap_or(short)
+        familiar(&self.0)
     }
 
     /// Splits into repository and tag at the last colon after the last slash; a name with a digest has the digest as its tag.
@@ -61,6 +60,12 @@ impl Name {
         }
         Ok(reference)
     }
+}
+
+/// As [`Name::familiar`], of any text.
+pub(super) fn familiar(text: &str) -> &str {
+    let short = text.strip_prefix("docker.io/").unwrap_or(text);
+    short.strip_prefix("library/").filter(|_| short.len() < text.len()).unwrap_or(short)
 }
 
 /// As [`Name::split`], of any text.
