@@ -234,7 +234,7 @@ fn terminal() -> Terminal {
     let term = variable("TERM");
     let problem = match (stdin && stdout, term.as_deref()) {
         (false, _) => Some("standard input and output are not a terminal".to_owned()),
-        (true, None | Some("dumb")) => Some("TERM names no terminal that can place text".to_owned()),
+        (true, None | Some("dumb" | "unknown")) => Some("TERM names no terminal that can place text".to_owned()),
         _ => None,
     };
     Terminal {

@@ -10,6 +10,7 @@ use super::images::used_by;
 use super::print::{Align, Printer, Table, or_dash};
 use super::session::{Place, Reader, Session};
 use super::{Done, Tally, Verdict, verify};
+use crate::curate::removal::counted;
 use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Problem, Safe, size, time};
 use crate::source::Ctx;
 use crate::work::clock::now;
@@ -140,7 +141,7 @@ fn text(image: &Image, now: Timestamp, printer: &Printer) -> String {
     }
     out.push_str(&table.render(false));
     if let Some(layers) = &image.layers {
-        let _ = writeln!(out, "  {} layers", layers.len());
+        let _ = writeln!(out, "  {}", counted(layers.len(), "layer"));
         out.push_str(&layers_table(layers).render(false));
     }
     out

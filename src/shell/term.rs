@@ -39,7 +39,7 @@ struct Entered {
 /// Why not, with what to use instead.
 pub(super) fn check(term: Option<&str>) -> Result<(), Problem> {
     let no = |cause: &str| {
-        Err(Problem::new(ProblemKind::Usage, "open the deck", cause)
+        Err(Problem::new(ProblemKind::Unsupported, "open the deck", cause)
             .hint("use a command such as `lighterman images`; `lighterman help` lists them"))
     };
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
