@@ -14,6 +14,8 @@ use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
+use common::images::{ImageSpec, docker_archive};
+use common::program::Program;
 use common::pty::{PATIENCE, Screen, Start, assert_own_sequences};
 
 /// The sample world: a deck that needs nobody.
@@ -162,6 +164,24 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
     // A terminal left raw would not echo.
     assert_eq!(screen.wait_exit(), 7);
     assert_restored(&screen.bytes());
+}
+
+#[test]
+fn an_image_on_the_command_line_is_what_shows() {
+    let program = Program::without_engine();
+    let (store, archive) = (program.home().join("store"), program.home().join("a.tar"));
+    let (store, file) = (store.to_str().unwrap(), archive.to_str().unwrap());
+    std::fs::write(&archive, docker_archive(&[ImageSpec::new("app:1.2"), ImageSpec::new("other:1").label("a", "b")])).unwrap();
+    program.run(&["--store", store, "import", file]).ended(0);
+    let mut screen = Start::new(&["--host", "store", "--store", store, "app:1.2"]).spawn();
+    screen.wait_for("=app:1.2");
+    screen.wait_for("1 of 2 shown");
+    screen.send("<Esc>");
+    screen.wait_for("other");
+    assert_eq!(screen.quit(), 0);
+    let mut screen = Start::new(&["--host", "store", "--store", store, "iamges"]).spawn();
+    screen.wait_for("Nothing matches =iamges");
+    assert_eq!(screen.quit(), 0);
 }
 
 #[test]

@@ -22,7 +22,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 interrupted.";
 
 /// Browse and curate container images: local engines, registries and archives, with or without a daemon.
 ///
-/// Without a command the deck opens, a full-screen view of the images on this machine; REF… are opened in it.
+/// Without a command the deck opens, a full-screen view of the images on this machine, at the image or on the archives that REF… name.
 #[derive(Debug, Parser)]
 #[command(name = "lighterman", version, after_help = AFTER, max_term_width = 100)]
 pub(super) struct Cli {
@@ -32,7 +32,7 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 
-    /// Images, archives or layouts to open in the deck
+    /// What to show in the deck: an image, or archives and layouts to open
     #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
     pub(super) references: Vec<String>,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::app::settings::Settings;
 use crate::app::toast::ToastKind;
 use crate::app::{self, State};
+use crate::model::filter::Filter;
 use crate::model::{Locator, Problem, ProblemKind, Transport};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
@@ -43,6 +44,9 @@ pub struct DeckOptions {
     /// Files and layouts to open.
     pub open: Vec<Locator>,
 }
+
+/// A word of hexadecimal digits is taken for the beginning of an image ID from this length on.
+const SHORTEST_ID: usize = 6;
 
 /// How long blocking threads may go on after the loop has ended.
 const GRACE: Duration = Duration::from_secs(2);
@@ -93,8 +97,10 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         )),
     };
     let env = Arc::new(Env::new(search.table()?, KnownLists::new(paths.lists())));
+    let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());
     let mut state = State::new(settings(options, &config, &remembered, paths, &themes), clock::now());
+    state.images.filter = filter;
     (state.width, state.height) = crossterm::terminal::size().unwrap_or((80, 24));
     let mut effects: Vec<_> = config.mistakes.iter().take(3).map(|mistake| warn(&mut state, &mistake.brief())).collect();
     effects.extend(unlogged.map(|problem| state.toasts.problem(&problem)));
@@ -116,6 +122,26 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     drop(guard);
     drop(inside);
     Ok(ExitCode::from(code))
+}
+
+/// The filter that shows the image named on the command line: by name, or by the beginning of its ID. Files are sources of their own.
+///
+/// # Errors
+/// More than one image is named, or a name that is none.
+fn wanted(open: &[Locator]) -> Result<Filter, Problem> {
+    let local = |locator: &&Locator| matches!(locator.transport, Transport::Current | Transport::Engine | Transport::Store);
+    let mut names = open.iter().filter(local).filter_map(|locator| locator.name.as_ref());
+    let Some(name) = names.next() else { return Ok(Filter::default()) };
+    if let Some(other) = names.next() {
+        let (doing, cause) = (format!("open {} as well", other.safe()), "the deck opens at one image; archives and layouts may be several");
+        return Err(Problem::new(ProblemKind::Usage, doing, cause).hint("`lighterman inspect` takes any number of images"));
+    }
+    let is_id = name.raw().len() >= SHORTEST_ID && name.raw().bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_id {
+        name.reference()?;
+    }
+    let text = format!("{}{}", if is_id { "id:" } else { "=" }, name.raw());
+    Filter::parse(&text).map_err(|cause| Problem::new(ProblemKind::Usage, format!("open {}", name.safe()), cause))
 }
 
 fn warn(state: &mut State, text: &str) -> crate::flow::Effect {
@@ -178,5 +204,33 @@ fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, pat
         export_dir: config.export_dir.clone(),
         home: paths.home.as_ref().map(|home| home.display().to_string()),
         clipboard: config.clipboard,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(references: &[&str]) -> Result<String, Problem> {
+        let open: Vec<_> = references.iter().map(|text| Locator::parse(text).unwrap()).collect();
+        wanted(&open).map(|filter| filter.text().to_owned())
+    }
+
+    #[test]
+    fn an_image_that_was_named_is_what_shows() {
+        assert_eq!(filter(&["app:1.2"]).unwrap(), "=app:1.2");
+        assert_eq!(filter(&["store:acme/api"]).unwrap(), "=acme/api");
+        assert_eq!(filter(&["docker-daemon:0123abcdef"]).unwrap(), "id:0123abcdef");
+        assert_eq!(filter(&["cafe"]).unwrap(), "=cafe");
+        assert_eq!(filter(&[]).unwrap(), "");
+        assert_eq!(filter(&["oci:dir:tag", "docker-archive:a.tar"]).unwrap(), "", "a file is a source of its own");
+        assert_eq!(filter(&["oci:dir", "app"]).unwrap(), "=app");
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_refused() {
+        for references in [&["app:1", "app:2"][..], &["Not a name"], &["../up"]] {
+            assert_eq!(filter(references).unwrap_err().kind, ProblemKind::Usage, "{references:?}");
+        }
     }
 }
