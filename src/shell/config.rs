@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::app::keymap::Keymap;
 use crate::app::settings::ColourDepth;
+use crate::flow::Action;
 use crate::model::Problem;
 use crate::pane::images::{Sort, SortColumn};
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub preset: String,
     /// The preset with the user's keys over it.
     pub keymap: Keymap,
+    /// The actions whose keys the user chose.
+    pub rebound: Vec<Action>,
     pub sort: Option<Sort>,
     /// As written, with `~`.
     pub export_dir: String,
@@ -104,6 +107,7 @@ impl Config {
             read_only: false,
             preset: "lighterman".to_owned(),
             keymap: Keymap::default(),
+            rebound: Vec::new(),
             sort: None,
             export_dir: ".".to_owned(),
             hosts: BTreeMap::new(),
@@ -181,6 +185,9 @@ impl Config {
             ("keymap".to_owned(), self.preset.clone()),
             ("export_dir".to_owned(), self.export_dir.clone()),
         ];
+        for action in &self.rebound {
+            rows.push((format!("keys.{}", action.row().name), self.keymap.keys_text(*action)));
+        }
         let sort = self.sort.unwrap_or_default();
         rows.push(("sort.column".to_owned(), column_name(sort.column).to_owned()));
         rows.push(("sort.reversed".to_owned(), sort.reversed.to_string()));
@@ -354,9 +361,11 @@ impl Reader<'_> {
                 self.wrong(value, "a list of keys, such as [\"x\", \"Ctrl-d\"]");
                 continue;
             };
-            if let Err(message) = config.keymap.bind(action.get_ref(), &keys) {
-                let span = if crate::flow::Action::named(action.get_ref()).is_some() { value.span() } else { action.span() };
-                self.mistake(span, message);
+            let named = Action::named(action.get_ref());
+            match (config.keymap.bind(action.get_ref(), &keys), named) {
+                (Ok(()), named) => config.rebound.extend(named),
+                (Err(message), Some(_)) => self.mistake(value.span(), message),
+                (Err(message), None) => self.mistake(action.span(), message),
             }
         }
     }

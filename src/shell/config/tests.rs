@@ -34,7 +34,9 @@ fn the_commented_lines_of_the_example_are_settings_too() {
     let host = &registries.hosts["registry.lan:5000"];
     assert_eq!((host.transfers, host.requests, host.mirrors.as_slice()), (4, 8, ["mirror.lan:5000".to_owned()].as_slice()));
     assert_eq!(host.client, Some(("me.pem".into(), "me.key".into())));
-    assert_eq!(config.keymap.action(Chord::char('D'), &[Place::Rows]), Some(Action::Delete));
+    assert_eq!(config.keymap.keys_text(Action::Delete), "Delete");
+    let lost = |action: &&crate::flow::ActionRow| config.keymap.keys(action.action).is_empty();
+    assert_eq!(crate::flow::ACTIONS.iter().find(lost), None, "no example takes another action's last key");
     for (key, _) in config.settings() {
         let last = key.rsplit('.').next().unwrap();
         assert!(EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{last} ="))), "{key} is in the example");
@@ -82,6 +84,14 @@ fn the_preset_comes_before_the_keys_wherever_it_stands() {
     assert_eq!(config.mistakes, Vec::new());
     assert_eq!(config.keymap.keys(Action::Delete), [Chord::char('D')]);
     assert_eq!(config.preset, "vim");
+}
+
+#[test]
+fn the_users_keys_are_told_as_settings() {
+    let config = parse("[keys]\nrefresh = [\"F5\", \"Ctrl-r\"]\nquit = []\nfly = \"x\"\n");
+    let mut keys: Vec<_> = config.settings().into_iter().filter(|(name, _)| name.starts_with("keys.")).collect();
+    keys.sort();
+    assert_eq!(keys, [("keys.quit".to_owned(), String::new()), ("keys.refresh".to_owned(), "F5, Ctrl-r".to_owned())]);
 }
 
 #[test]
