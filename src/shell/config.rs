@@ -151,10 +151,13 @@ impl Config {
         config
     }
 
-    /// What holds for an engine of that name or endpoint.
+    /// What holds for an engine, by its name and by its endpoint together: neither takes back that the other is read-only.
     #[must_use]
     pub fn host(&self, name: &str, endpoint: &str) -> Host {
-        self.hosts.get(name).or_else(|| self.hosts.get(endpoint)).cloned().unwrap_or_default()
+        let (named, at) = (self.hosts.get(name), self.hosts.get(endpoint));
+        let any = |of: fn(&Host) -> bool| named.is_some_and(of) || at.is_some_and(of);
+        let label = named.and_then(|host| host.label.clone()).or_else(|| at.and_then(|host| host.label.clone()));
+        Host { read_only: any(|host| host.read_only), insecure: any(|host| host.insecure), label }
     }
 
     /// Allows these hosts, registries and engines alike, to be spoken to without TLS.

@@ -95,6 +95,17 @@ fn the_users_keys_are_told_as_settings() {
 }
 
 #[test]
+fn name_and_endpoint_of_an_engine_hold_together() {
+    let mut config = parse("[hosts.prod]\nlabel = \"PROD\"\n[hosts.\"tcp://far:2376\"]\nread_only = true\nlabel = \"far\"\n");
+    let expected = Host { read_only: true, insecure: false, label: Some("PROD".into()) };
+    assert_eq!(config.host("prod", "tcp://far:2376"), expected);
+    assert_eq!(config.host("other", "tcp://far:2376").label.as_deref(), Some("far"));
+    config.allow_insecure(&["prod".to_owned()]);
+    assert_eq!(config.host("prod", "tcp://far:2376"), Host { insecure: true, ..expected });
+    assert_eq!(config.host("", ""), Host::default());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_mistake_unless_it_was_named() {
     let dir = tempfile::tempdir().unwrap();
     let paths = Paths::under(dir.path());
