@@ -342,7 +342,7 @@ fn too_small() {
 
 #[test]
 fn ascii_is_ascii() {
-    for (name, mut state) in [
+    for (name, mut state) in vec![
         ("full", scene::full(120, 40)),
         ("hostile", scene::hostile(120, 40)),
         ("tasks", focused(scene::with_tasks(scene::full(120, 40)), PaneId::Tasks)),

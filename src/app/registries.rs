@@ -375,7 +375,7 @@ pub(super) fn retag_meaning(state: &State, from: &str, digest: &Digest, to: &str
     }
 }
 
-pub(super) fn retag(state: &mut State, from: &str, digest: Digest, to: &str, chord: Chord) -> Vec<Effect> {
+pub(super) fn retag(state: &mut State, from: &str, digest: &Digest, to: &str, chord: Chord) -> Vec<Effect> {
     let (Some(source), true) = (state.registries.source().cloned(), to != from) else { return Vec::new() };
     let replaces = state.registries.tags.of(to).map(|there| there.digest.clone());
     let name = state.registries.name(to);

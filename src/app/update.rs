@@ -110,7 +110,7 @@ fn follow(state: &mut State) -> Vec<Effect> {
     let key = state.selected_key();
     let fetch = state.layers.follow(key);
     let lacks = registries::lacks(state);
-    if !fetch && !(lacks && state.following != Some(state.moves)) {
+    if !(fetch || lacks && state.following != Some(state.moves)) {
         return Vec::new();
     }
     state.moves += 1;

@@ -20,10 +20,10 @@ const LONGEST_PASTE: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Input {
     /// Forgotten when it is let go, where the terminal tells.
-    last_key: Option<(Chord, Instant)>,
+    key_before: Option<(Chord, Instant)>,
     /// When a key last went down, whichever it was.
-    last_down: Option<Instant>,
-    last_press: Option<((u16, u16), Instant)>,
+    down_at: Option<Instant>,
+    press_before: Option<((u16, u16), Instant)>,
 }
 
 impl Input {
@@ -41,15 +41,15 @@ impl Input {
     fn key(&mut self, event: KeyEvent, now: Instant) -> Option<Msg> {
         if event.kind == KeyEventKind::Release {
             // A key that was let go and pressed again is no repeat, however fast.
-            self.last_key = None;
+            self.key_before = None;
             return None;
         }
         let chord = chord(event)?;
         let since = |then: Instant| now.saturating_duration_since(then);
-        let again = self.last_key.is_some_and(|(last, then)| last == chord && since(then) < REPEAT);
-        let burst = self.last_down.is_some_and(|then| since(then) < BURST);
-        self.last_key = Some((chord, now));
-        self.last_down = Some(now);
+        let again = self.key_before.is_some_and(|(last, then)| last == chord && since(then) < REPEAT);
+        let burst = self.down_at.is_some_and(|then| since(then) < BURST);
+        self.key_before = Some((chord, now));
+        self.down_at = Some(now);
         Some(Msg::Key { chord, held: again || burst || event.kind == KeyEventKind::Repeat })
     }
 
@@ -58,9 +58,9 @@ impl Input {
         let kind = match event.kind {
             MouseEventKind::Down(MouseButton::Left) => {
                 let double =
-                    self.last_press.is_some_and(|(cell, then)| cell == (column, row) && now.saturating_duration_since(then) < DOUBLE);
+                    self.press_before.is_some_and(|(cell, then)| cell == (column, row) && now.saturating_duration_since(then) < DOUBLE);
                 // A third press begins anew.
-                self.last_press = (!double).then_some(((column, row), now));
+                self.press_before = (!double).then_some(((column, row), now));
                 if double { MouseKind::DoublePress } else { MouseKind::Press }
             }
             MouseEventKind::ScrollUp => MouseKind::ScrollUp,

@@ -505,7 +505,7 @@ pub fn assert_own_sequences(bytes: &[u8]) {
         let length = match escape {
             // CSI, with parameters and a final byte.
             [0x1b, b'[', tail @ ..] => {
-                let end = tail.iter().position(|b| (0x40..=0x7e).contains(b)).expect("a control sequence ends");
+                let end = tail.iter().position(|b| (0x40..=0x7e).contains(b)).unwrap();
                 assert!(tail[..end].iter().all(|b| (0x30..=0x3f).contains(b)), "{:?}", String::from_utf8_lossy(&tail[..=end]));
                 assert!(b"HmhlJKABCDGdu".contains(&tail[end]), "{:?}", String::from_utf8_lossy(&tail[..=end]));
                 end + 3

@@ -1,6 +1,13 @@
 //! A deck with one engine and one registry, driven by keys and by what jobs answer.
 
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::allow_attributes,
+    reason = "each test binary uses its own part"
+)]
 
 use jiff::Timestamp;
 use lighterman::app::{Settings, State, start, update};
@@ -151,7 +158,7 @@ impl Remote {
             Effect::Start(id, job) if fits(job) => Some(*id),
             _ => None,
         });
-        started.expect("such a job was started")
+        started.unwrap()
     }
 
     pub fn jobs(&self, fits: impl Fn(&Job) -> bool) -> usize {

@@ -119,7 +119,7 @@ impl Prompt {
                 let file = path(state, &text);
                 super::wait(state, "reading the archive", |source| Job::PreviewImport { source, file })
             }
-            Ask::RetagRemote { from, digest } => registries::retag(state, &from, digest, &text, chord),
+            Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
             Ask::CopyTo { from, digest } => registries::copy_to(state, from, digest, &text),
             Ask::Registry => registries::add(state, &text),
             Ask::OpenFile => match Locator::parse(&text) {

@@ -254,7 +254,7 @@ fn tag_heading(canvas: &mut Canvas<'_>, sort: TagSort, widths: &[u16], face: &Fa
     pen.gap(MARGIN);
     for (i, (column, width)) in TAGS.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
         let sorted = matches!((i, sort.column), (0, TagColumn::Name) | (1, TagColumn::Size) | (2, TagColumn::Created));
-        let align = if matches!(i, 1 | 2 | 3) { Align::Right } else { Align::Left };
+        let align = if matches!(i, 1..=3) { Align::Right } else { Align::Left };
         if sorted {
             let arrow = if sort.reversed { signs.ascending } else { signs.descending };
             pen.cell(*width, align, &words!("{} {arrow}", column.title), Role::HeadingSorted);
