@@ -351,7 +351,7 @@ fn read_only_means_read_only() {
     ];
     let config = program.home().join(".config/lighterman/config.toml");
     std::fs::create_dir_all(config.parent().unwrap()).unwrap();
-    for (option, setting) in [(Some("--read-only"), ""), (None, "read_only = true\n")] {
+    for (option, setting) in [(Some("--read-only"), ""), (None, "read_only = true\n"), (None, "[hosts.store]\nread_only = true\n")] {
         std::fs::write(&config, setting).unwrap();
         for call in calls {
             let args: Vec<&str> = call.iter().copied().chain(option).collect();
@@ -359,7 +359,7 @@ fn read_only_means_read_only() {
             assert!(ran.stderr.contains("read-only"), "{}", ran.stderr);
         }
         assert_eq!(program.json(&["images"])[0]["tags"].as_array().unwrap().len(), 1);
-        program.run(&["export", "acme/app:1", if option.is_some() { "one.tar" } else { "two.tar" }]).ended(0);
+        program.run(&["export", "acme/app:1", "out.tar", "--force"]).ended(0);
     }
 }
 

@@ -171,7 +171,9 @@ impl Session {
     }
 
     fn other(&self, source: Arc<dyn Source>, reader: Reader) -> Chosen {
-        let locked = self.locked("", &source.id().0);
+        // The store's name in the configuration, as in the deck.
+        let name = if matches!(reader, Reader::Store(_)) { STORE } else { "" };
+        let locked = self.locked(name, &source.id().0);
         Chosen { source, reader, locked }
     }
 }
