@@ -42,7 +42,7 @@ pub(super) struct Cli {
 pub(super) struct Globals {
     /// The engine to use: unix://SOCKET, tcp://HOST:PORT, ssh://USER@HOST, or `store` for the embedded store
     ///
-    /// Without it, DOCKER_HOST, DOCKER_CONTEXT, the current docker context and the usual sockets of Docker and Podman are tried in this order.
+    /// Without it, DOCKER_HOST, DOCKER_CONTEXT, the current docker context, CONTAINER_HOST and the usual sockets of Docker and Podman are tried in this order.
     #[arg(short = 'H', long, global = true, value_name = "HOST", conflicts_with = "context", help_heading = "Where")]
     pub(super) host: Option<String>,
 

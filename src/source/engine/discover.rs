@@ -133,6 +133,7 @@ pub fn discover(around: &Surroundings<'_>, wish: &Wish) -> Vec<Candidate> {
     let mut found =
         Search { around, insecure: wish.insecure, contexts: Contexts::new(around.docker_dir(), around.files), found: Vec::new() };
     found.current(wish);
+    found.container_host();
     found.other_contexts();
     found.sockets();
     found.found
@@ -212,6 +213,17 @@ impl Search<'_> {
         self.push(name, why, endpoint, Standing::Wanted);
     }
 
+    /// Podman's own variable: as good a wish as docker's, which goes before it.
+    fn container_host(&mut self) {
+        if let Some(host) = self.around.variable("CONTAINER_HOST") {
+            let mut endpoint = Endpoint::parse(&host, "podman", "CONTAINER_HOST", None, self.insecure);
+            if let Ok(Endpoint { host: Host::Ssh(ssh), .. }) = &mut endpoint {
+                ssh.podman = true;
+            }
+            self.push("podman", "CONTAINER_HOST", endpoint, Standing::Wanted);
+        }
+    }
+
     fn other_contexts(&mut self) {
         for (name, endpoint) in self.contexts.all(self.insecure) {
             self.push(&name, "context", endpoint, Standing::Offered);
@@ -235,13 +247,6 @@ impl Search<'_> {
                 let endpoint = Endpoint::parse(&format!("unix://{}", path.display()), name, why, None, false);
                 self.push(name, why, endpoint, Standing::Found);
             }
-        }
-        if let Some(host) = self.around.variable("CONTAINER_HOST") {
-            let mut endpoint = Endpoint::parse(&host, "podman", "CONTAINER_HOST", None, self.insecure);
-            if let Ok(Endpoint { host: Host::Ssh(ssh), .. }) = &mut endpoint {
-                ssh.podman = true;
-            }
-            self.push("podman", "CONTAINER_HOST", endpoint, Standing::Wanted);
         }
     }
 

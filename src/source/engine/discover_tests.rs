@@ -188,4 +188,18 @@ fn tls_material_comes_from_where_docker_keeps_it() {
 fn podmans_own_variable_is_heard() {
     let rows = World::default().set("CONTAINER_HOST", "ssh://me@far/run/podman/podman.sock").discover(&Wish::default());
     assert!(matches!(&rows[0].endpoint.as_ref().unwrap().host, Host::Ssh(ssh) if ssh.podman));
+    // Named by the user, it goes before what is merely there, and after what docker would use.
+    let world = World::default().set("CONTAINER_HOST", "unix:///p.sock").file("/var/run/docker.sock", "").engine("lab", "ssh://me@lab");
+    assert_eq!(
+        world.rows(),
+        [
+            "podman | unix:///p.sock | CONTAINER_HOST",
+            "lab | ssh://me@lab | context",
+            "docker | unix:///var/run/docker.sock | default socket",
+        ]
+    );
+    assert_eq!(
+        world.set("DOCKER_CONTEXT", "lab").rows()[..2],
+        ["lab | ssh://me@lab | DOCKER_CONTEXT", "podman | unix:///p.sock | CONTAINER_HOST"]
+    );
 }
