@@ -342,19 +342,19 @@ fn too_small() {
 
 #[test]
 fn ascii_is_ascii() {
-    for (name, mut state) in vec![
-        ("full", scene::full(120, 40)),
-        ("hostile", scene::hostile(120, 40)),
-        ("tasks", focused(scene::with_tasks(scene::full(120, 40)), PaneId::Tasks)),
-        ("help", after("?", 120, 40)),
-        ("delete", after("d", 120, 40)),
-        ("loading", scene::loading(120, 40)),
-    ] {
+    let stays_ascii = |name: &str, mut state: State| {
         state.settings.ascii = true;
         let (buffer, _) = scene::draw(&state, &scene::dark());
         assert!(text(&buffer).is_ascii(), "{name}:\n{}", text(&buffer));
         insta::assert_snapshot!(format!("ascii-{name}"), text(&buffer));
-    }
+    };
+    stays_ascii("full", scene::full(120, 40));
+    stays_ascii("hostile", scene::hostile(120, 40));
+    stays_ascii("tasks", focused(scene::with_tasks(scene::full(120, 40)), PaneId::Tasks));
+    stays_ascii("help", after("?", 120, 40));
+    stays_ascii("delete", after("d", 120, 40));
+    stays_ascii("loading", scene::loading(120, 40));
+    stays_ascii("registries", browsing("tags", 120, 40));
 }
 
 /// Without a colour the cursor, marks, focus and buttons are still told apart.

@@ -35,7 +35,7 @@ fn the_mouse_points_scrolls_and_opens() {
     screen.send_bytes(format!("\x1b[<65;{};{}M", column + 1, row + 1).repeat(10).as_bytes());
     screen.wait_for("ci-runner");
     screen.resize(120, 40);
-    screen.wait_until("the larger screen, drawn", |text| text.lines().nth(38).is_some_and(|line| line.contains("/19")));
+    screen.wait_until("the larger screen, drawn", |text| text.lines().nth(39).is_some_and(|line| line.contains("filter")));
     // A click in the other pane goes there, and its keys apply.
     screen.wait_for("dist/214");
     let (column, row) = place(&screen, "3 Layers");

@@ -12,6 +12,8 @@ use super::state::State;
 pub const LEAST: (u16, u16) = (40, 10);
 /// From this width on, panes stand side by side.
 const SIDE_BY_SIDE: u16 = 100;
+/// From this height on, two panes stand one over the other.
+const TWO_PANES: u16 = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
@@ -54,8 +56,9 @@ impl Layout {
             // Names need room more than steps do.
             let (left, right) = top.split_left(top.width / 20 * 11);
             let (images, registries) = left.take_bottom(registries_height(state, left.height));
-            layout.panes.push((PaneId::Images, images));
-            layout.panes.push((PaneId::Registries, registries));
+            layout
+                .panes
+                .extend([(PaneId::Images, images), (PaneId::Registries, registries)].into_iter().filter(|(_, area)| area.height > 0));
             layout.panes.push((PaneId::Layers, right));
             if state.tasks_open {
                 layout.panes.push((PaneId::Tasks, drawer));
@@ -117,8 +120,12 @@ impl Layout {
     }
 }
 
-/// The Registries pane has most of the left side while one is in it, and just its hosts while they are not used.
+/// The Registries pane has most of the left side while one is in it, and just its hosts while they are not used. Where there is no room for
+/// two panes, the one that leads has it all.
 fn registries_height(state: &State, height: u16) -> u16 {
+    if height < TWO_PANES {
+        return if state.lead == PaneId::Registries { height } else { 0 };
+    }
     let registries = &state.registries;
     let hosts = u16::try_from(registries.hosts.rows.len()).unwrap_or(u16::MAX).saturating_add(3);
     match (state.lead == PaneId::Registries, registries.level) {

@@ -299,6 +299,12 @@ impl Screen {
         self.send_bytes(&bytes);
     }
 
+    /// Answers a dialog, no faster than a finger: keys that come all at once are taken for a paste, which answers nothing.
+    pub fn answer(&mut self, keys: &str) {
+        std::thread::sleep(Duration::from_millis(30));
+        self.send(keys);
+    }
+
     /// Sends bytes as they are.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         let keys = self.keys.as_mut().unwrap();
