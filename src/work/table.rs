@@ -66,14 +66,13 @@ impl Table {
     #[must_use]
     pub fn discover_now(&self) -> Vec<SourceInfo> {
         let found = (self.find)();
-        let infos = found.iter().map(|found| found.info.clone()).collect();
         self.lock(|inner| {
             // What a user added stays.
             let kept: Vec<_> = inner.found.drain(..).filter(|old| !found.iter().any(|new| new.info.id == old.info.id)).collect();
             inner.found = found;
             inner.found.extend(kept);
-        });
-        infos
+            inner.found.iter().map(|found| found.info.clone()).collect()
+        })
     }
 
     /// The same on a blocking thread.
@@ -140,5 +139,20 @@ impl Table {
             return Err(Problem::new(ProblemKind::Denied, format!("change {id}"), "it is read-only here, by flag or configuration"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_opened_is_still_there_after_looking_anew() {
+        let open = |locator: &Locator| crate::work::files::found(locator, "opened");
+        let table = Table::new(Arc::new(Vec::new), Arc::new(open));
+        assert_eq!(table.discover_now(), []);
+        let info = table.open(&Locator::parse("oci:somewhere").unwrap()).unwrap();
+        assert_eq!(table.discover_now(), std::slice::from_ref(&info));
+        assert_eq!(table.discover_now(), [info]);
     }
 }
