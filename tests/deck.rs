@@ -183,6 +183,28 @@ fn marks_survive_a_filter_and_go_with_their_row() {
 }
 
 #[test]
+fn an_open_range_stays_on_its_images_and_counts_as_chosen() {
+    let mut deck = Deck::listing(vec![image(1, &["m:1"]), image(2, &["n:1"]), image(3, &["z:1"])]);
+    deck.press("v");
+    // Two images come to stand above: the range still begins at m.
+    deck.press("r");
+    deck.list(vec![image(4, &["a:1"]), image(5, &["b:1"]), image(1, &["m:1"]), image(2, &["n:1"]), image(3, &["z:1"])]);
+    deck.press("j");
+    let chosen = deck.state.images.chosen();
+    let mut names: Vec<_> = chosen.iter().filter_map(|key| key.name.as_ref()).map(Name::raw).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["m:1", "n:1"], "also before it is ended");
+    deck.press("v");
+    assert_eq!(deck.state.images.marks.len(), 2);
+    // A range whose first row is gone is none.
+    deck.press("Ugv");
+    assert!(deck.state.images.range_from.is_some());
+    deck.press("r");
+    deck.list(vec![image(3, &["z:1"])]);
+    assert!(deck.state.images.range_from.is_none());
+}
+
+#[test]
 fn delete_says_what_goes_and_runs_exactly_that() {
     let mut deck = Deck::listing(vec![image(1, &["app:1", "app:latest"]), image(2, &["web:1"])]);
     deck.press("Space j Space d");

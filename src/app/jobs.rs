@@ -378,7 +378,9 @@ fn applied(state: &mut State, title: &Safe, outcome: &Outcome) -> (TaskState, Ve
     let (kind, text, hint) = match outcome {
         Outcome::Tagged { .. } => (ToastKind::Good, format!("Done: {title}"), None),
         Outcome::Removed { removed, kept } if kept.is_empty() => {
-            (ToastKind::Good, format!("{} removed", crate::curate::removal::counted(removed.len(), "reference")), None)
+            // An image that had no name is named by its digest.
+            let what = if removed.iter().all(|gone| gone.reference == gone.digest.as_str()) { "image" } else { "reference" };
+            (ToastKind::Good, format!("{} removed", crate::curate::removal::counted(removed.len(), what)), None)
         }
         Outcome::Removed { removed, kept } => {
             let why = kept.first().map(|kept| Safe::from(format!("{}: {}", Safe::new(&kept.reference), Safe::new(&kept.why))));

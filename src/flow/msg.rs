@@ -8,7 +8,7 @@ use super::key::Chord;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Msg {
-    /// A key as pressed; `held` when the terminal says it is a repeat (or it followed the same key faster than a finger can).
+    /// A key as pressed; `held` when the terminal says it is a repeat (or it came faster than a finger can: a repeat, or one of a burst).
     Key {
         chord: Chord,
         held: bool,

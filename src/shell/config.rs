@@ -262,7 +262,7 @@ impl Reader<'_> {
                 "ascii" => config.ascii = self.auto_bool(value),
                 "mouse" => self.set_bool(&mut config.mouse, value),
                 "clipboard" => self.set_bool(&mut config.clipboard, value),
-                "read_only" => self.set_bool(&mut config.read_only, value),
+                "read_only" => self.set_read_only(&mut config.read_only, value),
                 "keymap" => self.preset(config, value),
                 "export_dir" => {
                     if let Some(dir) = self.text_of(value) {
@@ -308,6 +308,12 @@ impl Reader<'_> {
             Some(new) => *field = new,
             None => self.wrong(value, "true or false"),
         }
+    }
+
+    /// A protection that was mistyped protects.
+    fn set_read_only(&mut self, field: &mut bool, value: Value<'_, '_>) {
+        *field = true;
+        self.set_bool(field, value);
     }
 
     fn auto_bool(&mut self, value: Value<'_, '_>) -> Option<bool> {
@@ -403,7 +409,7 @@ impl Reader<'_> {
         let mut host = Host::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "read_only" => self.set_bool(&mut host.read_only, value),
+                "read_only" => self.set_read_only(&mut host.read_only, value),
                 "insecure" => self.set_bool(&mut host.insecure, value),
                 "label" => host.label = self.text_of(value),
                 other => self.unknown(key.span(), other, "read_only, insecure, label"),

@@ -54,8 +54,13 @@ pub(super) fn typed(pen: &mut Pen<'_, '_>, input: &Input, role: Role) {
     pen.caret();
 }
 
+/// Columns of a dialog's last line without its verb: the keys, a gap, the other button and the frames of both.
+const KEYS_AND_BUTTONS: u16 = 42;
+
 fn confirm(canvas: &mut Canvas<'_>, screen: Rect, it: &Confirm) {
     let longest = it.lines.iter().map(|(_, line)| Shown::from(line).width()).max().unwrap_or(0);
+    // The title is on the frame; the last line has the keys on its left and both buttons on its right.
+    let longest = longest.max(Shown::from(&it.title).width()).max(KEYS_AND_BUTTONS + text::cols(it.verb.len()));
     let width = (longest + 6).clamp(44, 92).min(screen.width.saturating_sub(4));
     let columns = width.saturating_sub(6).max(1);
     let lines: Vec<(Tone, usize, Shown<'_>)> = it

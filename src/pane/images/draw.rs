@@ -59,7 +59,7 @@ pub fn draw(canvas: &mut Canvas<'_>, images: &Images, source: &Source<'_>, face:
     let columns = COLUMNS.get(..shown).unwrap_or_default();
     let widths = arrange(columns, room);
     heading(canvas, images.sort, columns, &widths, face);
-    let range = images.range_from.map(|from| from.min(images.cursor.at)..=from.max(images.cursor.at));
+    let range = images.range_rows();
     let mut above = None;
     for at in images.cursor.visible() {
         let Some(&row) = images.rows.get(at) else { break };
@@ -82,7 +82,7 @@ fn marks(canvas: &mut Canvas<'_>, images: &Images, face: &Face<'_>) {
         return;
     }
     let sign = canvas.signs.mark;
-    let words = match images.range_from {
+    let words = match &images.range_from {
         Some(_) => words!(" {} range: move, then {} ", canvas.signs.range, (face.key)(Action::Range)),
         None => words!(" {sign} {} marked ", text::count(images.marks.len())),
     };
@@ -298,7 +298,7 @@ fn nothing(canvas: &mut Canvas<'_>, images: &Images, source: &Source<'_>, face: 
             [(Role::Text, Shown::from(&what)), (Role::Muted, Shown::from(&of)), (Role::Text, "".into()), (Role::Muted, Shown::from(&keys))];
         return widgets::card(canvas, area, &lines);
     }
-    let what = words!("No images in {} yet", source.name);
+    let what = words!("No images yet in {}", source.name);
     let mut keys = Vec::new();
     if source.pulls {
         keys.push(face.hint(Action::Pull, "pull one from a registry"));

@@ -65,8 +65,8 @@ pub struct Images {
     /// The line being typed, while it is.
     pub filter_input: Option<Input>,
     pub marks: BTreeSet<RowKey>,
-    /// Where a range of marks began.
-    pub range_from: Option<usize>,
+    /// The row a range of marks began at, wherever it stands now.
+    pub range_from: Option<RowKey>,
     /// Columns scrolled to the right.
     pub shift: u16,
 }
@@ -103,13 +103,29 @@ impl Images {
         self.key(row).is_some_and(|key| self.marks.contains(&key))
     }
 
-    /// What an action applies to: the marked rows (also those a filter hides), else the one under the cursor.
+    /// What an action applies to: the marked rows (also those a filter hides) and an open range, else the one under the cursor.
     #[must_use]
     pub fn chosen(&self) -> Vec<RowKey> {
-        if self.marks.is_empty() {
+        let mut chosen = self.marks.clone();
+        chosen.extend(self.range_from.iter().flat_map(|from| self.between(from)));
+        if chosen.is_empty() {
             return self.rows.get(self.cursor.at).and_then(|row| self.key(*row)).into_iter().collect();
         }
-        self.marks.iter().cloned().collect()
+        chosen.into_iter().collect()
+    }
+
+    /// The rows of the open range, as places in the list.
+    #[must_use]
+    pub fn range_rows(&self) -> Option<std::ops::RangeInclusive<usize>> {
+        let from = self.range_from.as_ref()?;
+        let at = self.rows.iter().position(|row| self.is_row(*row, from))?;
+        Some(at.min(self.cursor.at)..=at.max(self.cursor.at))
+    }
+
+    fn between(&self, from: &RowKey) -> Vec<RowKey> {
+        let Some(at) = self.rows.iter().position(|row| self.is_row(*row, from)) else { return Vec::new() };
+        let (first, last) = (at.min(self.cursor.at), at.max(self.cursor.at));
+        self.rows.iter().skip(first).take(last - first + 1).filter_map(|row| self.key(*row)).collect()
     }
 
     /// How the selected image is asked for: by ID, so that all its rows share one answer.
@@ -159,10 +175,9 @@ impl Images {
 
     fn range(&mut self) {
         match self.range_from.take() {
-            None => self.range_from = Some(self.cursor.at),
+            None => self.range_from = self.rows.get(self.cursor.at).and_then(|row| self.key(*row)),
             Some(from) => {
-                let (first, last) = (from.min(self.cursor.at), from.max(self.cursor.at));
-                let keys: Vec<_> = self.rows.iter().skip(first).take(last - first + 1).filter_map(|row| self.key(*row)).collect();
+                let keys = self.between(&from);
                 self.marks.extend(keys);
             }
         }

@@ -38,7 +38,9 @@ impl Images {
         }
         sort(&mut rows, images, self.sort);
         self.rows = rows;
-        self.range_from = self.range_from.filter(|&from| from < self.rows.len());
+        if self.range_rows().is_none() {
+            self.range_from = None;
+        }
         self.cursor.set_len(self.rows.len());
         if let Some(kept) = kept
             && let Some(at) = self.rows.iter().position(|row| self.is_row(*row, kept))
@@ -62,7 +64,7 @@ impl Images {
         self.marks = standing;
     }
 
-    fn is_row(&self, row: Row, key: &RowKey) -> bool {
+    pub(super) fn is_row(&self, row: Row, key: &RowKey) -> bool {
         self.at(row).is_some_and(|(image, name)| image.id == key.id && name == key.name.as_ref())
     }
 }

@@ -233,7 +233,7 @@ fn tags(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
     }
     let widths = arrange(&TAGS, face.rows.width.saturating_sub(MARGIN + 1));
     tag_heading(canvas, tags.sort, &widths, face);
-    let range = tags.range_from.map(|from| from.min(tags.cursor.at)..=from.max(tags.cursor.at));
+    let range = tags.range_rows();
     let mut above: Option<&Digest> = None;
     for at in tags.cursor.visible() {
         let Some(row) = tags.tag(at) else { break };

@@ -53,7 +53,8 @@ pub struct Tags {
     pub grouped: bool,
     pub filter: Filter,
     pub marks: BTreeSet<String>,
-    pub range_from: Option<usize>,
+    /// The tag a range of marks began at, wherever it stands now.
+    pub range_from: Option<Foreign>,
     pub shift: u16,
 }
 
@@ -93,13 +94,29 @@ impl Tags {
         self.of(self.selected()?.tag.raw())
     }
 
-    /// What an action applies to: the marked tags, else the one under the cursor. Tags outside the grammar can't be acted on.
+    /// What an action applies to: the marked tags and an open range, else the one under the cursor. Tags outside the grammar can't be acted on.
     #[must_use]
     pub fn chosen(&self) -> Vec<String> {
-        if self.marks.is_empty() {
+        let mut chosen = self.marks.clone();
+        chosen.extend(self.range_from.iter().flat_map(|from| self.between(from)));
+        if chosen.is_empty() {
             return self.selected().filter(|row| row.fit).map(|row| row.tag.raw().to_owned()).into_iter().collect();
         }
-        self.marks.iter().cloned().collect()
+        chosen.into_iter().collect()
+    }
+
+    /// The rows of the open range.
+    #[must_use]
+    pub fn range_rows(&self) -> Option<std::ops::RangeInclusive<usize>> {
+        let from = self.range_from.as_ref()?;
+        let at = self.rows.iter().position(|row| self.list.get(*row).is_some_and(|row| row.tag == *from))?;
+        Some(at.min(self.cursor.at)..=at.max(self.cursor.at))
+    }
+
+    fn between(&self, from: &Foreign) -> Vec<String> {
+        let Some(at) = self.rows.iter().position(|row| self.list.get(*row).is_some_and(|row| row.tag == *from)) else { return Vec::new() };
+        let rows = at.min(self.cursor.at)..=at.max(self.cursor.at);
+        rows.filter_map(|row| self.tag(row)).filter(|row| row.fit).map(|row| row.tag.raw().to_owned()).collect()
     }
 
     pub fn arrived(&mut self, more: Vec<TagRow>, now: Timestamp) {
@@ -168,7 +185,6 @@ impl Tags {
         let kept = self.selected().map(|row| row.tag.clone());
         self.rows.clear();
         self.extend(0, now);
-        self.range_from = self.range_from.filter(|from| *from < self.rows.len());
         if let Some(kept) = kept
             && let Some(at) = self.rows.iter().position(|row| self.list.get(*row).is_some_and(|row| row.tag == kept))
         {
@@ -282,11 +298,9 @@ impl Tags {
 
     fn range(&mut self) {
         match self.range_from.take() {
-            None => self.range_from = Some(self.cursor.at),
+            None => self.range_from = self.selected().map(|row| row.tag.clone()),
             Some(from) => {
-                let (first, last) = (from.min(self.cursor.at), from.max(self.cursor.at));
-                let tags = (first..=last).filter_map(|row| self.tag(row)).filter(|row| row.fit).map(|row| row.tag.raw().to_owned());
-                let tags: Vec<_> = tags.collect();
+                let tags = self.between(&from);
                 self.marks.extend(tags);
             }
         }

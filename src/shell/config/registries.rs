@@ -83,7 +83,7 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "insecure" => self.set_bool(&mut registry.insecure, value),
-                "read_only" => self.set_bool(&mut registry.read_only, value),
+                "read_only" => self.set_read_only(&mut registry.read_only, value),
                 "ca" => registry.ca = self.path_of(value),
                 "client_cert" => registry.client_cert = self.path_of(value),
                 "client_key" => registry.client_key = self.path_of(value),

@@ -122,3 +122,10 @@ proptest::proptest! {
         proptest::prop_assert!(config.mistakes.iter().all(|m| m.line >= 1 && m.column >= 1));
     }
 }
+
+#[test]
+fn a_mistyped_protection_protects() {
+    let config = parse("read_only = \"yes\"\n[hosts.prod]\nread_only = 1\n[registries.\"r.lan\"]\nread_only = \"true\"\n");
+    assert_eq!(config.mistakes.len(), 3);
+    assert!(config.read_only && config.host("prod", "").read_only && config.registries["r.lan"].read_only);
+}
