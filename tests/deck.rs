@@ -197,7 +197,7 @@ fn an_open_range_stays_on_its_images_and_counts_as_chosen() {
     deck.press("v");
     assert_eq!(deck.state.images.marks.len(), 2);
     // A range whose first row is gone is none.
-    deck.press("Ugv");
+    deck.press("U g v");
     assert!(deck.state.images.range_from.is_some());
     deck.press("r");
     deck.list(vec![image(3, &["z:1"])]);

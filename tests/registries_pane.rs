@@ -248,6 +248,13 @@ fn a_typed_registry_is_gone_to_and_remembered() {
         (Level::Tags, Some("localhost:5000/team/app"))
     );
     assert!(deck.effects.contains(&lighterman::flow::Effect::Remember));
+    // What was looked for meanwhile doesn't know of it.
+    deck.press("w");
+    deck.key(Key::Esc);
+    let discover = deck.job(|job| matches!(job, Job::Discover));
+    let engine = deck.state.sources.all.value.as_ref().unwrap()[0].clone();
+    deck.tell(Msg::Job(discover, JobEvent::Done(JobOutput::Sources(vec![engine]))));
+    assert_eq!(deck.state.registries.hosts.rows.len(), 1);
     assert_eq!(deck.state.sources.current.as_ref().unwrap().0, "engine:test", "the images are still the engine's");
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageList, Outcome, Problem, ProblemKind, Safe, SourceKind, SourceStatus, size};
+use crate::model::{ImageList, Outcome, Problem, ProblemKind, Safe, SourceInfo, SourceKind, SourceStatus, size};
 use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
@@ -183,7 +183,10 @@ pub(super) fn answer(event: JobEvent, doing: &str) -> Result<JobOutput, Problem>
 
 fn discovered(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     match answer(event, "look for sources") {
-        Ok(JobOutput::Sources(sources)) => {
+        Ok(JobOutput::Sources(mut sources)) => {
+            let lost = |info: &&SourceInfo| !sources.iter().any(|other| other.id == info.id);
+            let opened: Vec<_> = state.sources.opened.iter().filter(lost).cloned().collect();
+            sources.extend(opened);
             let first = sources.first().map(|info| info.id.clone());
             // The first frame found the same, but a registry may have been typed meanwhile.
             registries::take_hosts(state, &sources);
@@ -212,7 +215,9 @@ fn opened(state: &mut State, event: JobEvent) -> Vec<Effect> {
             let (id, kind) = (info.id.clone(), info.kind);
             let all = state.sources.all.value.get_or_insert_default();
             all.retain(|other| other.id != id);
-            all.push(info);
+            all.push(info.clone());
+            state.sources.opened.retain(|other| other.id != id);
+            state.sources.opened.push(info);
             if kind == SourceKind::Registry { registries::added(state, &id) } else { switch(state, id) }
         }
         Ok(_) => Vec::new(),

@@ -16,6 +16,8 @@ use super::toast::Toasts;
 #[derive(Debug, Default)]
 pub struct Sources {
     pub all: Loadable<Vec<SourceInfo>>,
+    /// What the user opened in this run: there whatever was looked for meanwhile.
+    pub opened: Vec<SourceInfo>,
     pub current: Option<SourceId>,
     pub status: SourceStatus,
     /// Failed tries in a row, for the time until the next.
