@@ -17,6 +17,8 @@ use lighterman::source::registry::{Client, HostSettings, RegistrySettings, Repo,
 use lighterman::source::{Ctx, Source as _, registry::RegistrySource};
 use serde_json::json;
 
+#[path = "common/certificates.rs"]
+mod certificates;
 mod common;
 #[path = "common/fake.rs"]
 mod fake;

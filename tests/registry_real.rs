@@ -3,6 +3,8 @@
 #![allow(clippy::allow_attributes, unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure time and start servers")]
 
+#[path = "common/certificates.rs"]
+mod certificates;
 mod common;
 #[path = "common/registries.rs"]
 mod registries;

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use serde_json::json;
 
+use super::certificates::{certificates, openssl};
 use super::scripted::{Reply, Request, Server};
 
 /// bcrypt of `haven-4711`, cost 5.
@@ -44,30 +45,6 @@ pub struct Tokens {
 
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn openssl(dir: &Path, args: &[&str]) -> Vec<u8> {
-    let output = Command::new("openssl").args(args).current_dir(dir).stderr(Stdio::piped()).output().unwrap();
-    assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// A certificate of its own authority for `name` (as `IP:…` or `DNS:…`): `ca.pem`, `server.pem`, `server.key`; and one to be shown by a
-/// client: `client.pem`, `client.key`.
-fn certificates(dir: &Path, name: &str) {
-    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
-    openssl(dir, &[&new[..], &["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=lighterman test authority"]].concat());
-    for (whose, extensions) in [
-        ("server", format!("subjectAltName={name}\nextendedKeyUsage=serverAuth\n")),
-        ("client", "subjectAltName=DNS:anna\nextendedKeyUsage=clientAuth\n".to_owned()),
-    ] {
-        let file = |ending: &str| format!("{whose}.{ending}");
-        let subject = format!("/CN={whose}");
-        openssl(dir, &["req", "-newkey", "rsa:2048", "-nodes", "-keyout", &file("key"), "-out", &file("csr"), "-subj", &subject]);
-        std::fs::write(dir.join(file("ext")), extensions).unwrap();
-        let sign = ["x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-        openssl(dir, &[&sign[..], &["-in", &file("csr"), "-extfile", &file("ext"), "-out", &file("pem")]].concat());
-    }
 }
 
 impl Registry {

@@ -20,6 +20,8 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 /// Longest JSON answers: a list, and anything else. Ten thousand images are about 6 MB.
 pub(super) const LONGEST_LIST: usize = 512 << 20;
 pub(super) const LONGEST: usize = 32 << 20;
+/// What to try when certificates don't fit.
+const CERTIFICATES: &str = "check DOCKER_CERT_PATH or the context's certificates";
 const LONGEST_ERROR: usize = 64 << 10;
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -242,6 +244,12 @@ impl Client {
             {
                 return connect_problem(doing, connect);
             }
+            // With TLS 1.3 an engine tells only after the handshake that it wants another certificate, or one at all.
+            let wrapped = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()?.downcast_ref());
+            if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref().or(wrapped) {
+                let cause = format!("the engine at {} refused our certificate, or asks for one ({alert:?})", self.place);
+                return Problem::new(ProblemKind::Denied, doing, cause).hint(CERTIFICATES);
+            }
             garbage |= error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
             cause = error.source();
         }
@@ -267,7 +275,7 @@ fn connect_problem(doing: &str, error: &ConnectError) -> Problem {
         ConnectError::NotASocket(_) => problem(ProblemKind::Usage).hint("name the engine's socket with --host"),
         ConnectError::Refused(_) => problem(ProblemKind::Unreachable).hint("the engine is not running: start it"),
         ConnectError::Timeout(..) | ConnectError::Other(..) => problem(ProblemKind::Unreachable),
-        ConnectError::Tls(_) => problem(ProblemKind::Denied).hint("check DOCKER_CERT_PATH or the context's certificates"),
+        ConnectError::Tls(_) => problem(ProblemKind::Denied).hint(CERTIFICATES),
         ConnectError::Ssh(_) => problem(ProblemKind::Unreachable).hint("try it by hand; logging in must work without a question"),
     }
 }
