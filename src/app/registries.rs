@@ -443,14 +443,12 @@ fn delete(state: &mut State) -> Vec<Effect> {
         lines.push((Tone::Loss, Safe::from(format!("{}  {}", Safe::ascii(tag), details.digest.short()))));
         items.push(Removal::Tag { name: registries.name(tag), expected: details.digest.clone() });
     }
-    let shared: Vec<String> = registries
-        .tags
-        .details
-        .values()
-        .flatten()
-        .filter(|other| !chosen.contains(&other.tag))
-        .filter(|other| chosen.iter().filter_map(|tag| registries.tags.of(tag)).any(|gone| gone.digest == other.digest))
-        .map(|other| other.tag.clone())
+    let gone: Vec<&Digest> = chosen.iter().filter_map(|tag| registries.tags.of(tag)).map(|details| &details.digest).collect();
+    // In the order of the list, so that it reads the same each time.
+    let others = registries.tags.list.iter().filter_map(|row| registries.tags.of(row.tag.raw()));
+    let shared: Vec<&str> = others
+        .filter(|other| gone.contains(&&other.digest) && !chosen.contains(&other.tag))
+        .map(|other| other.tag.as_str())
         .take(8)
         .collect();
     if !shared.is_empty() {
