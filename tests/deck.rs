@@ -306,6 +306,23 @@ fn a_lost_source_keeps_its_rows_says_so_once_and_is_tried_again() {
 }
 
 #[test]
+fn an_engine_of_this_machine_is_asked_often_and_a_far_one_by_and_by() {
+    for (place, longest) in [("unix:///test.sock", 4), ("tcp://far.example:2376", 30)] {
+        let mut deck = Deck::found(SourceInfo { place: Safe::new(place), ..info(Powers::ALL, false) });
+        for _ in 0..9 {
+            let list = deck.job(|job| matches!(job, Job::List { .. }));
+            deck.tell(Msg::Job(list, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "list", "gone"))));
+            deck.tell(Msg::Retry);
+        }
+        let waits = deck.effects.iter().filter_map(|effect| match effect {
+            Effect::After(wait, msg) if **msg == Msg::Retry => Some(wait.as_secs()),
+            _ => None,
+        });
+        assert_eq!(waits.max(), Some(longest), "{place}");
+    }
+}
+
+#[test]
 fn many_changes_are_listed_once() {
     let mut deck = Deck::listing(vec![]);
     let watch = deck.job(|job| matches!(job, Job::Watch { .. }));

@@ -19,6 +19,8 @@ const SETTLE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Seconds until the next try, by tries failed.
 const BACKOFF: [u64; 6] = [1, 2, 4, 8, 15, 30];
+/// Longest of them for an engine on this machine.
+const NEARBY: u64 = 4;
 
 /// Starts a job: gives it its id and remembers it.
 pub(super) fn start(state: &mut State, job: Job) -> (JobId, Effect) {
@@ -296,7 +298,9 @@ fn lost(state: &mut State, problem: &Problem) -> Vec<Effect> {
     let first = !matches!(state.sources.status, SourceStatus::Down(_));
     state.sources.status = SourceStatus::Down(problem.clone());
     let tries = usize::try_from(state.sources.tries).unwrap_or(usize::MAX);
-    let seconds = BACKOFF.get(tries).or(BACKOFF.last()).copied().unwrap_or(30);
+    // Asking a socket of this machine costs nothing.
+    let longest = if state.sources.info().is_some_and(|info| info.place.as_str().starts_with("unix://")) { NEARBY } else { u64::MAX };
+    let seconds = BACKOFF.get(tries).or(BACKOFF.last()).copied().unwrap_or(30).min(longest);
     state.sources.tries = state.sources.tries.saturating_add(1);
     let mut effects = Vec::new();
     if !state.retrying {

@@ -118,7 +118,7 @@ impl Drop for Worker {
 /// Runs one job, with its progress, to its one last message.
 async fn drive(id: JobId, job: Job, ctx: Ctx, env: Arc<Env>, inbox: mpsc::Sender<Msg>) {
     let chunks = Chunks { id, inbox: inbox.clone() };
-    let title = format!("{job:?}");
+    let (title, is_task) = (format!("{job:?}"), job.is_task());
     // What is done in part has to be told: these look at the mark themselves, between two steps.
     let ends_itself = matches!(job, Job::Change(Change::Remove { .. } | Change::Tag { .. } | Change::Untag { .. }));
     let work = AssertUnwindSafe(run::run(job, &env, &ctx, &chunks)).catch_unwind();
@@ -134,7 +134,9 @@ async fn drive(id: JobId, job: Job, ctx: Ctx, env: Arc<Env>, inbox: mpsc::Sender
         () = report(id, &ctx.meter, &inbox) => JobEvent::Cancelled,
     };
     match &last {
-        JobEvent::Failed(problem) => tracing::warn!(id = id.0, job = title, %problem, detail = ?problem.detail, "job failed"),
+        JobEvent::Failed(problem) if is_task => tracing::warn!(id = id.0, job = title, %problem, detail = ?problem.detail, "task failed"),
+        // What is asked again and again, such as a lost engine, fails again and again.
+        JobEvent::Failed(problem) => tracing::debug!(id = id.0, job = title, %problem, detail = ?problem.detail, "job failed"),
         JobEvent::Cancelled => tracing::debug!(id = id.0, "job cancelled"),
         _ => tracing::debug!(id = id.0, "job done"),
     }
