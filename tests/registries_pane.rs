@@ -219,8 +219,19 @@ fn an_index_shows_its_platforms_and_what_refers_to_it() {
     deck.press("j");
     let Some((_, ImageKey::Name(reference))) = deck.state.layers.key.clone() else { panic!() };
     assert_eq!(reference.digest(), Some(digest("multi-arm64").as_str()));
+    // One platform alone can be copied.
+    deck.press("c");
+    deck.key(Key::Backspace);
+    deck.press("2");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::PreviewCopy { .. }));
+    let Job::PreviewCopy { copy, .. } = deck.state.jobs[&id].clone() else { panic!() };
+    assert_eq!((copy.platforms.len(), copy.platforms[0].to_string(), copy.expected), (1, "linux/arm64".to_owned(), Some(digest("multi"))));
+    deck.key(Key::Esc);
     deck.press("j");
     assert_eq!(deck.state.layers.key, None, "an attestation is no image");
+    deck.press("c");
+    assert!(deck.state.overlays.is_empty());
     deck.press("k");
     deck.enter();
     assert_eq!(deck.state.focus, PaneId::Layers);

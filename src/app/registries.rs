@@ -4,7 +4,7 @@
 use crate::curate::Tone;
 use crate::curate::removal::counted;
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput};
-use crate::model::{Change, Copy, CopyFrom, Digest, Locator, Name, Removal, Safe, SourceId, SourceInfo, Transport, remote};
+use crate::model::{Change, Copy, CopyFrom, Digest, Locator, Name, Platform, Removal, Safe, SourceId, SourceInfo, Transport, remote};
 use crate::pane::PaneId;
 use crate::pane::registries::{Level, Registries};
 
@@ -35,7 +35,8 @@ pub(super) fn available(state: &State, action: Action) -> Result<(), &'static st
             Err("only among tags")
         }
         Action::Delete if !tags || registries.tags.chosen().is_empty() => Err("there is no tag to do that with"),
-        Action::Retag | Action::CopyTo | Action::Pull if !tags || registries.tags.selected_details().is_none() => {
+        Action::CopyTo if copied(state).is_none() => Err("there is nothing to copy here, or it is not known yet"),
+        Action::Retag | Action::Pull if !tags || registries.tags.selected_details().is_none() => {
             Err("there is no tag to do that with, or it is not known yet")
         }
         Action::Filter if registries.filter().is_none() => Err("there is nothing to filter here"),
@@ -71,11 +72,11 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             Vec::new()
         }
         Action::CopyTo => {
-            let (tag, digest) = selected(state)?;
+            let (tag, digest, platforms) = copied(state)?;
             let from = state.registries.name(&tag);
             let text = from.raw().to_owned();
-            let about = from.safe();
-            ask(state, Ask::CopyTo { from, digest }, "Copy to", Some(about), text, "Enter look what is there · Esc cancel");
+            let about = Safe::from(format!("{}{}", from.safe(), platforms.first().map_or_else(String::new, |one| format!(", only {one}"))));
+            ask(state, Ask::CopyTo { from, digest, platforms }, "Copy to", Some(about), text, "Enter look what is there · Esc cancel");
             Vec::new()
         }
         Action::Pull => {
@@ -94,6 +95,17 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
 fn selected(state: &State) -> Option<(String, Digest)> {
     let details = state.registries.tags.selected_details()?;
     Some((details.tag.clone(), details.digest.clone()))
+}
+
+/// What would be copied: the tag under the cursor, or of its index the platform under the cursor.
+fn copied(state: &State) -> Option<(String, Digest, Vec<Platform>)> {
+    let registries = &state.registries;
+    if registries.level == Level::Parts {
+        let (of, platform) = (registries.parts.of.as_ref()?, registries.parts.selected_platform()?);
+        return Some((of.tag.clone(), of.digest.clone(), vec![platform.clone()]));
+    }
+    let (tag, digest) = selected(state).filter(|_| registries.level == Level::Tags)?;
+    Some((tag, digest, Vec::new()))
 }
 
 /// Enter: into the registry, the repository, what is behind the tag; from there to the image's steps.
@@ -398,17 +410,17 @@ pub(super) fn retag(state: &mut State, from: &str, digest: &Digest, to: &str, ch
 }
 
 /// Looks at what a copy would replace, then asks.
-pub(super) fn copy_to(state: &mut State, from: Name, digest: Digest, to: &str) -> Vec<Effect> {
+pub(super) fn copy_to(state: &mut State, from: Name, digest: Digest, platforms: Vec<Platform>, to: &str) -> Vec<Effect> {
     let Ok(reference) = Name::new(to).reference() else { return Vec::new() };
     let to = Name::new(&format!("{}/{}:{}", reference.registry(), reference.repository(), reference.tag().unwrap_or("latest")));
     let source = SourceId(format!("registry:{}", reference.registry()));
-    let copy = Copy { from: CopyFrom::Registry(from), expected: Some(digest), to, replaces: None, platforms: Vec::new(), referrers: true };
+    let copy = Copy { from: CopyFrom::Registry(from), expected: Some(digest), to, replaces: None, platforms, referrers: true };
     overlay::wait(state, "looking at what is there", |_| Job::PreviewCopy { source, copy: Box::new(copy) })
 }
 
 pub(super) fn copy_previewed(state: &mut State, copy: Copy) -> Vec<Effect> {
     let Ok(reference) = copy.to.reference() else { return Vec::new() };
-    if copy.replaces.is_some() && copy.replaces == copy.expected {
+    if copy.replaces.is_some() && copy.replaces == copy.expected && copy.platforms.is_empty() {
         return vec![state.toasts.show(ToastKind::Good, "It is there already", Some(copy.to.safe()))];
     }
     let source = SourceId(format!("registry:{}", reference.registry()));
@@ -420,8 +432,11 @@ pub(super) fn copy_previewed(state: &mut State, copy: Copy) -> Vec<Effect> {
         Some(old) => (Tone::Warning, Safe::from(format!("The tag is there and points at {}: it will be moved", old.short()))),
         None => (Tone::Plain, Safe::new("The tag is new there")),
     });
-    lines
-        .push((Tone::Quiet, Safe::new("All platforms, with signatures and other referrers; digests stay, and what is there is not sent.")));
+    let which = match copy.platforms.first() {
+        Some(only) => format!("Only {only}, in an index of its own, so with a digest of its own; what is there is not sent."),
+        None => "All platforms, with signatures and other referrers; digests stay, and what is there is not sent.".to_owned(),
+    };
+    lines.push((Tone::Quiet, Safe::from(which)));
     let title = Safe::from(format!("Copy to {}", copy.to.safe()));
     let job = Job::Change(Change::Copy { source, copy });
     state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Copy", Agreed::Start(vec![job]))));

@@ -7,7 +7,7 @@ use tui_input::Input;
 
 use crate::curate::describe;
 use crate::flow::{Chord, Effect, Job, Key};
-use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Safe, Transport};
+use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Platform, Safe, Transport};
 
 use super::super::jobs;
 use super::super::registries;
@@ -34,10 +34,11 @@ pub enum Ask {
         from: String,
         digest: Digest,
     },
-    /// Somewhere else for what a tag of a registry points at.
+    /// Somewhere else for what a tag of a registry points at; of an index all platforms, or these.
     CopyTo {
         from: Name,
         digest: Digest,
+        platforms: Vec<Platform>,
     },
     /// A registry, or one of its repositories.
     Registry,
@@ -120,7 +121,7 @@ impl Prompt {
                 super::wait(state, "reading the archive", |source| Job::PreviewImport { source, file })
             }
             Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
-            Ask::CopyTo { from, digest } => registries::copy_to(state, from, digest, &text),
+            Ask::CopyTo { from, digest, platforms } => registries::copy_to(state, from, digest, platforms, &text),
             Ask::Registry => registries::add(state, &text),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::flow::Loadable;
-use crate::model::{Digest, Referrer, Referrers, RemoteChild, RemoteKind, TagDetails};
+use crate::model::{Digest, Platform, Referrer, Referrers, RemoteChild, RemoteKind, TagDetails};
 use crate::pane::ListCursor;
 
 /// One line, as an index into the children or the referrers.
@@ -46,6 +46,15 @@ impl Parts {
     #[must_use]
     pub fn referrer(&self, at: usize) -> Option<&Referrer> {
         self.referrers.value.as_ref()?.referrers.get(at)
+    }
+
+    /// The platform under the cursor, in an index.
+    #[must_use]
+    pub fn selected_platform(&self) -> Option<&Platform> {
+        match self.rows.get(self.cursor.at)? {
+            PartRow::Child(at) => self.child(*at).filter(|child| child.about.is_none())?.platform.as_ref(),
+            PartRow::Itself | PartRow::Referrer(_) => None,
+        }
     }
 
     /// The image under the cursor, if it is one.
