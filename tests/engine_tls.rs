@@ -1,5 +1,5 @@
 //! A real engine behind TLS, which asks for a certificate.
-#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of tests are not inside test functions")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::allow_attributes, reason = "helpers of tests; it waits within a time")]
 
 #[path = "common/certificates.rs"]
 mod certificates;
@@ -7,6 +7,7 @@ mod common;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::images::{ImageSpec, docker_archive};
 use common::program::{Program, Ran};
@@ -40,9 +41,10 @@ impl Engine {
             .spawn()
             .unwrap();
         let mut engine = Self { dir, child, address };
+        let until = Instant::now() + Duration::from_secs(60);
         while engine.run(engine.dir.path(), &["images"]).code != Some(0) {
             let ended = engine.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{}", std::fs::read_to_string(engine.dir.path().join("log")).unwrap());
+            assert!(ended.is_none() && Instant::now() < until, "{}", std::fs::read_to_string(engine.dir.path().join("log")).unwrap());
         }
         engine
     }

@@ -270,6 +270,22 @@ fn a_typed_registry_is_gone_to_and_remembered() {
 }
 
 #[test]
+fn two_registries_may_have_a_repository_of_one_name() {
+    let mut deck = Remote::in_tags(120, 40, &["1.0"]);
+    deck.key(Key::Esc);
+    deck.key(Key::Esc);
+    deck.press("j");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::Repositories { .. }));
+    let row = lighterman::model::RepoRow { name: "acme/web".into(), fit: true };
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Repositories(vec![row]))));
+    deck.press("j");
+    deck.enter();
+    assert_eq!(deck.state.registries.repository().as_deref(), Some("localhost:5000/acme/web"));
+    assert!(deck.tags().is_empty(), "nothing of the other registry's stays");
+}
+
+#[test]
 fn a_read_only_registry_offers_no_change() {
     let mut deck = Remote::new(120, 40, true);
     deck.press("2");

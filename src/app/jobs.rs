@@ -191,7 +191,7 @@ fn discovered(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
             sources.extend(opened);
             let first = sources.first().map(|info| info.id.clone());
             // The first frame found the same, but a registry may have been typed meanwhile.
-            registries::take_hosts(state, &sources);
+            state.registries.hosts.take(&sources);
             state.sources.all.finish(id, Ok(sources));
             overlay::menu::refresh_sources(state);
             match (state.sources.current.is_none(), first) {

@@ -4,7 +4,7 @@
 use crate::curate::Tone;
 use crate::curate::removal::counted;
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput};
-use crate::model::{Change, Copy, CopyFrom, Digest, Locator, Name, Platform, Removal, Safe, SourceId, SourceInfo, Transport, remote};
+use crate::model::{Change, Copy, CopyFrom, Digest, Locator, Name, Platform, Removal, Safe, SourceId, Transport, remote};
 use crate::pane::PaneId;
 use crate::pane::registries::{Level, Registries};
 
@@ -158,8 +158,8 @@ fn list_repositories(state: &mut State) -> Vec<Effect> {
 fn enter_repository(state: &mut State, repository: &str) -> Vec<Effect> {
     let Some(source) = state.registries.hosts.entered.clone() else { return Vec::new() };
     state.registries.level = Level::Tags;
-    let (id, effect) = jobs::start(state, Job::Tags { source, repository: repository.to_owned() });
-    state.registries.tags.begin(repository, id);
+    let (id, effect) = jobs::start(state, Job::Tags { source: source.clone(), repository: repository.to_owned() });
+    state.registries.tags.begin(source, repository, id);
     vec![effect]
 }
 
@@ -194,7 +194,7 @@ fn refresh(state: &mut State) -> Vec<Effect> {
 
 /// Whether rows are seen whose details are not known.
 pub(super) fn lacks(state: &State) -> bool {
-    state.registries.level == Level::Tags && state.lead == PaneId::Registries && !state.registries.tags.wanted().is_empty()
+    state.registries.level == Level::Tags && state.lead == PaneId::Registries && state.registries.tags.is_wanting()
 }
 
 /// Asks for what the tags on the screen point at, and then for the rest within the budget.
@@ -293,21 +293,15 @@ fn detailed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The hosts among the sources there are.
-pub(super) fn take_hosts(state: &mut State, sources: &[SourceInfo]) {
-    state.registries.hosts.take(sources);
-}
-
 /// A registry that was typed is there now: go to it.
 pub(super) fn added(state: &mut State, id: &SourceId) -> Vec<Effect> {
-    let all = state.sources.all.value.clone().unwrap_or_default();
-    take_hosts(state, &all);
+    state.registries.hosts.take(state.sources.all.value.as_deref().unwrap_or_default());
     state.focus = PaneId::Registries;
     if let Some(at) = state.registries.hosts.at(id) {
         state.registries.hosts.cursor.go(at);
     }
-    let wanted = state.registries.wanted.take().and_then(|(_, repository)| repository);
-    let mut effects = match wanted {
+    let wanted = state.registries.wanted.take_if(|(host, _)| id.registry_host() == Some(host));
+    let mut effects = match wanted.and_then(|(_, repository)| repository) {
         Some(repository) => {
             state.registries.hosts.entered = Some(id.clone());
             let mut effects = list_repositories(state);
@@ -413,7 +407,7 @@ pub(super) fn retag(state: &mut State, from: &str, digest: &Digest, to: &str, ch
 pub(super) fn copy_to(state: &mut State, from: Name, digest: Digest, platforms: Vec<Platform>, to: &str) -> Vec<Effect> {
     let Ok(reference) = Name::new(to).reference() else { return Vec::new() };
     let to = Name::new(&format!("{}/{}:{}", reference.registry(), reference.repository(), reference.tag().unwrap_or("latest")));
-    let source = SourceId(format!("registry:{}", reference.registry()));
+    let source = SourceId::registry(reference.registry());
     let copy = Copy { from: CopyFrom::Registry(from), expected: Some(digest), to, replaces: None, platforms, referrers: true };
     overlay::wait(state, "looking at what is there", |_| Job::PreviewCopy { source, copy: Box::new(copy) })
 }
@@ -423,7 +417,7 @@ pub(super) fn copy_previewed(state: &mut State, copy: Copy) -> Vec<Effect> {
     if copy.replaces.is_some() && copy.replaces == copy.expected && copy.platforms.is_empty() {
         return vec![state.toasts.show(ToastKind::Good, "It is there already", Some(copy.to.safe()))];
     }
-    let source = SourceId(format!("registry:{}", reference.registry()));
+    let source = SourceId::registry(reference.registry());
     let mut lines = match &copy.from {
         CopyFrom::Registry(from) => vec![(Tone::Plain, Safe::from(format!("from {}", from.safe())))],
         CopyFrom::File(_) => Vec::new(),

@@ -87,22 +87,13 @@ fn fit(state: &mut State) {
     let layout = Layout::of(state);
     let height = |id| layout.pane(id).map_or(0, |area| usize::from(Layout::rows(id, area).height));
     state.images.cursor.set_height(height(PaneId::Images));
-    registries_height(state, height(PaneId::Registries));
+    state.registries.set_height(height(PaneId::Registries));
     state.layers.cursor.set_height(height(PaneId::Layers));
     state.tasks.cursor.set_height(height(PaneId::Tasks));
     let screen = layout.screen;
     for overlay in &mut state.overlays {
         overlay.fit(screen);
     }
-}
-
-/// The pane's lists one inside the other have one height.
-fn registries_height(state: &mut State, height: usize) {
-    let registries = &mut state.registries;
-    registries.hosts.cursor.set_height(height);
-    registries.repositories.cursor.set_height(height);
-    registries.tags.cursor.set_height(height);
-    registries.parts.cursor.set_height(height);
 }
 
 /// Turns the Layers pane to what the cursor of the leading pane is on. What is known shows at once; what must be fetched waits until the cursor stands still.

@@ -11,6 +11,23 @@ use super::safe::Safe;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceId(pub String);
 
+/// How the id of a registry begins.
+const REGISTRY: &str = "registry:";
+
+impl SourceId {
+    /// The registry `host`.
+    #[must_use]
+    pub fn registry(host: &str) -> Self {
+        Self(format!("{REGISTRY}{host}"))
+    }
+
+    /// The host, where this is a registry.
+    #[must_use]
+    pub fn registry_host(&self) -> Option<&str> {
+        self.0.strip_prefix(REGISTRY)
+    }
+}
+
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -43,6 +60,8 @@ impl Powers {
     /// A source that can only be read.
     pub const READ_ONLY: Self =
         Self { tag: false, remove: false, prune: false, pull: false, push: false, import: false, export: true, watch: false };
+    /// What a registry's images can be done to without a transfer.
+    pub const REGISTRY: Self = Self { tag: true, remove: true, export: false, ..Self::READ_ONLY };
     pub const ALL: Self = Self { tag: true, remove: true, prune: true, pull: true, push: true, import: true, export: true, watch: true };
 }
 

@@ -7,10 +7,14 @@ use ratatui::layout::Rect;
 
 use crate::flow::Action;
 use crate::model::Safe;
+use crate::ui::canvas::Align;
 use crate::ui::text::words;
 use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
 
 use super::{Area, ListCursor, PaneId};
+
+/// Columns for the mark.
+pub const MARGIN: u16 = 2;
 
 impl From<Area> for Rect {
     fn from(area: Area) -> Self {
@@ -99,6 +103,18 @@ impl Face<'_> {
 #[must_use]
 pub fn position(cursor: &ListCursor) -> Safe {
     if cursor.len == 0 { Safe::default() } else { words!("{}/{}", text::count(cursor.at + 1), text::count(cursor.len)) }
+}
+
+/// The mark, the range or, where colours can't say it, the cursor.
+pub fn pointer(pen: &mut Pen<'_, '_>, cursor: bool, marked: bool, in_range: bool) {
+    let signs = pen.signs();
+    let (sign, role) = match (marked, in_range) {
+        (true, _) => (signs.mark, Role::Mark),
+        (false, true) => (signs.range, Role::Range),
+        (false, false) if cursor && signs.ascii => (signs.cursor, Role::Accent),
+        (false, false) => (" ", Role::Text),
+    };
+    pen.cell(MARGIN, Align::Left, sign, role);
 }
 
 /// How big a size is, by its colour.

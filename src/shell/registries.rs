@@ -60,12 +60,12 @@ impl Registries {
 
     fn found(self: &Arc<Self>, host: &str, why: &str) -> Found {
         let info = SourceInfo {
-            id: SourceId(format!("registry:{host}")),
+            id: SourceId::registry(host),
             kind: SourceKind::Registry,
             name: Safe::new(host),
             place: Safe::new(host),
             why: Safe::new(why),
-            powers: Powers { tag: true, remove: true, export: false, ..Powers::READ_ONLY },
+            powers: Powers::REGISTRY,
             read_only: self.read_only || self.config.registries.get(host).is_some_and(|registry| registry.read_only),
         };
         let (registries, host) = (Arc::clone(self), host.to_owned());

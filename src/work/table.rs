@@ -7,9 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::{Locator, Name, Problem, ProblemKind, SourceId, SourceInfo, Transport};
 use crate::source::{Answer, Source, blocking};
 
-/// How the id of a registry begins.
-const REGISTRY: &str = "registry:";
-
 /// Makes a source, when it is first used. Reads files, but connects nothing.
 pub type Make = Arc<dyn Fn() -> Answer<'static, Arc<dyn Source>> + Send + Sync>;
 
@@ -117,16 +114,21 @@ impl Table {
                 let source = make().await?;
                 Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
             }
-            // A registry needs no finding: a copy may go to any.
-            Err(None) if id.0.starts_with(REGISTRY) => {
-                let host = id.0.trim_start_matches(REGISTRY);
-                let locator = Locator { transport: Transport::Registry, path: None, name: Some(Name::new(host)) };
-                let source = ((self.open)(&locator)?.make)().await?;
-                Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
-            }
-            Err(None) => Err(Problem::new(ProblemKind::NotFound, format!("use {id}"), "there is no such source any more")
-                .hint("look at the sources there are (key w)")),
+            Err(None) => match id.registry_host() {
+                Some(host) => self.open_registry(id, host).await,
+                None => Err(Problem::new(ProblemKind::NotFound, format!("use {id}"), "there is no such source any more")
+                    .hint("look at the sources there are (key w)")),
+            },
         }
+    }
+
+    /// A registry needs no finding: a copy may go to any. It is listed from then on, with what the configuration forbids there.
+    async fn open_registry(&self, id: &SourceId, host: &str) -> Result<Arc<dyn Source>, Problem> {
+        let found = (self.open)(&Locator { transport: Transport::Registry, path: None, name: Some(Name::new(host)) })?;
+        let make = Arc::clone(&found.make);
+        self.add(found);
+        let source = make().await?;
+        Ok(self.lock(|inner| Arc::clone(inner.made.entry(id.clone()).or_insert(source))))
     }
 
     /// Holds to the read-only mode whatever asks.
@@ -154,5 +156,19 @@ mod tests {
         let info = table.open(&Locator::parse("oci:somewhere").unwrap()).unwrap();
         assert_eq!(table.discover_now(), std::slice::from_ref(&info));
         assert_eq!(table.discover_now(), [info]);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_was_only_copied_to_is_read_only_where_the_configuration_says_so() {
+        let open = |locator: &Locator| {
+            let mut found = crate::work::files::found(&Locator::parse("oci:somewhere").unwrap(), "opened")?;
+            found.info.id = SourceId::registry(locator.name.as_ref().unwrap().raw());
+            Ok(found)
+        };
+        let table = Table::new(Arc::new(Vec::new), Arc::new(open));
+        let id = SourceId::registry("prod.example.com");
+        assert!(table.check_writable(&id).is_ok());
+        assert!(table.get(&id).await.is_err(), "there is no such layout");
+        assert!(table.check_writable(&id).is_err());
     }
 }

@@ -32,13 +32,13 @@ fn info(kind: SourceKind, id: &str, name: &str, read_only: bool) -> SourceInfo {
         name: Safe::new(name),
         place: Safe::new(name),
         why: Safe::new("logged in"),
-        powers: if kind == SourceKind::Registry { Powers { tag: true, remove: true, ..Powers::READ_ONLY } } else { Powers::ALL },
+        powers: if kind == SourceKind::Registry { Powers::REGISTRY } else { Powers::ALL },
         read_only,
     }
 }
 
 pub fn registry() -> SourceId {
-    SourceId(format!("registry:{HOST}"))
+    SourceId::registry(HOST)
 }
 
 pub fn digest(seed: &str) -> Digest {

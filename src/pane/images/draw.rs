@@ -4,7 +4,7 @@
 
 use crate::flow::Action;
 use crate::model::{ContainerUse, ImageSummary, Name, Safe, time};
-use crate::pane::draw::{Face, age_role, size_role};
+use crate::pane::draw::{Face, MARGIN, age_role, pointer, size_role};
 use crate::ui::canvas::Align;
 use crate::ui::table::{Column, GAP, arrange, name_parts};
 use crate::ui::text::words;
@@ -29,8 +29,6 @@ const COLUMNS: [Column; 11] = [
 const NARROW: usize = 6;
 /// From this width within the frame on, the further columns show.
 const WIDE: u16 = 130;
-/// Columns for the mark.
-const MARGIN: u16 = 2;
 
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
@@ -125,15 +123,8 @@ struct Line<'a> {
 impl Line<'_> {
     fn draw(&self, mut pen: Pen<'_, '_>, widths: &[u16]) {
         let Some((image, name)) = self.images.at(self.row) else { return };
-        let signs = pen.signs();
         let marked = self.images.is_marked(self.row);
-        let (sign, role) = match (marked, self.in_range) {
-            (true, _) => (signs.mark, Role::Mark),
-            (false, true) => (signs.range, Role::Range),
-            (false, false) if self.cursor && signs.ascii => (signs.cursor, Role::Accent),
-            (false, false) => (" ", Role::Text),
-        };
-        pen.cell(MARGIN, Align::Left, sign, role);
+        pointer(&mut pen, self.cursor, marked, self.in_range);
         let highlight = if marked { Some(Role::Mark) } else { self.in_range.then_some(Role::Range) };
         for (i, &width) in widths.iter().enumerate().filter(|(_, width)| **width > 0) {
             match i {

@@ -4,7 +4,7 @@
 
 use crate::flow::Action;
 use crate::model::{Completeness, Digest, Listed, Platform, Problem, RemoteKind, Safe, TagDetails, TagRow, time};
-use crate::pane::draw::{Face, age_role, position, size_role};
+use crate::pane::draw::{Face, MARGIN, age_role, pointer, position, size_role};
 use crate::ui::canvas::Align;
 use crate::ui::table::{Column, GAP, arrange, name_parts};
 use crate::ui::text::words;
@@ -31,8 +31,6 @@ const PARTS: [Column; 4] = [
     Column { title: "Size", least: 8, ideal: 8, grow: 0, priority: 2 },
     Column { title: "About", least: 12, ideal: 12, grow: 0, priority: 3 },
 ];
-/// Columns for the mark.
-const MARGIN: u16 = 2;
 
 /// Draws the pane.
 pub fn draw(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
@@ -138,18 +136,6 @@ fn hosts(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
         }
         pen.put(&row.name, Role::Repository);
     }
-}
-
-/// The mark, the range or, where colours can't say it, the cursor.
-fn pointer(pen: &mut Pen<'_, '_>, cursor: bool, marked: bool, in_range: bool) {
-    let signs = pen.signs();
-    let (sign, role) = match (marked, in_range) {
-        (true, _) => (signs.mark, Role::Mark),
-        (false, true) => (signs.range, Role::Range),
-        (false, false) if cursor && signs.ascii => (signs.cursor, Role::Accent),
-        (false, false) => (" ", Role::Text),
-    };
-    pen.cell(MARGIN, Align::Left, sign, role);
 }
 
 /// A line of column titles; a width of 0 takes what is left.

@@ -59,7 +59,7 @@ impl Registries {
     /// The host's name, as in a reference.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.source().map_or("", |id| id.0.strip_prefix("registry:").unwrap_or(&id.0))
+        self.source().and_then(SourceId::registry_host).unwrap_or_default()
     }
 
     /// `host/repository`, while one is in a repository.
@@ -90,6 +90,13 @@ impl Registries {
             Level::Repositories => &mut self.repositories.cursor,
             Level::Tags => &mut self.tags.cursor,
             Level::Parts => &mut self.parts.cursor,
+        }
+    }
+
+    /// The levels have one height.
+    pub fn set_height(&mut self, height: usize) {
+        for cursor in [&mut self.hosts.cursor, &mut self.repositories.cursor, &mut self.tags.cursor, &mut self.parts.cursor] {
+            cursor.set_height(height);
         }
     }
 

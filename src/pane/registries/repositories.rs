@@ -1,6 +1,6 @@
 //! The repositories of one registry, by namespace or as one list; those the catalog doesn't tell can be typed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -22,6 +22,8 @@ pub enum RepoLine {
 pub struct Repositories {
     /// As they came.
     pub list: Vec<RepoRow>,
+    /// The names of the list.
+    known: HashSet<Foreign>,
     pub job: Option<JobId>,
     /// Why the last try failed.
     pub problem: Option<Problem>,
@@ -42,6 +44,7 @@ impl Default for Repositories {
     fn default() -> Self {
         Self {
             list: Vec::new(),
+            known: HashSet::new(),
             job: None,
             problem: None,
             listed: None,
@@ -71,9 +74,8 @@ impl Repositories {
     }
 
     pub fn arrived(&mut self, more: Vec<RepoRow>, now: Timestamp) {
-        let known: BTreeSet<&Foreign> = self.list.iter().map(|row| &row.name).collect();
-        let new: Vec<_> = more.into_iter().filter(|row| !known.contains(&row.name)).collect();
-        self.list.extend(new);
+        let known = &mut self.known;
+        self.list.extend(more.into_iter().filter(|row| known.insert(row.name.clone())));
         self.rebuild(now);
     }
 

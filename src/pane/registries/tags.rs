@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::flow::{Action, JobId};
 use crate::model::filter::{Filter, Scratch, Subject};
-use crate::model::{Digest, Foreign, Listed, Problem, TagDetails, TagRow, remote, version};
+use crate::model::{Digest, Foreign, Listed, Problem, SourceId, TagDetails, TagRow, remote, version};
 use crate::pane::ListCursor;
 
 /// Tags whose details are asked for in one go, those that are seen first.
@@ -29,6 +29,8 @@ pub struct TagSort {
 
 #[derive(Debug, Default)]
 pub struct Tags {
+    /// The registry it is in.
+    source: Option<SourceId>,
     pub repository: String,
     /// As they came, without the tags that stand for signatures and their kin.
     pub list: Vec<TagRow>,
@@ -60,11 +62,11 @@ pub struct Tags {
 
 impl Tags {
     /// Turns to a repository: nothing of the last one stays. Asked again, what is known stays until the answer comes.
-    pub fn begin(&mut self, repository: &str, job: JobId) {
-        if self.repository != repository {
+    pub fn begin(&mut self, source: SourceId, repository: &str, job: JobId) {
+        if self.source.as_ref() != Some(&source) || self.repository != repository {
             let (sort, grouped, height) = (self.sort, self.grouped, self.cursor.height);
             let cursor = ListCursor { height, ..ListCursor::default() };
-            *self = Self { repository: repository.to_owned(), sort, grouped, cursor, ..Self::default() };
+            *self = Self { source: Some(source), repository: repository.to_owned(), sort, grouped, cursor, ..Self::default() };
         }
         self.job = Some(job);
         self.problem = None;
@@ -158,26 +160,37 @@ impl Tags {
         }
     }
 
-    /// The tags whose details are wanted next, those on the screen first; empty when the ones on the screen are known or on their way.
+    /// The tag of a row whose details did not come yet.
+    fn lacking(&self, row: usize) -> Option<&str> {
+        self.list.get(row).filter(|row| row.fit && !self.fresh.contains(row.tag.raw())).map(|row| row.tag.raw())
+    }
+
+    /// Those of the rows on the screen.
+    fn seen_lacking(&self) -> impl Iterator<Item = &str> {
+        self.cursor.visible().filter_map(|at| self.lacking(*self.rows.get(at)?))
+    }
+
+    /// Whether there are details to ask for now: rows on the screen lack theirs and they are not among the next answers; or nothing is
+    /// under way and the budget is not spent. Asked after every message: nothing is built for it.
+    #[must_use]
+    pub fn is_wanting(&self) -> bool {
+        if let Some((_, asked)) = &self.asked {
+            let soon = 2 * self.cursor.height.max(1);
+            return self.seen_lacking().any(|tag| !asked.iter().take(soon).any(|other| other == tag));
+        }
+        let left = self.fresh.len() < BUDGET;
+        self.seen_lacking().next().is_some() || (left && self.rows.iter().any(|row| self.lacking(*row).is_some()))
+    }
+
+    /// The tags whose details are wanted next, those on the screen first, the rest within the budget.
     #[must_use]
     pub fn wanted(&self) -> Vec<String> {
-        let lacks = |row: &usize| self.list.get(*row).filter(|row| row.fit && !self.fresh.contains(row.tag.raw())).map(|row| row.tag.raw());
-        let seen: Vec<&str> = self.cursor.visible().filter_map(|at| self.rows.get(at)).filter_map(lacks).collect();
-        match &self.asked {
-            // What is seen is among the next answers.
-            Some((_, asked)) if seen.iter().all(|tag| asked.iter().take(2 * self.cursor.height.max(1)).any(|other| other == tag)) => {
-                Vec::new()
-            }
-            Some(_) if seen.is_empty() => Vec::new(),
-            None if seen.is_empty() && self.fresh.len() >= BUDGET => Vec::new(),
-            _ => {
-                let mut wanted: Vec<String> = seen.iter().map(|tag| (*tag).to_owned()).collect();
-                let first: BTreeSet<&str> = seen.into_iter().collect();
-                let room = BUDGET.saturating_sub(self.fresh.len() + wanted.len());
-                wanted.extend(self.rows.iter().filter_map(lacks).filter(|tag| !first.contains(tag)).take(room).map(str::to_owned));
-                wanted
-            }
-        }
+        let mut wanted: Vec<String> = self.seen_lacking().map(str::to_owned).collect();
+        let first: BTreeSet<&str> = self.seen_lacking().collect();
+        let room = BUDGET.saturating_sub(self.fresh.len() + wanted.len());
+        let rest = self.rows.iter().filter_map(|row| self.lacking(*row)).filter(|tag| !first.contains(tag));
+        wanted.extend(rest.take(room).map(str::to_owned));
+        wanted
     }
 
     /// Makes the rows anew; the cursor stays on its tag.

@@ -27,7 +27,7 @@ pub struct RegistrySource {
 impl RegistrySource {
     #[must_use]
     pub fn new(client: Client, host: &str) -> Self {
-        Self { id: SourceId(format!("registry:{host}")), host: host.to_owned(), client }
+        Self { id: SourceId::registry(host), host: host.to_owned(), client }
     }
 
     #[must_use]
@@ -187,7 +187,7 @@ impl Source for RegistrySource {
     }
 
     fn powers(&self) -> Powers {
-        Powers { tag: true, remove: true, export: false, ..Powers::READ_ONLY }
+        Powers::REGISTRY
     }
 
     fn version<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, Safe> {
