@@ -19,6 +19,7 @@ use lighterman::model::{
     SourceId, SourceInfo, SourceKind, SourceStatus,
 };
 use lighterman::pane::PaneId;
+use lighterman::pane::tasks::TaskState;
 use proptest::prelude::*;
 
 const NOW: i64 = 1_760_000_000;
@@ -123,6 +124,91 @@ impl Deck {
             .map(|(image, name)| name.map_or(image.id.short(), Name::raw).to_owned())
             .collect()
     }
+}
+
+/// Asks for pulls of `app:0` and so on.
+fn pulls(deck: &mut Deck, count: usize) {
+    for n in 0..count {
+        deck.press("p");
+        deck.type_text(&format!("app:{n}"));
+        deck.press("Enter");
+    }
+}
+
+fn pulled(deck: &Deck) -> Vec<String> {
+    let name = |change: &&Change| if let Change::Pull { name, .. } = change { Some(name.raw().to_owned()) } else { None };
+    deck.changes().iter().filter_map(name).collect()
+}
+
+fn line(deck: &Deck) -> Vec<String> {
+    let tasks = &deck.state.tasks;
+    let title = |id: &JobId| tasks.tasks.iter().find(|task| task.id == *id).map(|task| task.title.as_str().to_owned());
+    tasks.line.iter().filter_map(title).collect()
+}
+
+#[test]
+fn four_transfers_run_at_once_and_the_rest_wait_in_an_order_that_can_be_changed() {
+    let mut deck = Deck::listing(vec![image(1, &["a:1"])]);
+    pulls(&mut deck, 7);
+    assert_eq!(pulled(&deck), ["app:0", "app:1", "app:2", "app:3"]);
+    assert_eq!(line(&deck), ["pull app:4", "pull app:5", "pull app:6"]);
+    // Rows: four that run, then the line.
+    deck.press("6 g j j j j j j K");
+    assert_eq!(line(&deck), ["pull app:4", "pull app:6", "pull app:5"]);
+    assert_eq!(deck.state.tasks.selected().unwrap().title.as_str(), "pull app:6", "the cursor goes with it");
+    deck.press("K K J");
+    assert_eq!(line(&deck), ["pull app:4", "pull app:6", "pull app:5"]);
+    deck.press("K");
+    let first = deck.job(|job| matches!(job, Job::Change(Change::Pull { name, .. }) if name.raw() == "app:0"));
+    deck.tell(Msg::Job(first, JobEvent::Done(JobOutput::Applied(Outcome::Moved(lighterman::model::Transfer::default())))));
+    assert_eq!(pulled(&deck).last().unwrap(), "app:6", "the first in line has its turn");
+    // A paused one is passed over; one that is cancelled in line never ran.
+    deck.press("G k k g j j j j p");
+    assert_eq!(deck.state.tasks.selected().unwrap().state, TaskState::Paused);
+    let second = deck.job(|job| matches!(job, Job::Change(Change::Pull { name, .. }) if name.raw() == "app:1"));
+    deck.tell(Msg::Job(second, JobEvent::Cancelled));
+    assert_eq!(pulled(&deck).last().unwrap(), "app:5");
+    assert_eq!(line(&deck), ["pull app:4"]);
+    deck.press("c");
+    assert!(line(&deck).is_empty());
+    assert_eq!(pulled(&deck).len(), 6, "app:4 never ran");
+}
+
+#[test]
+fn a_running_transfer_that_is_paused_stops_and_goes_on_under_a_new_id() {
+    let mut deck = Deck::listing(vec![image(1, &["a:1"])]);
+    pulls(&mut deck, 1);
+    let first = deck.job(|job| matches!(job, Job::Change(_)));
+    deck.press("6 p");
+    assert_eq!(deck.effects.last(), Some(&Effect::Cancel(first)));
+    assert_eq!(deck.state.tasks.selected().unwrap().state, TaskState::Pausing);
+    deck.tell(Msg::Job(first, JobEvent::Cancelled));
+    assert_eq!(deck.state.tasks.selected().unwrap().state, TaskState::Paused);
+    assert!(deck.state.toasts.list.is_empty(), "that is no cancellation to tell of");
+    deck.press("p");
+    let second = deck.job(|job| matches!(job, Job::Change(_)));
+    assert!(second != first && deck.state.tasks.running() == 1);
+    // What ends although it was asked to pause, has ended.
+    deck.press("p");
+    deck.tell(Msg::Job(second, JobEvent::Done(JobOutput::Applied(Outcome::Moved(lighterman::model::Transfer::default())))));
+    assert!(matches!(deck.state.tasks.selected().unwrap().state, TaskState::Done(_)));
+}
+
+#[test]
+fn a_held_line_starts_no_transfer_and_a_failed_task_goes_back_into_it() {
+    let mut deck = Deck::listing(vec![image(1, &["a:1"])]);
+    deck.press("6 P 1");
+    pulls(&mut deck, 2);
+    assert!(pulled(&deck).is_empty());
+    deck.press("q");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Confirm(_))), "what waits would be lost");
+    deck.press("Esc 6 P");
+    assert_eq!(pulled(&deck), ["app:0", "app:1"]);
+    let first = deck.job(|job| matches!(job, Job::Change(Change::Pull { name, .. }) if name.raw() == "app:0"));
+    deck.tell(Msg::Job(first, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "pull app:0", "gone"))));
+    deck.press("G R");
+    assert_eq!(pulled(&deck), ["app:0", "app:1", "app:0"]);
+    assert_eq!(deck.state.tasks.tasks.len(), 2, "the same task again, and no copy of it");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::jobs;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay, Prompt};
 use super::registries;
 use super::state::State;
+use super::tasks;
 use super::toast::ToastKind;
 use super::update::places;
 
@@ -96,8 +97,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Export => return export(state),
         Action::Import => ask(state, Ask::Import, "Import an archive", None, String::new(), "Enter read it · Esc cancel"),
         Action::OpenFile => ask(state, Ask::OpenFile, "Open an archive or layout", None, String::new(), "Enter open · Esc cancel"),
-        Action::CancelTask => return cancel_task(state),
-        Action::RetryTask => return retry_task(state),
+        Action::CancelTask | Action::RetryTask | Action::PauseTask | Action::PauseAll | Action::TaskSooner | Action::TaskLater => {
+            return tasks::act(state, action);
+        }
         Action::Refresh => return refresh(state),
         Action::Sources => return overlay::menu::sources(state),
         Action::Themes => overlay::menu::themes(state),
@@ -244,27 +246,6 @@ fn export(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-fn cancel_task(state: &mut State) -> Vec<Effect> {
-    let Some(id) = state.tasks.selected().filter(|task| task.state.is_running()).map(|task| task.id) else {
-        return Vec::new();
-    };
-    if let Some(task) = state.tasks.get_mut(id) {
-        task.state = crate::pane::tasks::TaskState::Stopping;
-    }
-    vec![Effect::Cancel(id)]
-}
-
-fn retry_task(state: &mut State) -> Vec<Effect> {
-    use crate::pane::tasks::TaskState;
-    match state.tasks.selected() {
-        Some(task) if matches!(task.state, TaskState::Failed(_) | TaskState::Cancelled) => {
-            let job = task.job.clone();
-            jobs::task(state, job)
-        }
-        _ => Vec::new(),
-    }
-}
-
 fn refresh(state: &mut State) -> Vec<Effect> {
     if matches!(state.sources.status, crate::model::SourceStatus::Down(_)) {
         state.sources.tries = 0;
@@ -279,19 +260,22 @@ fn refresh(state: &mut State) -> Vec<Effect> {
 }
 
 fn quit(state: &mut State) -> Vec<Effect> {
-    let running = state.tasks.running();
-    if running == 0 {
+    let (running, waiting) = (state.tasks.running(), state.tasks.waiting());
+    if running + waiting == 0 {
         return vec![Effect::Quit];
     }
-    let title = Safe::from(format!("{} running", counted(running, "task")));
+    let title = match waiting {
+        0 => format!("{} running", counted(running, "task")),
+        _ => format!("{} running, {waiting} in line", counted(running, "task")),
+    };
     let lines = state
         .tasks
         .tasks
         .iter()
-        .filter(|task| task.state.is_running())
+        .filter(|task| !task.state.has_ended())
         .map(|task| (crate::curate::Tone::Plain, task.title.clone()))
         .chain([(crate::curate::Tone::Warning, Safe::new("Quitting cancels them; what they wrote so far is cleaned up."))])
         .collect();
-    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Quit", Agreed::Quit)));
+    state.overlays.push(Overlay::Confirm(Confirm::new(Safe::from(title), lines, "Quit", Agreed::Quit)));
     Vec::new()
 }

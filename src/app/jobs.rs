@@ -24,14 +24,17 @@ const NEARBY: u64 = 4;
 
 /// Starts a job: gives it its id and remembers it.
 pub(super) fn start(state: &mut State, job: Job) -> (JobId, Effect) {
-    let id = JobId(state.next_job);
-    state.next_job += 1;
+    let id = state.new_job();
+    (id, start_as(state, id, job))
+}
+
+fn start_as(state: &mut State, id: JobId, job: Job) -> Effect {
     if let Some(slot) = job.slot() {
         // The newest wins: whatever the older one of this slot still says is stale.
         state.jobs.retain(|_, other| other.slot() != Some(slot));
     }
     state.jobs.insert(id, job.clone());
-    (id, Effect::Start(id, job))
+    Effect::Start(id, job)
 }
 
 pub(super) fn discover(state: &mut State) -> Vec<Effect> {
@@ -120,12 +123,22 @@ pub(super) fn inspect_selected(state: &mut State) -> Vec<Effect> {
     vec![effect]
 }
 
-/// Starts a task: a job listed in the Tasks drawer.
+/// Adds a task, a job listed in the Tasks drawer, and starts it when it has its turn.
 pub(super) fn task(state: &mut State, job: Job) -> Vec<Effect> {
     let title = title(&job);
-    let (id, effect) = start(state, job.clone());
-    state.tasks.start(Task::new(id, job, title, state.now));
-    vec![effect]
+    let id = state.new_job();
+    state.tasks.add(Task::new(id, job, title, state.now));
+    advance(state)
+}
+
+/// Starts what is in line and has its turn.
+pub(super) fn advance(state: &mut State) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    while let Some((id, job)) = state.tasks.next().map(|task| (task.id, task.job.clone())) {
+        effects.push(start_as(state, id, job));
+        state.tasks.begin(id, state.now);
+    }
+    effects
 }
 
 fn title(job: &Job) -> Safe {
@@ -365,6 +378,11 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
             (TaskState::Done(Safe::from(text.clone())), vec![state.toasts.show(ToastKind::Good, text, None)])
         }
         JobEvent::Done(_) => (TaskState::Done(Safe::new("done")), Vec::new()),
+        JobEvent::Cancelled if state.tasks.get_mut(id).is_some_and(|task| task.state == TaskState::Pausing) => {
+            let new = state.new_job();
+            state.tasks.again(id, new, TaskState::Paused);
+            return advance(state);
+        }
         JobEvent::Cancelled => (TaskState::Cancelled, vec![state.toasts.show(ToastKind::Info, format!("Cancelled: {title}"), None)]),
         JobEvent::Failed(problem) => {
             let effects = if overlay::offer_overwrite(state, job, &problem) { Vec::new() } else { vec![state.toasts.problem(&problem)] };
@@ -373,6 +391,7 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
         JobEvent::Chunk(_) | JobEvent::Progress(_) => return Vec::new(),
     };
     state.tasks.ended(id, end, now);
+    effects.extend(advance(state));
     // A source that tells its changes has told this one too, but may be slow; one that doesn't must be asked.
     if matches!(job, Job::Change(change) if state.sources.current.as_ref() == Some(change.source())) {
         effects.extend(changed(state));

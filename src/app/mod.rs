@@ -13,6 +13,7 @@ pub mod overlay;
 mod registries;
 pub mod settings;
 pub mod state;
+mod tasks;
 pub mod toast;
 pub mod update;
 

@@ -87,6 +87,13 @@ impl State {
         state
     }
 
+    /// An id for a job, never given before.
+    pub(super) fn new_job(&mut self) -> JobId {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        id
+    }
+
     /// Whether anything that changes images is out of reach here, by flag, configuration or nature of the source.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

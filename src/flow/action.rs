@@ -104,6 +104,10 @@ actions! {
     Tree "tree" "tree" [c('m')] Registries false "Show repositories by namespace, or as one list.";
     GroupDigests "group-digests" "by digest" [c('D')] Registries false "Let the tags that are the same digest stand together, or by the order they had.";
     CancelTask "cancel-task" "cancel" [c('c')] Tasks false "Cancel this task.";
+    PauseTask "pause-task" "pause" [c('p')] Tasks false "Let this task wait, or go on; a transfer goes on where it was.";
+    PauseAll "pause-all" "pause all" [c('P')] Tasks false "Start nothing that waits in line, until pressed again.";
+    TaskSooner "task-sooner" "sooner" [c('K')] Tasks false "Move this waiting task forward in the line.";
+    TaskLater "task-later" "later" [c('J')] Tasks false "Move this waiting task back in the line.";
     RetryTask "retry-task" "retry" [c('R')] Tasks false "Run this failed or cancelled task again.";
     ForgetTasks "forget-tasks" "clear ended" [c('U')] Tasks false "Take the ended tasks out of the list.";
     Refresh "refresh" "refresh" [c('r')] Deck false "Ask the source again.";

@@ -119,6 +119,18 @@ impl Job {
         matches!(self, Self::Repositories { .. } | Self::Tags { .. } | Self::Details { .. } | Self::Referrers { .. })
     }
 
+    /// The source whose bandwidth it takes, for those that move images.
+    #[must_use]
+    pub const fn transfer(&self) -> Option<&SourceId> {
+        match self {
+            Self::Export { source, .. }
+            | Self::Change(
+                Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. } | Change::Copy { source, .. },
+            ) => Some(source),
+            _ => None,
+        }
+    }
+
     /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
     #[must_use]
     pub const fn is_task(&self) -> bool {

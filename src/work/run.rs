@@ -1,29 +1,25 @@
 //! What each job does: one `match` over [`Job`], in terms of the sources' verbs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::flow::job::{PruneItem, PrunePreview};
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{Change, ImageList, Problem, ProblemKind, SourceId, SourceKind};
+use crate::model::{ImageList, Problem, ProblemKind, SourceId, SourceKind};
 use crate::source::{Ctx, ExportTo, Source};
 
 use super::known::KnownLists;
 use super::table::Table;
 use super::{catalog, change};
 
-/// Transfers at once at one source.
-const TRANSFERS: usize = 4;
-
 /// What jobs share.
 #[derive(Debug)]
 pub struct Env {
     pub table: Table,
     pub known: KnownLists,
-    transfers: Mutex<HashMap<SourceId, Arc<Semaphore>>>,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
 }
@@ -44,7 +40,7 @@ impl Chunks {
 impl Env {
     #[must_use]
     pub fn new(table: Table, known: KnownLists) -> Self {
-        Self { table, known, transfers: Mutex::default(), shown: Mutex::default() }
+        Self { table, known, shown: Mutex::default() }
     }
 
     /// The last known list of a source, for the first frame; it is not shown again.
@@ -57,19 +53,10 @@ impl Env {
     fn is_first(&self, id: &SourceId) -> bool {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
     }
-
-    fn transfers_of(&self, source: &SourceId) -> Arc<Semaphore> {
-        let mut all = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(source.clone()).or_insert_with(|| Arc::new(Semaphore::new(TRANSFERS))))
-    }
 }
 
 /// Runs one job to its end.
 pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
-    let _permit = match transfer_source(&job) {
-        Some(source) => Some(wait_for_turn(env.transfers_of(source), ctx).await?),
-        None => None,
-    };
     match job {
         Job::Discover => Ok(JobOutput::Sources(env.table.discover().await?)),
         Job::Open(locator) => {
@@ -116,27 +103,6 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
 
 pub(super) fn unable(doing: &str, source: &dyn Source) -> Problem {
     Problem::new(ProblemKind::Unsupported, doing, format!("{} is read-only", source.id()))
-}
-
-/// The source whose turn a job must wait for.
-const fn transfer_source(job: &Job) -> Option<&SourceId> {
-    match job {
-        Job::Export { source, .. }
-        | Job::Change(
-            Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. } | Change::Copy { source, .. },
-        ) => Some(source),
-        _ => None,
-    }
-}
-
-async fn wait_for_turn(turns: Arc<Semaphore>, ctx: &Ctx) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
-    if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
-        return Ok(turn);
-    }
-    ctx.meter.phase(&format!("waiting: {TRANSFERS} transfers run at this source"));
-    let turn = turns.acquire_owned().await.map_err(|error| Problem::new(ProblemKind::Other, "start a transfer", error.to_string()))?;
-    ctx.meter.phase("");
-    Ok(turn)
 }
 
 async fn list(id: &SourceId, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {

@@ -320,6 +320,7 @@ pub fn with_tasks(mut state: State) -> State {
     let mut add = |state: &mut State, title: &str, began: i64, ended: Option<(i64, TaskState)>| {
         id += 1;
         let mut task = Task::new(JobId(id), job(title), Safe::new(title), start(began));
+        task.state = TaskState::Running;
         if let Some((end, how)) = ended {
             task.state = how;
             task.ended = Some(start(end));
@@ -357,6 +358,13 @@ pub fn with_tasks(mut state: State) -> State {
         };
         task.progressed(at(60_000_000), start(6));
         task.progressed(at(122_000_000), start(1));
+    }
+    for (id, state_in_line) in [(201, TaskState::Waiting), (202, TaskState::Paused)] {
+        let title = format!("Pull ghcr.io/harbourworks/tide-worker:0.8.{id}");
+        let mut task = Task::new(JobId(id), job(&title), Safe::new(&title), now());
+        task.state = state_in_line;
+        state.tasks.line.push(task.id);
+        state.tasks.tasks.push(task);
     }
     if let Some(task) = state.tasks.tasks.get_mut(1) {
         task.ended = None;

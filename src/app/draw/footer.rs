@@ -46,8 +46,18 @@ const REGISTRIES: &[Action] = &[
 ];
 const LAYERS: &[Action] =
     &[Action::Dockerfile, Action::ShowEmpty, Action::Copy, Action::Zoom, Action::NextPane, Action::Back, Action::Refresh, Action::Sources];
-const TASKS: &[Action] =
-    &[Action::Open, Action::CancelTask, Action::RetryTask, Action::ForgetTasks, Action::FocusTasks, Action::NextPane, Action::Zoom];
+const TASKS: &[Action] = &[
+    Action::Open,
+    Action::CancelTask,
+    Action::PauseTask,
+    Action::RetryTask,
+    Action::TaskSooner,
+    Action::TaskLater,
+    Action::PauseAll,
+    Action::ForgetTasks,
+    Action::FocusTasks,
+    Action::Zoom,
+];
 /// Always there, at the right.
 const ALWAYS: &[Action] = &[Action::Help, Action::Palette, Action::Quit];
 

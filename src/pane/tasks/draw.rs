@@ -17,7 +17,12 @@ use super::{Task, TaskRow, TaskState, Tasks};
 /// Draws the drawer.
 pub fn draw(canvas: &mut Canvas<'_>, tasks: &Tasks, face: &Face<'_>) {
     let running = tasks.running();
-    let title = if running == 0 { Safe::default() } else { words!("{running} running") };
+    let title = match (running, tasks.waiting()) {
+        (0, 0) => Safe::default(),
+        (_, 0) => words!("{running} running"),
+        (_, waiting) if tasks.held => words!("{running} running, {waiting} in line: all paused"),
+        (_, waiting) => words!("{running} running, {waiting} in line"),
+    };
     face.frame(canvas, &title, &tasks.cursor, &position(&tasks.cursor));
     if tasks.rows.is_empty() {
         let lines = [
@@ -32,7 +37,8 @@ pub fn draw(canvas: &mut Canvas<'_>, tasks: &Tasks, face: &Face<'_>) {
         match row {
             TaskRow::Task(n) => {
                 if let Some(task) = tasks.tasks.get(n) {
-                    task_line(pen, task, face);
+                    let place = tasks.line.iter().position(|id| *id == task.id).map_or(0, |at| at + 1);
+                    task_line(pen, task, place, face);
                 }
             }
             TaskRow::Step(n, s) => {
@@ -48,8 +54,9 @@ pub fn draw(canvas: &mut Canvas<'_>, tasks: &Tasks, face: &Face<'_>) {
 /// The sign of a task's state, and its colour.
 fn sign(signs: &'static Signs, state: &TaskState, spin: usize) -> (&'static str, Role) {
     match state {
+        TaskState::Waiting | TaskState::Paused => (signs.waiting, Role::Muted),
         TaskState::Running => (signs.spin(spin), Role::Info),
-        TaskState::Stopping => (signs.spin(spin), Role::Warning),
+        TaskState::Stopping | TaskState::Pausing => (signs.spin(spin), Role::Warning),
         TaskState::Done(_) => (signs.good, Role::Good),
         TaskState::Partial(_) => (signs.warning, Role::Warning),
         TaskState::Failed(_) => (signs.bad, Role::Bad),
@@ -57,7 +64,8 @@ fn sign(signs: &'static Signs, state: &TaskState, spin: usize) -> (&'static str,
     }
 }
 
-fn task_line(mut pen: Pen<'_, '_>, task: &Task, face: &Face<'_>) {
+/// `place` counts from one in the line.
+fn task_line(mut pen: Pen<'_, '_>, task: &Task, place: usize, face: &Face<'_>) {
     let signs = pen.signs();
     let fold = match (task.progress.steps.is_empty(), task.unfolded) {
         (true, _) => " ",
@@ -68,13 +76,24 @@ fn task_line(mut pen: Pen<'_, '_>, task: &Task, face: &Face<'_>) {
     pen.put(fold, Role::Muted).gap(1);
     let (state, role) = sign(signs, &task.state, face.spin);
     pen.put(state, role).gap(1);
-    let elapsed = words!("{:>6} ", clock(task.started, task.ended.unwrap_or(face.now)));
-    pen.right(&elapsed, Role::Muted);
+    if !task.state.is_in_line() {
+        let elapsed = words!("{:>6} ", clock(task.started, task.ended.unwrap_or(face.now)));
+        pen.right(&elapsed, Role::Muted);
+    }
     let title = Shown::from(&task.title);
     match &task.state {
-        TaskState::Running | TaskState::Stopping => {
+        TaskState::Waiting | TaskState::Paused => {
+            pen.cell(title_width(face), Align::Left, title, Role::Muted).gap(2);
+            let place = if task.state == TaskState::Paused { words!("paused") } else { words!("in line: {}", ordinal(place)) };
+            pen.put(&place, Role::Muted);
+        }
+        TaskState::Running | TaskState::Stopping | TaskState::Pausing => {
             pen.cell(title_width(face), Align::Left, title, Role::Text).gap(2);
-            let phase = if task.state == TaskState::Stopping { words!("stopping") } else { task.progress.phase.clone() };
+            let phase = match task.state {
+                TaskState::Stopping => words!("stopping"),
+                TaskState::Pausing => words!("pausing"),
+                _ => task.progress.phase.clone(),
+            };
             progress(&mut pen, task, &phase, gauge_width(face.rows.width));
         }
         TaskState::Done(word) => drop(pen.put(title, Role::Text).put("  ", Role::Text).put(word, Role::Good)),
@@ -86,6 +105,17 @@ fn task_line(mut pen: Pen<'_, '_>, task: &Task, face: &Face<'_>) {
         }
         TaskState::Cancelled => drop(pen.put(title, Role::Muted).put("  cancelled", Role::Muted)),
     }
+}
+
+/// `1st`, `2nd`, `3rd`, `11th`.
+fn ordinal(n: usize) -> String {
+    let ending = match (n % 10, n % 100) {
+        (1, last) if last != 11 => "st",
+        (2, last) if last != 12 => "nd",
+        (3, last) if last != 13 => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
 }
 
 /// Columns of a running task's title, so that gauges stand under each other.

@@ -1,6 +1,7 @@
-//! The Tasks drawer: what runs and what ran in this session, with progress per layer, speed, time left, cancel and retry.
+//! The Tasks drawer: what runs, waits and ran in this session, with progress per layer, speed, time left, cancel, pause and retry.
 
 pub mod draw;
+mod queue;
 
 use jiff::Timestamp;
 
@@ -14,9 +15,15 @@ const KEPT: usize = 200;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskState {
+    /// In line: as many transfers as may run at its source do, or the line stands still.
+    Waiting,
+    /// In line, but passed over until the user lets it go on.
+    Paused,
     Running,
     /// Asked to stop, not stopped yet.
     Stopping,
+    /// Asked to stop, to go on later.
+    Pausing,
     /// With a word on the result.
     Done(Safe),
     /// Done, but something was left out: a word on what.
@@ -28,7 +35,17 @@ pub enum TaskState {
 impl TaskState {
     #[must_use]
     pub const fn is_running(&self) -> bool {
-        matches!(self, Self::Running | Self::Stopping)
+        matches!(self, Self::Running | Self::Stopping | Self::Pausing)
+    }
+
+    #[must_use]
+    pub const fn is_in_line(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Paused)
+    }
+
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        !self.is_running() && !self.is_in_line()
     }
 }
 
@@ -56,7 +73,7 @@ impl Task {
             id,
             job,
             title,
-            state: TaskState::Running,
+            state: TaskState::Waiting,
             progress: Progress::default(),
             started: now,
             ended: None,
@@ -107,18 +124,25 @@ pub enum TaskRow {
 pub struct Tasks {
     /// Newest first.
     pub tasks: Vec<Task>,
+    /// The tasks that wait or are paused, the next one first.
+    pub line: Vec<JobId>,
+    /// Nothing that waits is started.
+    pub held: bool,
+    /// What runs, then what waits in its order, then what has ended, newest first.
     pub rows: Vec<TaskRow>,
     pub cursor: ListCursor,
 }
 
 impl Tasks {
-    pub fn start(&mut self, task: Task) {
+    /// Puts a task at the end of the line.
+    pub fn add(&mut self, task: Task) {
         for other in &mut self.tasks {
             other.unfolded = other.unfolded && other.state.is_running();
         }
+        self.line.push(task.id);
         self.tasks.insert(0, task);
         while self.tasks.len() > KEPT {
-            match self.tasks.iter().rposition(|task| !task.state.is_running()) {
+            match self.tasks.iter().rposition(|task| task.state.has_ended()) {
                 Some(oldest) => drop(self.tasks.remove(oldest)),
                 None => break,
             }
@@ -175,7 +199,7 @@ impl Tasks {
                 }
             }
             Action::ForgetTasks => {
-                self.tasks.retain(|task| task.state.is_running());
+                self.tasks.retain(|task| !task.state.has_ended());
                 self.rebuild();
             }
             _ => return false,
@@ -183,14 +207,37 @@ impl Tasks {
         true
     }
 
+    /// Orders the rows anew; the cursor stays on its row.
     pub fn rebuild(&mut self) {
+        let kept = self.rows.get(self.cursor.at).copied();
+        self.rebuild_around(kept.and_then(|row| match row {
+            TaskRow::Task(at) => Some((self.tasks.get(at)?.id, None)),
+            TaskRow::Step(at, step) => Some((self.tasks.get(at)?.id, Some(step))),
+        }));
+    }
+
+    fn rebuild_around(&mut self, kept: Option<(JobId, Option<usize>)>) {
+        let place = |task: &Task| match &task.state {
+            state if state.is_running() => (0, 0),
+            state if state.is_in_line() => (1, self.line.iter().position(|id| *id == task.id).unwrap_or(usize::MAX)),
+            _ => (2, 0),
+        };
+        let mut order: Vec<usize> = (0..self.tasks.len()).collect();
+        order.sort_by_key(|at| self.tasks.get(*at).map(place));
         self.rows.clear();
-        for (i, task) in self.tasks.iter().enumerate() {
-            self.rows.push(TaskRow::Task(i));
+        for at in order {
+            let Some(task) = self.tasks.get(at) else { continue };
+            self.rows.push(TaskRow::Task(at));
             if task.unfolded {
-                self.rows.extend((0..task.progress.steps.len()).map(|step| TaskRow::Step(i, step)));
+                self.rows.extend((0..task.progress.steps.len()).map(|step| TaskRow::Step(at, step)));
             }
         }
         self.cursor.set_len(self.rows.len());
+        let Some((id, step)) = kept else { return };
+        let Some(at) = self.tasks.iter().position(|task| task.id == id) else { return };
+        let exact = step.and_then(|step| self.rows.iter().position(|row| *row == TaskRow::Step(at, step)));
+        if let Some(row) = exact.or_else(|| self.rows.iter().position(|row| *row == TaskRow::Task(at))) {
+            self.cursor.go(row);
+        }
     }
 }

@@ -231,26 +231,6 @@ async fn a_full_queue_makes_jobs_wait_and_loses_no_ending() {
 }
 
 #[tokio::test]
-async fn four_transfers_run_at_once_and_the_fifth_says_that_it_waits() {
-    let (source, mut worker, mut messages) = world(false);
-    for n in 0..9 {
-        worker.start(JobId(n), pull());
-    }
-    loop {
-        let msg = messages.recv().await.unwrap();
-        if let Msg::Job(_, JobEvent::Progress(progress)) = &msg {
-            assert!(progress.phase.as_str().starts_with("waiting: 4 transfers"), "{progress:?}");
-            break;
-        }
-    }
-    source.release.send_replace(true);
-    for _ in 0..9 {
-        assert!(matches!(next(&mut messages).await.1, JobEvent::Done(_)));
-    }
-    assert_eq!(source.most.load(Ordering::SeqCst), 4);
-}
-
-#[tokio::test]
 async fn a_cancelled_transfer_ends_once_and_stopping_ends_all() {
     let (_source, mut worker, mut messages) = world(false);
     for n in 0..2 {
