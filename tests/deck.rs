@@ -212,6 +212,46 @@ fn a_held_line_starts_no_transfer_and_a_failed_task_goes_back_into_it() {
 }
 
 #[test]
+fn registries_are_asked_how_tags_stand_only_on_request_and_seen_rows_first() {
+    use lighterman::model::{Drift, LocalTag};
+    let images: Vec<ImageSummary> = (0..200).map(|n| image(n, &[&format!("acme/app:{n:03}")])).collect();
+    let mut deck = Deck::listing(images);
+    assert!(!deck.started().any(|(_, job)| matches!(job, Job::Drift { .. })), "nobody is asked unasked");
+    deck.press("G u");
+    let id = deck.job(|job| matches!(job, Job::Drift { .. }));
+    let Some(Job::Drift { tags }) = deck.state.jobs.get(&id).cloned() else { panic!() };
+    assert_eq!(tags.len(), 200);
+    assert!(tags[..5].iter().all(|tag| tag.name.raw() > "acme/app:150"), "{:?}", tags[0]);
+    let told = |n: usize, drift| (tags.iter().find(|tag| tag.name.raw() == format!("acme/app:{n:03}")).unwrap().clone(), drift);
+    let gone = Problem::new(ProblemKind::Unreachable, "ask", "nobody answers");
+    let answers: Vec<(LocalTag, Result<Drift, Problem>)> = vec![
+        told(1, Ok(Drift::Same)),
+        told(2, Ok(Drift::Moved(Digest::sha256(b"new")))),
+        told(3, Ok(Drift::Gone)),
+        told(4, Ok(Drift::OnlyHere)),
+        told(5, Err(gone)),
+    ];
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Drift(answers))));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+    let toast = deck.state.toasts.list.last().unwrap().text.as_str().to_owned();
+    assert_eq!(toast, "1 same, 1 moved, 1 local, 1 gone, 196 not told");
+    deck.press("/");
+    deck.type_text("drift:moved");
+    deck.press("Enter");
+    assert_eq!(deck.names(), ["acme/app:002"]);
+    deck.press("Esc /");
+    deck.type_text("pullable");
+    deck.press("Enter");
+    assert_eq!(deck.names(), ["acme/app:001"]);
+    // The tag is on another image now: nothing is known of that.
+    deck.press("Esc r");
+    deck.list(vec![image(999, &["acme/app:001"]), image(2, &["acme/app:002"])]);
+    deck.press("/");
+    deck.type_text("drift:unknown");
+    assert_eq!(deck.names(), ["acme/app:001"]);
+}
+
+#[test]
 fn the_first_source_found_is_listed_and_watched() {
     let deck = Deck::found(info(Powers::ALL, false));
     let jobs: Vec<_> = deck.started().map(|(_, job)| job.clone()).collect();

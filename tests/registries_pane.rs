@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "common/scene.rs"]
+mod scene;
 
 use common::remote::{Remote, complete, details, digest, index, registry, rows};
 use lighterman::app::overlay::Overlay;
@@ -313,4 +315,26 @@ fn a_hundred_thousand_tags_are_one_list() {
     deck.press("/tag:v7.*");
     deck.enter();
     assert_eq!(deck.tags().len(), 1000);
+}
+
+#[test]
+fn a_login_is_typed_unseen_and_what_was_refused_is_asked_for_again() {
+    use lighterman::model::{LoggedIn, Login, Secret};
+    let mut deck = Remote::in_repositories(120, 40, &["acme/web"]);
+    let asked = deck.jobs(|job| matches!(job, Job::Repositories { .. }));
+    deck.press("L");
+    deck.press("anna");
+    deck.enter();
+    deck.press(" hunter2 ");
+    let screen = scene::draw(&deck.state, &scene::dark()).0;
+    let screen: String = screen.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+    assert!(!screen.contains("hunter2") && screen.contains("•••••••••"), "{screen}");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::LogIn { .. }));
+    let job = deck.state.jobs[&id].clone();
+    assert!(!format!("{job:?}").contains("hunter2"), "{job:?}");
+    let login = Login { username: "anna".into(), secret: Secret::new(" hunter2 ".into()) };
+    assert_eq!(job, Job::LogIn { source: registry(), login });
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::LoggedIn(LoggedIn::ForThisRun))));
+    assert_eq!(deck.jobs(|job| matches!(job, Job::Repositories { .. })), asked + 1);
 }

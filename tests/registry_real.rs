@@ -166,3 +166,133 @@ fn a_copy_survives_the_death_of_its_target() {
     assert_eq!(json!(Digest::sha256(raw.as_bytes())), sent["digest"]);
     program.run(&["inspect", "--verify", &format!("docker://{host}/team/app:v1")]).ended(0);
 }
+
+/// A login typed into the deck: right or wrong, with and without a credential helper.
+#[tokio::test]
+async fn a_login_holds_when_the_registry_takes_it_and_changes_nothing_when_not() {
+    use lighterman::model::{LoggedIn, LoggedOut, Login, Secret};
+    use lighterman::source::credentials::Credentials;
+    use lighterman::source::registry::{Client, HostSettings, RegistrySettings, Repo};
+    let test = "a_login_holds_when_the_registry_takes_it_and_changes_nothing_when_not";
+    let Some(binary) = common::require(test, "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
+    let login = |password: &str| Login { username: "anna".into(), secret: Secret::new(password.into()) };
+    for registry in [Registry::guarded(&binary), Registry::with_tokens(&binary)] {
+        let dir = tempfile::tempdir().unwrap();
+        let host = registry.host();
+        let hosts = if registry.tokens.is_none() {
+            [(host.clone(), HostSettings { ca: Some(registry.ca()), ..HostSettings::default() })].into()
+        } else {
+            std::collections::BTreeMap::new()
+        };
+        let settings = RegistrySettings { hosts, ..RegistrySettings::default() };
+        let config = dir.path().join("config.json");
+        std::fs::write(&config, "{}").unwrap();
+        let credentials = Credentials::new(vec![config.clone()], dir.path().into());
+        let client = Client::new(settings, credentials.clone()).unwrap();
+        let repositories = async || client.repositories(&host, &mut |_| {}).await;
+        assert!(repositories().await.is_err(), "nobody is let in");
+        let refused = client.log_in(&host, &login("wrong")).await.unwrap_err();
+        assert!(!format!("{refused:?}").contains("wrong\"") && credentials.for_registry(&host).await.unwrap().is_none(), "{refused:?}");
+        assert_eq!(client.log_in(&host, &login("haven-4711")).await.unwrap(), LoggedIn::ForThisRun);
+        assert_eq!(repositories().await.unwrap().count, 0);
+        let repo = Repo::at(&host, "none").unwrap();
+        assert!(client.tags(&repo, &mut |_| {}).await.is_err_and(|problem| problem.kind == lighterman::model::ProblemKind::NotFound));
+        assert_eq!(client.log_out(&host).await.unwrap(), LoggedOut::Nothing);
+        assert!(repositories().await.is_err(), "out is out");
+        // A helper of the docker configuration keeps it; a file is never written.
+        let helper = dir.path().join("docker-credential-keeps");
+        std::fs::write(&helper, format!("#!/bin/sh\ncase $1 in store|erase) /bin/cat >> {}/$1;; *) exit 1;; esac\n", dir.path().display()))
+            .unwrap();
+        std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let text = json!({"credHelpers": {host.as_str(): "keeps"}}).to_string();
+        std::fs::write(&config, &text).unwrap();
+        assert_eq!(client.log_in(&host, &login("haven-4711")).await.unwrap(), LoggedIn::Stored("docker-credential-keeps".into()));
+        let stored: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("store")).unwrap()).unwrap();
+        assert_eq!(stored, json!({"ServerURL": host, "Username": "anna", "Secret": "haven-4711"}));
+        assert!(repositories().await.is_ok());
+        assert_eq!(client.log_out(&host).await.unwrap(), LoggedOut::Erased("docker-credential-keeps".into()));
+        assert_eq!(std::fs::read_to_string(dir.path().join("erase")).unwrap(), host);
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), text);
+        assert!(repositories().await.is_err());
+    }
+    let open = Registry::open(&binary);
+    let client = Client::new(RegistrySettings::default(), Credentials::none()).unwrap();
+    let problem = client.log_in(&open.host(), &login("any")).await.unwrap_err();
+    assert!(problem.cause.as_str().contains("asks for no login"), "{problem}");
+}
+
+/// A worker for which every registry is a source.
+fn worker_over_registries(lists: &std::path::Path) -> (lighterman::work::Worker, tokio::sync::mpsc::Receiver<lighterman::flow::Msg>) {
+    use lighterman::model::{Locator, Powers, Safe, SourceId, SourceInfo, SourceKind};
+    use lighterman::source::Source;
+    use lighterman::source::credentials::Credentials;
+    use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Timers};
+    use lighterman::work::{Env, Found, KnownLists, Table, Worker};
+    let timers = Timers { tries: 1, ..Timers::default() };
+    let client = Client::new(RegistrySettings { timers, ..RegistrySettings::default() }, Credentials::none()).unwrap();
+    let open = move |locator: &Locator| {
+        let host = locator.name.as_ref().unwrap().raw().to_owned();
+        let info = SourceInfo {
+            id: SourceId::registry(&host),
+            kind: SourceKind::Registry,
+            name: Safe::new(&host),
+            place: Safe::new(&host),
+            why: Safe::new("named"),
+            powers: Powers::REGISTRY,
+            read_only: false,
+        };
+        let source: Arc<dyn Source> = Arc::new(RegistrySource::new(client.clone(), &host));
+        Ok(Found {
+            info,
+            make: Arc::new(move || {
+                let source = Arc::clone(&source);
+                Box::pin(async move { Ok(source) })
+            }),
+        })
+    };
+    let table = Table::new(Arc::new(Vec::new), Arc::new(open));
+    Worker::new(Arc::new(Env::new(table, KnownLists::new(lists.to_owned()))))
+}
+
+/// What the deck's key for it does: each local tag against its registry, and one that is down keeps no other from answering.
+#[tokio::test]
+async fn local_tags_are_compared_with_every_registry_they_name() {
+    use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
+    use lighterman::model::{Drift, LocalTag, Name, ProblemKind};
+    let test = "local_tags_are_compared_with_every_registry_they_name";
+    let Some(binary) = common::require(test, "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
+    let (registry, mut dead) = (Registry::open(&binary), Registry::open(&binary));
+    let program = program(&registry, "");
+    let at = |rest: &str| format!("docker://{}/{rest}", registry.host());
+    let digest: Digest = program.json(&["copy", &image(&program), &at("team/app:same")])["digest"].as_str().unwrap().parse().unwrap();
+    program.run(&["tag", &at("team/app:same"), &at("team/app:moved")]).ended(0);
+    dead.kill();
+    let (mut worker, mut messages) = worker_over_registries(&program.home().join("lists"));
+    let tag = |host: &str, tag: &str, digests: &[&Digest]| {
+        let names = digests.iter().map(|digest| Name::new(&format!("{host}/team/app@{digest}"))).collect();
+        LocalTag { name: Name::new(&format!("{host}/team/app:{tag}")), id: Digest::sha256(tag.as_bytes()), repo_digests: names }
+    };
+    let (here, old) = (registry.host(), Digest::sha256(b"old"));
+    let tags = vec![
+        tag(&here, "same", &[&old, &digest]),
+        tag(&here, "moved", &[&old]),
+        tag(&here, "gone", &[&digest]),
+        tag(&here, "local", &[]),
+        tag(&dead.host(), "any", &[]),
+        LocalTag { name: Name::new("Not A Name"), id: old.clone(), repo_digests: Vec::new() },
+    ];
+    worker.start(JobId(1), Job::Drift { tags: tags.clone() });
+    let mut found = std::collections::BTreeMap::new();
+    loop {
+        match messages.recv().await.unwrap() {
+            Msg::Job(_, JobEvent::Chunk(JobOutput::Drift(answers))) => found.extend(answers),
+            Msg::Job(_, JobEvent::Done(JobOutput::Told)) => break,
+            Msg::Job(_, JobEvent::Progress(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let of = |n: usize| found.get(&tags[n]).unwrap().clone();
+    assert_eq!((of(0), of(1), of(2), of(3)), (Ok(Drift::Same), Ok(Drift::Moved(digest)), Ok(Drift::Gone), Ok(Drift::OnlyHere)),);
+    assert_eq!(of(4).unwrap_err().kind, ProblemKind::Unreachable);
+    assert!(of(5).is_err());
+}

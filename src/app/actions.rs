@@ -9,6 +9,7 @@ use crate::model::{ArchiveFormat, Change, ImageKey, Name, Powers, Safe};
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
 
+use super::drift;
 use super::filter;
 use super::jobs;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay, Prompt};
@@ -94,6 +95,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Prune => return overlay::wait(state, "reading what a prune would remove", |source| Job::PreviewPrune { source }),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
         Action::Push => return push(state),
+        Action::Drift => return drift::ask(state),
         Action::Export => return export(state),
         Action::Import => ask(state, Ask::Import, "Import an archive", None, String::new(), "Enter read it · Esc cancel"),
         Action::OpenFile => ask(state, Ask::OpenFile, "Open an archive or layout", None, String::new(), "Enter open · Esc cancel"),

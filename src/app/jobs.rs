@@ -8,6 +8,8 @@ use crate::model::{ImageList, Outcome, Problem, ProblemKind, Safe, SourceInfo, S
 use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
+use super::drift;
+use super::login;
 use super::overlay::{self, Overlay};
 use super::registries;
 use super::state::State;
@@ -184,6 +186,8 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }
+        Job::Drift { tags } => drift::event(state, id, &tags, event),
+        Job::LogIn { source, .. } | Job::LogOut { source } => login::ended(state, &source, event),
         Job::Export { .. } | Job::Change(_) => task_ended(state, id, &job, event),
     }
 }
@@ -299,6 +303,14 @@ pub(super) fn show(state: &mut State, list: Arc<ImageList>) {
     let images = &mut state.images;
     let kept: Option<RowKey> = images.rows.get(images.cursor.at).and_then(|row| images.key(*row));
     images.list.value = Some(list);
+    // A tag that is on another image now is another row; what left is forgotten.
+    if !images.drift.is_empty() {
+        let mut known = std::mem::take(&mut images.drift);
+        let standing =
+            images.images().iter().flat_map(|image| image.tags.iter().map(|tag| RowKey { id: image.id.clone(), name: Some(tag.clone()) }));
+        let kept: Vec<_> = standing.filter_map(|key| known.remove_entry(&key)).collect();
+        images.drift.extend(kept);
+    }
     images.rebuild_around(kept.as_ref(), state.now);
     images.prune_marks();
 }

@@ -5,10 +5,12 @@
 
 pub mod actions;
 pub mod draw;
+mod drift;
 mod filter;
 pub mod jobs;
 pub mod keymap;
 pub mod layout;
+mod login;
 pub mod overlay;
 mod registries;
 pub mod settings;

@@ -10,6 +10,7 @@ use crate::pane::registries::{Level, Registries};
 
 use super::actions::ask;
 use super::jobs::{self, answer};
+use super::login;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay};
 use super::state::State;
 use super::toast::ToastKind;
@@ -42,6 +43,7 @@ pub(super) fn available(state: &State, action: Action) -> Result<(), &'static st
         Action::Filter if registries.filter().is_none() => Err("there is nothing to filter here"),
         Action::Tree if registries.level != Level::Repositories => Err("only among repositories"),
         Action::Inspect if registries.selected_key().is_none() => Err("there is no image here"),
+        Action::LogIn | Action::LogOut if registries.source().is_none() => Err("there is no registry here"),
         Action::Copy if registries.level == Level::Hosts => Err("there is nothing to copy here"),
         _ => Ok(()),
     }
@@ -87,6 +89,11 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             Vec::new()
         }
         Action::Delete => delete(state),
+        Action::LogIn => {
+            login::open(state);
+            Vec::new()
+        }
+        Action::LogOut => login::out(state),
         _ => return None,
     })
 }
@@ -190,6 +197,14 @@ fn refresh(state: &mut State) -> Vec<Effect> {
             behind(state)
         }
     }
+}
+
+/// Whoever we are there has changed: what one looks at is asked for again.
+pub(super) fn ask_again(state: &mut State, source: &SourceId) -> Vec<Effect> {
+    if state.registries.hosts.entered.as_ref() != Some(source) || state.registries.level == Level::Hosts {
+        return Vec::new();
+    }
+    refresh(state)
 }
 
 /// Whether rows are seen whose details are not known.

@@ -115,6 +115,7 @@ impl State {
         let registries = &self.registries;
         self.tasks.running() > 0
             || self.images.list.is_loading()
+            || self.images.drifting.is_some()
             || self.layers.image.is_loading()
             || registries.repositories.job.is_some()
             || registries.tags.job.is_some()

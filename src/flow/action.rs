@@ -94,6 +94,7 @@ actions! {
     Copy "copy" "copy text" [c('y')] List false "Copy the reference, digest or a command to the clipboard.";
     Retag "retag" "retag" [c('t')] Rows true "Give this image or tag another name.";
     Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Untag or delete the marked rows; says first what will be gone.";
+    Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
     Prune "prune" "prune" [c('X')] Images true "Preview the untagged images that nothing uses, and remove them.";
     Pull "pull" "pull" [c('p')] Rows true "Pull an image from a registry.";
     Push "push" "push" [c('P')] Images true "Push this image to its registry.";
@@ -101,6 +102,8 @@ actions! {
     Import "import" "import" [c('i')] Images true "Bring in the images of an archive file; says first which tags will move.";
     CopyTo "copy-to" "copy to" [c('c')] Registries true "Copy this tag to another repository or registry; what is there already is not sent.";
     AddRegistry "add-registry" "add registry" [c('a')] Registries false "Type a registry or one of its repositories.";
+    LogIn "log-in" "log in" [c('L')] Registries false "Log in to this registry; kept by docker's credential helper, or for this run only.";
+    LogOut "log-out" "log out" [c('O')] Registries false "Forget the login to this registry.";
     Tree "tree" "tree" [c('m')] Registries false "Show repositories by namespace, or as one list.";
     GroupDigests "group-digests" "by digest" [c('D')] Registries false "Let the tags that are the same digest stand together, or by the order they had.";
     CancelTask "cancel-task" "cancel" [c('c')] Tasks false "Cancel this task.";

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::model::change::ArchiveFormat;
 use crate::model::{
-    Change, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Listed, Locator, Outcome, Problem, Progress, Referrers,
-    RepoRow, Safe, SourceId, SourceInfo, TagDetails, TagRow, Transfer,
+    Change, Copy, Digest, Drift, Foreign, Image, ImageKey, ImageList, ImportPreview, Listed, LocalTag, Locator, LoggedIn, LoggedOut, Login,
+    Outcome, Problem, Progress, Referrers, RepoRow, Safe, SourceId, SourceInfo, TagDetails, TagRow, Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -27,6 +27,8 @@ pub enum Slot {
     /// What the tags that are seen point at.
     Details,
     Referrers,
+    /// How local tags stand to those of their registries.
+    Drift,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -85,13 +87,24 @@ pub enum Job {
         repository: String,
         tags: Vec<String>,
     },
+    /// How local tags stand to those of their registries.
+    Drift {
+        tags: Vec<LocalTag>,
+    },
     /// What refers to a manifest: signatures, SBOMs, attestations.
     Referrers {
         source: SourceId,
         repository: String,
         subject: Digest,
     },
-    /// The only job that changes anything.
+    LogIn {
+        source: SourceId,
+        login: Login,
+    },
+    LogOut {
+        source: SourceId,
+    },
+    /// The only job that changes an image anywhere.
     Change(Change),
 }
 
@@ -109,14 +122,23 @@ impl Job {
             Self::Tags { .. } => Some(Slot::Tags),
             Self::Details { .. } => Some(Slot::Details),
             Self::Referrers { .. } => Some(Slot::Referrers),
-            Self::Open(_) | Self::Export { .. } | Self::Change(_) => None,
+            Self::Drift { .. } => Some(Slot::Drift),
+            Self::Open(_) | Self::LogIn { .. } | Self::LogOut { .. } | Self::Export { .. } | Self::Change(_) => None,
         }
     }
 
-    /// Whether it reads a registry for the Registries pane.
+    /// Whether it is about a registry, for the Registries pane.
     #[must_use]
     pub const fn is_remote(&self) -> bool {
-        matches!(self, Self::Repositories { .. } | Self::Tags { .. } | Self::Details { .. } | Self::Referrers { .. })
+        matches!(
+            self,
+            Self::Repositories { .. }
+                | Self::Tags { .. }
+                | Self::Details { .. }
+                | Self::Referrers { .. }
+                | Self::LogIn { .. }
+                | Self::LogOut { .. }
+        )
     }
 
     /// The source whose bandwidth it takes, for those that move images.
@@ -170,6 +192,10 @@ pub enum JobOutput {
     PrunePreview(PrunePreview),
     /// The copy, with what it would replace.
     CopyPreview(Box<Copy>),
+    /// How some local tags stand, or why that is not known.
+    Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
+    LoggedIn(LoggedIn),
+    LoggedOut(LoggedOut),
     Exported {
         file: PathBuf,
         transfer: Transfer,

@@ -2,7 +2,7 @@
 //!
 //! Terms are separated by spaces and all must hold: a word (fuzzy), `=text` (the reference, repository, tag or ID is exactly that),
 //! `re:regex`, `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `used`,
-//! `running`, `dangling`, `tagged`. A `!` in front turns a term round. A name is found in full and as it is shown.
+//! `running`, `dangling`, `tagged`, and once registries were asked `drift:same|moved|local|gone|unknown` and `pullable`. A `!` in front turns a term round. A name is found in full and as it is shown.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -16,6 +16,7 @@ use regex::{Regex, RegexBuilder};
 use super::digest::Digest;
 use super::image::{ContainerUse, ImageSummary};
 use super::name::{self, Name};
+use super::remote::Drift;
 use super::safe::Foreign;
 use super::{size, time};
 
@@ -52,6 +53,8 @@ enum Test {
     Running,
     Dangling,
     Tagged,
+    /// How it stands to its registry: a word of [`Drift`]'s, or `unknown`.
+    Drift(&'static str),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +77,8 @@ pub struct Subject<'a> {
     pub containers: Option<&'a [ContainerUse]>,
     pub labels: Option<&'a BTreeMap<Box<str>, Foreign>>,
     pub dangling: bool,
+    /// How the tag stands to its registry, where that was asked.
+    pub drift: Option<&'a Drift>,
 }
 
 impl<'a> Subject<'a> {
@@ -89,6 +94,7 @@ impl<'a> Subject<'a> {
             containers: image.containers.as_deref(),
             labels: Some(&image.labels),
             dangling: image.is_dangling(),
+            drift: None,
         }
     }
 
@@ -181,6 +187,7 @@ impl Test {
             "running" => return Ok(Self::Running),
             "dangling" => return Ok(Self::Dangling),
             "tagged" => return Ok(Self::Tagged),
+            "pullable" => return Ok(Self::Drift("same")),
             _ => {}
         }
         if let Some((key, value)) = text.split_once(':')
@@ -213,6 +220,11 @@ impl Test {
                 Some((key, value)) => Self::Label(key.to_owned(), Some(value.to_owned())),
                 None => Self::Label(value.to_owned(), None),
             }),
+            "drift" => ["same", "moved", "local", "gone", "unknown"]
+                .into_iter()
+                .find(|word| *word == value)
+                .map(Self::Drift)
+                .ok_or_else(|| "drift: write drift:same, moved, local, gone or unknown".to_owned()),
             "id" => Ok(Self::Id(value.to_ascii_lowercase())),
             _ => return None,
         })
@@ -250,6 +262,7 @@ impl Test {
             Self::Running => containers().any(|user| user.running),
             Self::Dangling => subject.dangling,
             Self::Tagged => !subject.dangling,
+            Self::Drift(word) => subject.drift.map_or("unknown", Drift::word) == *word,
         }
     }
 }
@@ -330,6 +343,20 @@ mod tests {
         assert!(!hit("unused", &image) && !hit("used", &image), "unknown is neither");
         image.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: true, state: "running".into() }]);
         assert!(hit("used running container:web-*", &image));
+    }
+
+    #[test]
+    fn what_a_registry_said_can_be_asked_for() {
+        let image = image();
+        let drift = Drift::Moved(Digest::sha256(b"y"));
+        let subject = Subject { drift: Some(&drift), ..Subject::image(&image, image.tags.first()) };
+        let hit = |text: &str, subject: &Subject<'_>| {
+            Filter::parse(text).unwrap().matches(subject, Timestamp::UNIX_EPOCH, &mut Scratch::default())
+        };
+        assert!(hit("drift:moved !pullable", &subject) && !hit("drift:unknown", &subject));
+        assert!(hit("pullable", &Subject { drift: Some(&Drift::Same), ..subject }));
+        assert!(hit("drift:unknown !pullable", &Subject { drift: None, ..subject }), "unknown is not the same");
+        assert!(Filter::parse("drift:far").is_err());
     }
 
     #[test]

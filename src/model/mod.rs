@@ -15,6 +15,7 @@ pub mod problem;
 pub mod progress;
 pub mod remote;
 pub mod safe;
+pub mod secret;
 pub mod size;
 pub mod source_info;
 pub mod time;
@@ -29,8 +30,12 @@ pub use name::Name;
 pub use platform::Platform;
 pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};
-pub use remote::{Completeness, Drift, Listed, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow, TagDetails, TagRow};
+pub use remote::{
+    Completeness, Drift, Listed, LocalTag, LoggedIn, LoggedOut, Login, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow, TagDetails,
+    TagRow,
+};
 pub use safe::{Foreign, Safe};
+pub use secret::Secret;
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
 
 /// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.

@@ -10,6 +10,7 @@ use super::name::Name;
 use super::platform::Platform;
 use super::problem::Problem;
 use super::safe::{Foreign, Safe};
+use super::secret::Secret;
 
 /// A repository as a catalog spelled it, without the registry's host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,42 @@ pub struct Referrers {
     pub api: bool,
 }
 
+/// A name and a password for a registry, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub username: String,
+    pub secret: Secret,
+}
+
+/// How far a login reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoggedIn {
+    /// Until this program ends: no credential helper is set for the registry, and nothing is written into a file.
+    ForThisRun,
+    /// A credential helper, by its program's name, keeps it.
+    Stored(String),
+}
+
+/// What is left of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoggedOut {
+    Nothing,
+    /// The helper of that name has forgotten it.
+    Erased(String),
+    /// A file of docker's or Podman's holds it still; it is not used any more in this run.
+    InFile(String),
+}
+
+/// A tag of an image on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalTag {
+    pub name: Name,
+    /// The image it is on.
+    pub id: Digest,
+    /// The image's `repository@digest` names.
+    pub repo_digests: Vec<Name>,
+}
+
 /// How a local image stands to the tag it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drift {
@@ -141,6 +178,17 @@ pub enum Drift {
 }
 
 impl Drift {
+    /// In a word, as filters know it too.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Moved(_) => "moved",
+            Self::OnlyHere => "local",
+            Self::Gone => "gone",
+        }
+    }
+
     /// Compares a local image's `repository@digest` names with what the registry has under its tag now. `repository` is as in those names.
     #[must_use]
     pub fn of(repo_digests: &[Name], repository: &str, there: Option<&Digest>) -> Self {

@@ -25,6 +25,8 @@ pub(super) struct Registries {
     /// Typed in an earlier run.
     typed: Vec<String>,
     client: OnceLock<Client>,
+    /// For every source, so that a login holds for all.
+    pub(super) credentials: Credentials,
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -33,13 +35,14 @@ fn variable(name: &str) -> Option<OsString> {
 
 impl Registries {
     pub(super) fn new(config: Config, read_only: bool, cache: PathBuf, typed: Vec<String>) -> Self {
-        Self { config, read_only, cache, typed, client: OnceLock::new() }
+        let credentials = Credentials::from_environment(&variable);
+        Self { config, read_only, cache, typed, client: OnceLock::new(), credentials }
     }
 
     /// Every registry known without asking anybody, each once.
     pub(super) fn all(self: &Arc<Self>) -> Vec<Found> {
         let configured = self.config.registries.keys().map(|host| (host.clone(), "configuration"));
-        let logged_in = Credentials::from_environment(&variable).hosts().into_iter().map(|host| (host, "logged in"));
+        let logged_in = self.credentials.hosts().into_iter().map(|host| (host, "logged in"));
         let typed = self.typed.iter().map(|host| (host.clone(), TYPED));
         let mut seen = std::collections::BTreeSet::new();
         let each = configured.chain(logged_in).chain(typed).filter(|(host, _)| seen.insert(host.clone()));
@@ -81,7 +84,7 @@ impl Registries {
             return Ok(client.clone());
         }
         let settings = self.config.registry_settings(&[], Some(self.cache.clone()));
-        let client = Client::new(settings, Credentials::from_environment(&variable))?;
+        let client = Client::new(settings, self.credentials.clone())?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

@@ -13,7 +13,6 @@ use tokio::net::UnixStream;
 use tokio::runtime;
 
 use crate::model::{Locator, Powers, Problem, Safe, SourceId, SourceInfo, SourceKind, Transport};
-use crate::source::credentials::Credentials;
 use crate::source::engine::endpoint::Host;
 use crate::source::engine::{Candidate, Disk, Endpoint, EngineSource, Surroundings, Wish, discover};
 use crate::source::store::StoreSource;
@@ -142,10 +141,9 @@ impl Search {
             powers: Powers::ALL,
             read_only: self.read_only || host.read_only,
         };
+        let credentials = self.registries.credentials.clone();
         let make = move || {
-            let made = endpoint
-                .clone()
-                .map(|endpoint| Arc::new(EngineSource::new(endpoint, Credentials::from_environment(&variable))) as Arc<dyn Source>);
+            let made = endpoint.clone().map(|endpoint| Arc::new(EngineSource::new(endpoint, credentials.clone())) as Arc<dyn Source>);
             Box::pin(async move { made }) as Answer<'static, _>
         };
         (rank, Found { info, make: Arc::new(make) })
@@ -171,10 +169,11 @@ impl Search {
             read_only: self.read_only || self.config.host(STORE, "").read_only,
         };
         let registries = self.config.registry_settings(&[], None);
+        let credentials = self.registries.credentials.clone();
         let make = move || {
-            let (dir, registries) = (dir.clone(), registries.clone());
+            let (dir, registries, credentials) = (dir.clone(), registries.clone(), credentials.clone());
             let open = move || {
-                let store = StoreSource::open(&dir)?.with_registries(registries, Credentials::from_environment(&variable));
+                let store = StoreSource::open(&dir)?.with_registries(registries, credentials);
                 Ok(Arc::new(store) as Arc<dyn Source>)
             };
             Box::pin(blocking("open the store", open)) as Answer<'static, _>

@@ -13,8 +13,9 @@ use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{
-    ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, Name, Platform, Powers, Problem, ProblemKind,
-    Reference, Referrers, Removal, Removed, RepoRow, Safe, SourceId, SourceKind, TagDetails, TagRow, Transfer,
+    ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Platform,
+    Powers, Problem, ProblemKind, Reference, Referrers, Removal, Removed, RepoRow, Safe, SourceId, SourceKind, TagDetails, TagRow,
+    Transfer,
 };
 
 pub mod archive;
@@ -175,10 +176,23 @@ pub trait Catalog: Send + Sync {
         subject: &'a Digest,
         artifact_type: Option<&'a str>,
     ) -> Answer<'a, Referrers>;
+
+    /// Where tags of any of its repositories point now, with their place in `tags`; `None` for one that is not there. Names outside the
+    /// grammar have a problem of their own; `Err` when the registry stops answering.
+    fn resolve<'a>(&'a self, ctx: &'a Ctx, tags: &'a [(String, String)], each: Each<'a, Resolved>) -> Answer<'a, ()>;
+
+    /// Tries a login and uses it from then on.
+    fn log_in<'a>(&'a self, ctx: &'a Ctx, login: &'a Login) -> Answer<'a, LoggedIn>;
+
+    /// Forgets the login.
+    fn log_out<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, LoggedOut>;
 }
 
 /// A tag, and what it points at or why that is not known.
 pub type TagAnswer = (String, Result<TagDetails, Problem>);
+
+/// The place of a repository and tag in what was asked, and the digest there.
+pub type Resolved = (usize, Result<Option<Digest>, Problem>);
 
 /// The power to tell of changes as they happen.
 pub trait Watcher: Send + Sync {

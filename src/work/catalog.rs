@@ -1,6 +1,7 @@
 //! Browsing a registry: what its catalog hands over while it arrives goes on in pieces, at most sixty a second, so that a hundred thousand
 //! tags neither wait for the last one nor drown the screen.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::flow::JobOutput;
-use crate::model::{Copy, Digest, Problem, ProblemKind};
-use crate::source::{Catalog, Ctx, Source};
+use crate::model::{Copy, Digest, Drift, LocalTag, Login, Problem, ProblemKind, SourceId};
+use crate::source::{Catalog, Ctx, Resolved, Source};
 
-use super::run::{Chunks, unable};
+use super::run::{Chunks, Env, unable};
 
 /// Between two pieces.
 const PACE: Duration = Duration::from_millis(16);
@@ -100,6 +101,57 @@ pub(super) async fn details(
 pub(super) async fn referrers(source: &dyn Source, repository: &str, subject: &Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {
     let found = catalog(source, "look for referrers")?.referrers(ctx, repository, subject, None).await?;
     Ok(JobOutput::Referrers(Arc::new(found)))
+}
+
+/// Asks every registry that local tags name where these tags point there; one that does not answer keeps none of the others from answering.
+pub(super) async fn drift(env: &Env, tags: Vec<LocalTag>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let arrived = Arrived::new();
+    let mut hosts: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+    for tag in tags {
+        match tag.name.reference() {
+            Ok(to) => {
+                let named = (to.repository().to_owned(), to.tag().unwrap_or("latest").to_owned());
+                hosts.entry(to.registry().to_owned()).or_default().push((tag, named));
+            }
+            Err(problem) => arrived.put([(tag, Err(problem))]),
+        }
+    }
+    let asking = hosts.into_iter().map(|(host, tags)| drift_at(env, host, tags, ctx, &arrived));
+    arrived.relay(futures_util::future::join_all(asking), chunks, JobOutput::Drift).await;
+    ctx.check("compare with the registries")?;
+    Ok(JobOutput::Told)
+}
+
+/// A local tag, with the repository and the tag it names.
+type Wanted = (LocalTag, (String, String));
+type Standing = (LocalTag, Result<Drift, Problem>);
+
+async fn drift_at(env: &Env, host: String, tags: Vec<Wanted>, ctx: &Ctx, arrived: &Arrived<Standing>) {
+    let (tags, names): (Vec<LocalTag>, Vec<(String, String)>) = tags.into_iter().unzip();
+    let mut told = vec![false; tags.len()];
+    let mut each = |(at, answer): Resolved| {
+        if let (Some(tag), Some(told)) = (tags.get(at), told.get_mut(at)) {
+            *told = true;
+            let repository = tag.name.split().0;
+            arrived.put([(tag.clone(), answer.map(|there| Drift::of(&tag.repo_digests, repository, there.as_ref())))]);
+        }
+    };
+    let asked = async {
+        let source = env.table.get(&SourceId::registry(&host)).await?;
+        catalog(&*source, "compare with")?.resolve(ctx, &names, &mut each).await
+    };
+    if let Err(problem) = asked.await {
+        let left = tags.iter().zip(&told).filter(|(_, told)| !**told);
+        arrived.put(left.map(|(tag, _)| (tag.clone(), Err(problem.clone()))));
+    }
+}
+
+pub(super) async fn log_in(source: &dyn Source, login: &Login, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    Ok(JobOutput::LoggedIn(catalog(source, "log in to")?.log_in(ctx, login).await?))
+}
+
+pub(super) async fn log_out(source: &dyn Source, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    Ok(JobOutput::LoggedOut(catalog(source, "log out of")?.log_out(ctx).await?))
 }
 
 /// Fills in what the copy's tag points at now.

@@ -86,6 +86,9 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Referrers { source, repository, subject } => {
             catalog::referrers(&*env.table.get(&source).await?, &repository, &subject, ctx).await
         }
+        Job::Drift { tags } => catalog::drift(env, tags, ctx, chunks).await,
+        Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,
+        Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
         Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,
         Job::Export { source, keys, file, format, overwrite } => {
             let to = ExportTo { file, format, overwrite };

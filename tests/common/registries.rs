@@ -155,6 +155,10 @@ fn tokens(dir: &Path) -> Tokens {
     let server = Server::new(move |request| {
         counted.fetch_add(1, Ordering::SeqCst);
         let lives = seconds.load(Ordering::SeqCst);
+        let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(LOGIN));
+        if request.header("authorization").is_some_and(|shown| shown != basic) {
+            return Reply::status(401);
+        }
         let token = token(&dir, &der, request, lives);
         Reply::body(json!({"token": token, "expires_in": lives}).to_string()).with("Content-Type", "application/json")
     });

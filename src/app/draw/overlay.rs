@@ -134,7 +134,12 @@ fn prompt(canvas: &mut Canvas<'_>, screen: Rect, it: &Prompt) {
     canvas.clear(field, Role::Input);
     let mut pen = canvas.pen(field, y);
     pen.gap(1);
-    typed(&mut pen, &it.input, Role::Input);
+    if it.ask.is_secret() {
+        let hidden: String = it.input.value().chars().map(|_| '•').collect();
+        typed(&mut pen, &tui_input::Input::new(hidden).with_cursor(it.input.cursor()), Role::Input);
+    } else {
+        typed(&mut pen, &it.input, Role::Input);
+    }
     let sign = canvas.signs.bad;
     let mut pen = canvas.pen(inside, y.saturating_add(1));
     match &it.note {

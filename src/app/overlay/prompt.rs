@@ -7,9 +7,10 @@ use tui_input::Input;
 
 use crate::curate::describe;
 use crate::flow::{Chord, Effect, Job, Key};
-use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Platform, Safe, Transport};
+use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
 
 use super::super::jobs;
+use super::super::login;
 use super::super::registries;
 use super::super::state::State;
 use super::super::update::edit;
@@ -42,6 +43,21 @@ pub enum Ask {
     },
     /// A registry, or one of its repositories.
     Registry,
+    LogInName {
+        source: SourceId,
+    },
+    LogInSecret {
+        source: SourceId,
+        username: String,
+    },
+}
+
+impl Ask {
+    /// Whether what is typed must not be seen.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(self, Self::LogInSecret { .. })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +107,16 @@ impl Prompt {
     }
 
     fn submit(self, state: &mut State, chord: Chord) -> Vec<Effect> {
-        let text = self.input.value().trim().to_owned();
+        let text = match self.ask {
+            Ask::LogInName { source } => {
+                login::named(state, &source, self.input.value().trim().to_owned());
+                return Vec::new();
+            }
+            Ask::LogInSecret { source, username } => {
+                return login::submit(state, source, username, Secret::new(self.input.value().to_owned()));
+            }
+            _ => self.input.value().trim().to_owned(),
+        };
         let Some(source) = state.sources.current.clone() else {
             return Vec::new();
         };
@@ -123,6 +148,7 @@ impl Prompt {
             Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
             Ask::CopyTo { from, digest, platforms } => registries::copy_to(state, from, digest, platforms, &text),
             Ask::Registry => registries::add(state, &text),
+            Ask::LogInName { .. } | Ask::LogInSecret { .. } => Vec::new(),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {
                     locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
@@ -178,6 +204,8 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
             let what = repository.map_or_else(String::new, |repository| format!(", its repository {repository}"));
             Some(Safe::from(format!("opens {host}{what}")))
         }),
+        Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
+        Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;

@@ -3,7 +3,7 @@
 //! A drawing file: may use `ui` and ratatui. Only the visible rows are looked at.
 
 use crate::flow::Action;
-use crate::model::{ContainerUse, ImageSummary, Name, Safe, time};
+use crate::model::{ContainerUse, Drift, ImageSummary, Name, Safe, time};
 use crate::pane::draw::{Face, MARGIN, age_role, pointer, size_role};
 use crate::ui::canvas::Align;
 use crate::ui::table::{Column, GAP, arrange, name_parts};
@@ -12,7 +12,7 @@ use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
 
 use super::{Images, Row, Sort, SortColumn};
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column { title: "Repository", least: 18, ideal: 26, grow: 3, priority: 0 },
     Column { title: "Tag", least: 12, ideal: 18, grow: 1, priority: 1 },
     Column { title: "Size", least: 7, ideal: 7, grow: 0, priority: 2 },
@@ -24,7 +24,10 @@ const COLUMNS: [Column; 11] = [
     Column { title: "Containers", least: 14, ideal: 22, grow: 1, priority: 8 },
     Column { title: "Version", least: 8, ideal: 14, grow: 0, priority: 9 },
     Column { title: "Digest", least: 15, ideal: 19, grow: 0, priority: 10 },
+    Column { title: "Drift", least: 6, ideal: 6, grow: 0, priority: 1 },
 ];
+/// The column that shows once registries were asked.
+const DRIFT: usize = 11;
 /// Columns that show before a pane is zoomed.
 const NARROW: usize = 6;
 /// From this width within the frame on, the further columns show.
@@ -53,10 +56,12 @@ pub fn draw(canvas: &mut Canvas<'_>, images: &Images, source: &Source<'_>, face:
         return nothing(canvas, images, source, face);
     }
     let room = face.rows.width.saturating_sub(MARGIN + 1);
-    let shown = if room >= WIDE { COLUMNS.len() } else { NARROW };
-    let columns = COLUMNS.get(..shown).unwrap_or_default();
-    let widths = arrange(columns, room);
-    heading(canvas, images.sort, columns, &widths, face);
+    let shown = if room >= WIDE { DRIFT } else { NARROW };
+    let drift = (!images.drift.is_empty() || images.drifting.is_some()).then_some(DRIFT);
+    let ids: Vec<usize> = (0..shown).chain(drift).collect();
+    let columns: Vec<Column> = ids.iter().filter_map(|id| COLUMNS.get(*id).copied()).collect();
+    let widths: Vec<(usize, u16)> = ids.into_iter().zip(arrange(&columns, room)).filter(|(_, width)| *width > 0).collect();
+    heading(canvas, images.sort, &widths, face);
     let range = images.range_rows();
     let mut above = None;
     for at in images.cursor.visible() {
@@ -87,11 +92,12 @@ fn marks(canvas: &mut Canvas<'_>, images: &Images, face: &Face<'_>) {
     widgets::on_line(canvas, face.area, face.area.bottom() - 1).put(&words, Role::Mark);
 }
 
-fn heading(canvas: &mut Canvas<'_>, sort: Sort, columns: &[Column], widths: &[u16], face: &Face<'_>) {
+fn heading(canvas: &mut Canvas<'_>, sort: Sort, widths: &[(usize, u16)], face: &Face<'_>) {
     let signs = canvas.signs;
     let mut pen = canvas.pen(face.heading, face.heading.y);
     pen.gap(MARGIN);
-    for (i, (column, width)) in columns.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
+    for (i, width) in widths {
+        let (i, Some(column)) = (*i, COLUMNS.get(*i)) else { continue };
         let sorted = match (i, sort.column) {
             (0, SortColumn::Name) | (5, SortColumn::Id) | (3, SortColumn::Created) => Some(!sort.reversed),
             (2, SortColumn::Size) | (4, SortColumn::Use) => Some(sort.reversed),
@@ -121,15 +127,16 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn draw(&self, mut pen: Pen<'_, '_>, widths: &[u16]) {
+    fn draw(&self, mut pen: Pen<'_, '_>, widths: &[(usize, u16)]) {
         let Some((image, name)) = self.images.at(self.row) else { return };
         let marked = self.images.is_marked(self.row);
         pointer(&mut pen, self.cursor, marked, self.in_range);
         let highlight = if marked { Some(Role::Mark) } else { self.in_range.then_some(Role::Range) };
-        for (i, &width) in widths.iter().enumerate().filter(|(_, width)| **width > 0) {
+        for &(i, width) in widths {
             match i {
                 0 => self.repository(&mut pen, width, name, highlight),
                 1 => self.tag(&mut pen, width, name, highlight),
+                DRIFT => self.drift(&mut pen, width, image, name),
                 _ => self.fact(&mut pen, i, width, image),
             }
             pen.gap(GAP);
@@ -178,6 +185,16 @@ impl Line<'_> {
         }
     }
 
+    /// How the tag stands to its registry, in a word.
+    fn drift(&self, pen: &mut Pen<'_, '_>, width: u16, image: &ImageSummary, name: Option<&Name>) {
+        let (word, role) = match self.images.drift_of(image, name) {
+            Some(Ok(drift)) => (drift.word(), drift_role(drift)),
+            Some(Err(_)) => (pen.signs().unknown, Role::Warning),
+            None => ("", Role::Muted),
+        };
+        pen.cell(width, Align::Left, word, role);
+    }
+
     /// Whether this row is another name of the image right above it: what is the same is then said once.
     fn same(&self) -> bool {
         !self.cursor && self.above.is_some_and(|above| above.image == self.row.image)
@@ -222,6 +239,15 @@ impl Line<'_> {
                 pen.middle(width, &digest, Role::Digest)
             }
         };
+    }
+}
+
+const fn drift_role(drift: &Drift) -> Role {
+    match drift {
+        Drift::Same => Role::Good,
+        Drift::Moved(_) => Role::Warning,
+        Drift::OnlyHere => Role::Muted,
+        Drift::Gone => Role::Bad,
     }
 }
 

@@ -3,15 +3,15 @@
 pub mod draw;
 pub mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tui_input::Input;
 
-use crate::flow::{Action, Loadable};
+use crate::flow::{Action, JobId, Loadable};
 use crate::model::filter::Filter;
-use crate::model::{Digest, ImageKey, ImageList, ImageSummary, Name};
+use crate::model::{Digest, Drift, ImageKey, ImageList, ImageSummary, Name, Problem};
 
 use super::ListCursor;
 
@@ -40,7 +40,7 @@ pub struct Row {
 }
 
 /// What a row stands for, independent of where it stands: survives a refresh, a sort, a filter.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey {
     pub id: Digest,
     pub name: Option<Name>,
@@ -67,6 +67,10 @@ pub struct Images {
     pub marks: BTreeSet<RowKey>,
     /// The row a range of marks began at, wherever it stands now.
     pub range_from: Option<RowKey>,
+    /// How tags stand to their registries, for those that were asked about; a tag that moved to another image here must be asked anew.
+    pub drift: HashMap<RowKey, Result<Drift, Problem>>,
+    /// They are being asked.
+    pub drifting: Option<JobId>,
     /// Columns scrolled to the right.
     pub shift: u16,
 }
@@ -126,6 +130,15 @@ impl Images {
         let Some(at) = self.rows.iter().position(|row| self.is_row(*row, from)) else { return Vec::new() };
         let (first, last) = (at.min(self.cursor.at), at.max(self.cursor.at));
         self.rows.iter().skip(first).take(last - first + 1).filter_map(|row| self.key(*row)).collect()
+    }
+
+    /// How a tag stands to its registry, where that was asked.
+    #[must_use]
+    pub fn drift_of(&self, image: &ImageSummary, name: Option<&Name>) -> Option<&Result<Drift, Problem>> {
+        if self.drift.is_empty() {
+            return None;
+        }
+        self.drift.get(&RowKey { id: image.id.clone(), name: name.cloned() })
     }
 
     /// How the selected image is asked for: by ID, so that all its rows share one answer.

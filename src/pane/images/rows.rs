@@ -31,7 +31,9 @@ impl Images {
             for tag in none.into_iter().chain((0..tags).map(Some)) {
                 self.total_rows += 1;
                 let name = tag.and_then(|tag| image.tags.get(tag as usize));
-                if self.filter.matches(&Subject::image(image, name), now, &mut scratch) {
+                let drift = self.drift_of(image, name).and_then(|known| known.as_ref().ok());
+                let subject = Subject { drift, ..Subject::image(image, name) };
+                if self.filter.matches(&subject, now, &mut scratch) {
                     rows.push(Row { image: i, tag });
                 }
             }

@@ -3,7 +3,7 @@
 //! A drawing file: may use `ui` and ratatui. Only the visible rows are looked at.
 
 use crate::flow::Action;
-use crate::model::{Completeness, Digest, Listed, Platform, Problem, RemoteKind, Safe, TagDetails, TagRow, time};
+use crate::model::{Completeness, Digest, Listed, Platform, Problem, ProblemKind, RemoteKind, Safe, TagDetails, TagRow, time};
 use crate::pane::draw::{Face, MARGIN, age_role, pointer, position, size_role};
 use crate::ui::canvas::Align;
 use crate::ui::table::{Column, GAP, arrange, name_parts};
@@ -155,7 +155,9 @@ fn nothing(canvas: &mut Canvas<'_>, face: &Face<'_>, what: &str, loading: bool, 
     match problem {
         Some(problem) => {
             let typed = face.hint(Action::AddRegistry, "to type a repository");
-            let hints = [again, typed].iter().filter(|hint| !hint.is_empty()).map(Safe::as_str).collect::<Vec<_>>().join("   ");
+            let denied = problem.kind == ProblemKind::Denied;
+            let log_in = if denied { face.hint(Action::LogIn, "to log in") } else { Safe::default() };
+            let hints = [log_in, again, typed].iter().filter(|hint| !hint.is_empty()).map(Safe::as_str).collect::<Vec<_>>().join("   ");
             widgets::problem_card(canvas, face.inside(), problem, &Safe::from(hints));
         }
         None if loading => face.waiting(canvas, &words!("Asking for the {what}")),

@@ -1,5 +1,7 @@
 //! The registries there are: named in the configuration, logged in to, or typed.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Safe, SourceId, SourceInfo, SourceKind};
 use crate::pane::ListCursor;
 
@@ -16,6 +18,8 @@ pub struct HostRow {
 pub struct Hosts {
     pub rows: Vec<HostRow>,
     pub cursor: ListCursor,
+    /// Those logged in to in this run.
+    here: BTreeSet<SourceId>,
     /// The registry that was opened last.
     pub entered: Option<SourceId>,
 }
@@ -31,11 +35,28 @@ impl Hosts {
         let kept = self.selected().map(|row| row.id.clone());
         let registries = sources.iter().filter(|info| info.kind == SourceKind::Registry);
         self.rows = registries
-            .map(|info| HostRow { id: info.id.clone(), name: info.name.clone(), why: info.why.clone(), read_only: info.read_only })
+            .map(|info| HostRow {
+                id: info.id.clone(),
+                name: info.name.clone(),
+                why: if self.here.contains(&info.id) { Safe::new("logged in") } else { info.why.clone() },
+                read_only: info.read_only,
+            })
             .collect();
         self.cursor.set_len(self.rows.len());
         if let Some(at) = kept.and_then(|id| self.at(&id)) {
             self.cursor.go(at);
+        }
+    }
+
+    /// Notes a login or its end.
+    pub fn logged(&mut self, id: &SourceId, logged_in: bool) {
+        if logged_in {
+            self.here.insert(id.clone());
+        } else {
+            self.here.remove(id);
+        }
+        if let Some(row) = self.rows.iter_mut().find(|row| row.id == *id) {
+            row.why = Safe::new(if logged_in { "logged in" } else { "logged out" });
         }
     }
 

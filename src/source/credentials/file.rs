@@ -10,8 +10,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Credential, HUB_KEY, Secret, is_hub};
-use crate::model::{Problem, ProblemKind};
+use super::{Credential, HUB_KEY, is_hub};
+use crate::model::{Problem, ProblemKind, Secret};
 
 /// Longest file read. Docker's own are a few kilobytes.
 const LONGEST: u64 = 4 << 20;

@@ -1,5 +1,6 @@
 //! Registry credentials, from where people keep them: Docker's `config.json` (`auths`, `credHelpers`, `credsStore`) and Podman's
-//! `auth.json`. Nothing is ever written.
+//! `auth.json`. No file is ever written: what a user logs in with here goes to a credential helper, where one is set, or is forgotten when
+//! the program ends.
 //!
 //! The rules, each with a reason: a credential is looked up by exact host and port, because one that goes to another host is stolen;
 //! an entry that can't be used (a helper that fails, broken base64) is an error and never a reason to try another entry; a helper's
@@ -9,14 +10,15 @@
 //!
 //! May use model; async only for the file and the helper.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use zeroize::Zeroizing;
 
-use crate::model::{Problem, ProblemKind};
+use crate::model::{LoggedIn, LoggedOut, Login, Problem, ProblemKind, Secret};
 
 mod file;
 mod helper;
@@ -24,29 +26,6 @@ mod helper;
 /// Docker Hub's key, in files and for helpers.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 const HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
-
-/// A text that is never shown and is wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text, for the one header or body it is meant for.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// What a registry wants to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,12 +57,22 @@ impl Credential {
     }
 }
 
-/// Where credentials are looked for, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a user did about a registry in this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Session {
+    LoggedIn(Credential),
+    /// Whatever a file may hold is not used.
+    LoggedOut,
+}
+
+/// Where credentials are looked for, in order. Clones share what was logged in to in this run.
+#[derive(Debug, Clone, Default)]
 pub struct Credentials {
     files: Vec<PathBuf>,
     /// `PATH`, where helpers are.
     path: OsString,
+    /// By host.
+    run: Arc<Mutex<HashMap<String, Session>>>,
 }
 
 impl Credentials {
@@ -96,7 +85,7 @@ impl Credentials {
     /// Looks in these files, in this order; helpers are found in `path`, which is written like the variable `PATH`.
     #[must_use]
     pub fn new(files: Vec<PathBuf>, path: OsString) -> Self {
-        Self { files, path }
+        Self { files, path, run: Arc::default() }
     }
 
     /// The places the environment names: Docker's config (`DOCKER_CONFIG` or `~/.docker`), then Podman's (`REGISTRY_AUTH_FILE`, or
@@ -116,7 +105,7 @@ impl Credentials {
             let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".config")));
             files.extend(config.map(|dir| dir.join("containers/auth.json")));
         }
-        Self { files, path: set("PATH").unwrap_or_default() }
+        Self::new(files, set("PATH").unwrap_or_default())
     }
 
     /// The registries this user is logged in to, by name, each once. Reads files, asks no helper, and can block.
@@ -138,6 +127,11 @@ impl Credentials {
         if !is_host(host) {
             return Err(Problem::new(ProblemKind::Usage, &doing, "that is not the name of a registry"));
         }
+        match self.session(host) {
+            Some(Session::LoggedIn(credential)) => return Ok(Some(credential)),
+            Some(Session::LoggedOut) => return Ok(None),
+            None => {}
+        }
         let mut broken = None;
         for path in &self.files {
             let found = match file::read(path, &doing).await {
@@ -151,7 +145,7 @@ impl Credentials {
             let credential = match found {
                 file::Found::Nothing => None,
                 file::Found::Credential(credential) => Some(credential),
-                file::Found::Helper(name) => helper::get(&name, if is_hub(host) { HUB_KEY } else { host }, &self.path, &doing).await?,
+                file::Found::Helper(name) => helper::get(&name, server(host), &self.path, &doing).await?,
             };
             if credential.is_some() {
                 return Ok(credential);
@@ -159,6 +153,78 @@ impl Credentials {
         }
         broken.map_or(Ok(None), Err)
     }
+
+    fn session(&self, host: &str) -> Option<Session> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner).get(run_key(host)).cloned()
+    }
+
+    /// Uses a login from now on, in this run only; with what was used in this run before, to be put back where it is refused.
+    pub(crate) fn try_out(&self, host: &str, login: &Login) -> Option<Session> {
+        let credential = Credential::Password { username: login.username.clone(), password: login.secret.clone() };
+        self.run.lock().unwrap_or_else(PoisonError::into_inner).insert(run_key(host).to_owned(), Session::LoggedIn(credential))
+    }
+
+    pub(crate) fn put_back(&self, host: &str, before: Option<Session>) {
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        match before {
+            Some(before) => drop(run.insert(run_key(host).to_owned(), before)),
+            None => drop(run.remove(run_key(host))),
+        }
+    }
+
+    /// Stores a login that was tried out, where the docker configuration names a helper for the registry. A file is never written.
+    ///
+    /// # Errors
+    /// A helper that fails: the login holds for this run all the same.
+    pub async fn store(&self, host: &str, login: &Login) -> Result<LoggedIn, Problem> {
+        let doing = format!("store the login to {host}");
+        let Some(name) = self.helper(host, &doing).await else { return Ok(LoggedIn::ForThisRun) };
+        helper::store(&name, server(host), login, &self.path, &doing).await?;
+        Ok(LoggedIn::Stored(helper::program(&name)))
+    }
+
+    /// Forgets a login: that of this run, and what the registry's helper keeps.
+    ///
+    /// # Errors
+    /// A helper that fails: the login is not used in this run all the same.
+    pub async fn forget(&self, host: &str) -> Result<LoggedOut, Problem> {
+        let doing = format!("log out of {host}");
+        self.put_back(host, Some(Session::LoggedOut));
+        if let Some(name) = self.helper(host, &doing).await {
+            helper::erase(&name, server(host), &self.path, &doing).await?;
+            return Ok(LoggedOut::Erased(helper::program(&name)));
+        }
+        for path in &self.files {
+            if let Ok(Some(file)) = file::read(path, &doing).await
+                && !matches!(file.find(host, &doing), Ok(file::Found::Nothing))
+            {
+                return Ok(LoggedOut::InFile(path.display().to_string()));
+            }
+        }
+        Ok(LoggedOut::Nothing)
+    }
+
+    /// The helper that the first file with a word on it names for a registry.
+    async fn helper(&self, host: &str, doing: &str) -> Option<String> {
+        for path in &self.files {
+            if let Ok(Some(file)) = file::read(path, doing).await
+                && let Ok(file::Found::Helper(name)) = file.find(host, doing)
+            {
+                return Some(name);
+            }
+        }
+        None
+    }
+}
+
+/// A registry as helpers know it.
+fn server(host: &str) -> &str {
+    if is_hub(host) { HUB_KEY } else { host }
+}
+
+/// Docker Hub goes by several names.
+fn run_key(host: &str) -> &str {
+    if is_hub(host) { "docker.io" } else { host }
 }
 
 fn doing(host: &str) -> String {

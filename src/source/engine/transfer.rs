@@ -11,9 +11,8 @@ use super::client::{Ask, STALL};
 use super::inspect::encode;
 use super::progress::Told;
 use super::session::{Kind, Session};
-use crate::model::{Digest, ImageKey, Name, Platform, Problem, ProblemKind, Reference, Transfer};
+use crate::model::{Digest, ImageKey, Name, Platform, Problem, ProblemKind, Reference, Secret, Transfer};
 use crate::source::Ctx;
-use crate::source::credentials::Secret;
 
 /// Until the engine has found the registry and the manifest there.
 const HEAD: Duration = Duration::from_secs(180);

@@ -18,9 +18,9 @@ use url::Url;
 use super::challenge::Challenge;
 use super::errors::Refusal;
 use super::http::{Failure, is_loopback, is_private};
-use super::{Inner, RegistrySettings, body};
-use crate::model::{Problem, ProblemKind};
-use crate::source::credentials::{Credential, Credentials, Secret};
+use super::{Client, Inner, RegistrySettings, body};
+use crate::model::{LoggedIn, LoggedOut, Login, Problem, ProblemKind, Secret};
+use crate::source::credentials::{Credential, Credentials};
 
 /// Longest answer of a token server.
 const TOKEN_LIMIT: usize = 64 * 1024;
@@ -57,6 +57,11 @@ impl Authority {
     fn slot(&self, host: &str, scope: &[String]) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry((host.to_owned(), scope.join(" "))).or_default())
+    }
+
+    /// Drops what was got for a host: the login changed.
+    fn drop_tokens(&self, host: &str) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != host);
     }
 
     /// What to send without having been asked: what worked before.
@@ -167,6 +172,77 @@ impl Inner {
         // A tenth is kept in reserve for the way.
         let lives = Duration::from_secs(seconds.max(SHORTEST)).mul_f64(0.9);
         Ok(Held { header, until: Some(received + lives) })
+    }
+}
+
+impl Client {
+    /// Tries a login, and uses it from then on: stored by the registry's credential helper where one is set, else for as long as this client
+    /// lives. One that is refused changes nothing.
+    ///
+    /// # Errors
+    /// What the registry answered, or that it asks for no login.
+    pub async fn log_in(&self, host: &str, login: &Login) -> Result<LoggedIn, Problem> {
+        let inner = &*self.0;
+        let doing = format!("log in to {host}");
+        if login.username.is_empty() || login.username.contains(|c: char| c.is_control() || c == ':') {
+            return Err(Problem::new(ProblemKind::Usage, doing, "a user name has no colon and no control characters, and is not empty"));
+        }
+        let credentials = &inner.auth.credentials;
+        let before = credentials.try_out(host, login);
+        inner.auth.drop_tokens(host);
+        if let Err(problem) = inner.check_login(host, &doing).await {
+            credentials.put_back(host, before);
+            inner.auth.drop_tokens(host);
+            return Err(problem);
+        }
+        credentials.store(host, login).await
+    }
+
+    /// Forgets the login to a registry.
+    ///
+    /// # Errors
+    /// A credential helper that fails.
+    pub async fn log_out(&self, host: &str) -> Result<LoggedOut, Problem> {
+        self.0.auth.drop_tokens(host);
+        self.0.auth.credentials.forget(host).await
+    }
+}
+
+impl Inner {
+    /// Asks for the API's root, first as nobody, so that a registry that takes everybody is told from one that took the login.
+    async fn check_login(&self, host: &str, doing: &str) -> Result<(), Problem> {
+        let url = self.base(host)?;
+        let mut tried = 1;
+        loop {
+            let headers = HeaderMap::new();
+            let asked = self.follow(host, &Method::GET, &url, &headers, bytes::Bytes::new(), None, doing).await;
+            let result = match asked {
+                Ok(reply) if reply.status() == StatusCode::UNAUTHORIZED => {
+                    let challenges = super::challenge::challenges(reply.headers());
+                    self.logged_in(host, &url, &challenges, doing).await
+                }
+                Ok(reply) if reply.status().is_success() => {
+                    let problem = Problem::new(ProblemKind::Unsupported, doing, format!("{host} takes everybody: it asks for no login"));
+                    Err(Failure::Final(problem))
+                }
+                Ok(reply) => Err(Failure::Final(Refusal::read(reply, self.timers()).await.problem(doing, host))),
+                Err(failure) => Err(failure),
+            };
+            match result {
+                Ok(()) => return Ok(()),
+                Err(Failure::Final(problem)) => return Err(problem),
+                Err(Failure::Again(problem, wait)) => self.pause(host, &mut tried, problem, wait).await?,
+            }
+        }
+    }
+
+    async fn logged_in(&self, host: &str, url: &Url, challenges: &[Challenge], doing: &str) -> Result<(), Failure> {
+        let header = self.answer(host, &[], challenges, None).await?;
+        let reply = self.follow(host, &Method::GET, url, &HeaderMap::new(), bytes::Bytes::new(), Some(&header), doing).await?;
+        if reply.status().is_success() {
+            return Ok(());
+        }
+        Err(Failure::Final(Refusal::read(reply, self.timers()).await.problem(doing, host).hint("look at the user name and the password")))
     }
 }
 

@@ -6,12 +6,12 @@ use futures_util::stream;
 
 use super::{Client, RemoteManifest, Repo, Survey, target};
 use crate::model::{
-    Digest, Image, ImageKey, ImageList, Listed, Name, Platform, Powers, Problem, ProblemKind, Reference, Referrers, RepoRow, Safe,
-    SourceId, SourceKind, TagRow, Transfer,
+    Digest, Image, ImageKey, ImageList, Listed, LoggedIn, LoggedOut, Login, Name, Platform, Powers, Problem, ProblemKind, Reference,
+    Referrers, RepoRow, Safe, SourceId, SourceKind, TagRow, Transfer,
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
-use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, Source, TagAnswer};
+use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, Resolved, Source, TagAnswer};
 
 /// Platforms of an index that are inspected at a time.
 const AT_ONCE: usize = 8;
@@ -258,5 +258,18 @@ impl Catalog for RegistrySource {
         let doing = format!("look for what refers to {} in {}/{repository}", subject.short(), self.host);
         let work = async move { self.client.referrers(&Repo::at(&self.host, repository)?, subject, artifact_type).await };
         Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn resolve<'a>(&'a self, ctx: &'a Ctx, tags: &'a [(String, String)], each: Each<'a, Resolved>) -> Answer<'a, ()> {
+        let doing = format!("look where tags of {} point", self.host);
+        Box::pin(stoppable(ctx, doing, self.client.resolve_names(&self.host, tags, each)))
+    }
+
+    fn log_in<'a>(&'a self, ctx: &'a Ctx, login: &'a Login) -> Answer<'a, LoggedIn> {
+        Box::pin(stoppable(ctx, format!("log in to {}", self.host), self.client.log_in(&self.host, login)))
+    }
+
+    fn log_out<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, LoggedOut> {
+        Box::pin(stoppable(ctx, format!("log out of {}", self.host), self.client.log_out(&self.host)))
     }
 }

@@ -106,6 +106,34 @@ impl Client {
         Ok(Resolved { tags: resolved, indexes, completeness })
     }
 
+    /// Asks where tags of several repositories of `host` point: one HEAD each.
+    ///
+    /// # Errors
+    /// When the registry does not answer at all.
+    pub(super) async fn resolve_names(
+        &self,
+        host: &str,
+        tags: &[(String, String)],
+        each: &mut (dyn FnMut(crate::source::Resolved) + Send),
+    ) -> Result<(), Problem> {
+        let asked = stream::iter(tags.iter().cloned().enumerate()).map(|(at, (repository, tag))| async move {
+            let repo = match Repo::at(host, &repository) {
+                Ok(repo) => repo,
+                Err(problem) => return (at, Err(problem)),
+            };
+            let _turn = self.0.turn(host).await;
+            (at, self.0.digest_at(&repo, &tag).await)
+        });
+        let mut answers = std::pin::pin!(asked.buffer_unordered(self.0.host(host).requests));
+        while let Some((at, answer)) = answers.next().await {
+            match answer {
+                Err(problem) if problem.kind == ProblemKind::Unreachable => return Err(problem),
+                answer => each((at, answer)),
+            }
+        }
+        Ok(())
+    }
+
     /// Where these tags point now; those that are gone are left out.
     pub(super) async fn stats(
         &self,
