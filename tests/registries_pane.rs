@@ -338,3 +338,25 @@ fn a_login_is_typed_unseen_and_what_was_refused_is_asked_for_again() {
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::LoggedIn(LoggedIn::ForThisRun))));
     assert_eq!(deck.jobs(|job| matches!(job, Job::Repositories { .. })), asked + 1);
 }
+
+#[test]
+fn what_was_there_last_time_shows_until_the_registry_answers_and_stays_when_it_does_not() {
+    let mut deck = Remote::in_repositories(120, 40, &["acme/web"]);
+    deck.press("j");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::Tags { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::KnownTags(rows(&["1.0", "2.0"])))));
+    assert_eq!(deck.tags(), ["2.0", "1.0"]);
+    let down = Problem::new(ProblemKind::Unreachable, "list the tags", "nobody answers");
+    deck.tell(Msg::Job(id, JobEvent::Failed(down)));
+    assert_eq!(deck.tags(), ["2.0", "1.0"]);
+    let screen: String = scene::draw(&deck.state, &scene::dark()).0.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+    assert!(screen.contains("as last seen: nobody answers"), "{screen}");
+    deck.press("r");
+    let id = deck.job(|job| matches!(job, Job::Tags { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::KnownTags(rows(&["old"])))));
+    assert_eq!(deck.tags(), ["2.0", "1.0"], "what is on the screen is younger");
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Tags(rows(&["2.0", "3.0"])))));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Listed(complete(2)))));
+    assert_eq!(deck.tags(), ["3.0", "2.0"]);
+}

@@ -296,3 +296,38 @@ async fn local_tags_are_compared_with_every_registry_they_name() {
     assert_eq!(of(4).unwrap_err().kind, ProblemKind::Unreachable);
     assert!(of(5).is_err());
 }
+
+/// The next run shows what this one saw, also where the registry is gone meanwhile.
+#[tokio::test]
+async fn names_are_kept_for_the_next_run() {
+    use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
+    use lighterman::model::SourceId;
+    let Some(binary) = common::require("names_are_kept_for_the_next_run", "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
+    let mut registry = Registry::open(&binary);
+    let program = program(&registry, "");
+    program.run(&["copy", &image(&program), &format!("docker://{}/team/app:v1", registry.host())]).ended(0);
+    let (lists, source) = (program.home().join("lists"), SourceId::registry(&registry.host()));
+    let jobs = [Job::Repositories { source: source.clone() }, Job::Tags { source, repository: "team/app".into() }];
+    for (n, job) in jobs.iter().enumerate() {
+        let (mut worker, mut messages) = worker_over_registries(&lists);
+        worker.start(JobId(n as u64), job.clone());
+        while !matches!(messages.recv().await.unwrap(), Msg::Job(_, JobEvent::Done(JobOutput::Listed(_)))) {}
+        assert!(worker.stop(messages, std::time::Duration::from_secs(5)).await);
+    }
+    let written =
+        || std::fs::read_dir(&lists).map_or(0, |files| files.filter(|file| file.as_ref().unwrap().path().extension().is_some()).count());
+    while written() < 2 {
+        tokio::task::yield_now().await;
+    }
+    registry.kill();
+    for job in jobs {
+        let (mut worker, mut messages) = worker_over_registries(&lists);
+        worker.start(JobId(9), job);
+        match messages.recv().await.unwrap() {
+            Msg::Job(_, JobEvent::Chunk(JobOutput::KnownRepositories(rows))) => assert_eq!(rows[0].name.raw(), "team/app"),
+            Msg::Job(_, JobEvent::Chunk(JobOutput::KnownTags(rows))) => assert_eq!(rows[0].tag.raw(), "v1"),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(messages.recv().await.unwrap(), Msg::Job(_, JobEvent::Failed(_))));
+    }
+}

@@ -251,10 +251,11 @@ fn repositories(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
         return Vec::new();
     }
     match answer(event, "list the repositories") {
+        Ok(JobOutput::KnownRepositories(before)) => repositories.remembered(before, now),
         Ok(JobOutput::Repositories(more)) => repositories.arrived(more, now),
         Ok(JobOutput::Listed(listed)) => {
             repositories.job = None;
-            repositories.listed = Some(listed);
+            repositories.ended(listed, now);
         }
         Ok(_) => {}
         Err(problem) => {
@@ -272,6 +273,7 @@ fn tags(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
         return Vec::new();
     }
     match answer(event, "list the tags") {
+        Ok(JobOutput::KnownTags(before)) => tags.remembered(before, now),
         Ok(JobOutput::Tags(more)) => tags.arrived(more, now),
         Ok(JobOutput::Listed(listed)) => {
             tags.job = None;

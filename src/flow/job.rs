@@ -181,6 +181,10 @@ pub enum JobOutput {
     Repositories(Vec<RepoRow>),
     /// Some tags of a repository, while they arrive.
     Tags(Vec<TagRow>),
+    /// The repositories a registry had when it was last asked, from the cache, while it is being asked.
+    KnownRepositories(Vec<RepoRow>),
+    /// The tags a repository had, in the same way.
+    KnownTags(Vec<TagRow>),
     /// The end of a list of repositories or tags.
     Listed(Listed),
     /// What some tags point at, or why that is not known.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::flow::JobOutput;
-use crate::model::{Copy, Digest, Drift, LocalTag, Login, Problem, ProblemKind, SourceId};
+use crate::model::{Copy, Digest, Drift, Foreign, LocalTag, Login, Problem, ProblemKind, RepoRow, SourceId, TagRow, remote};
 use crate::source::{Catalog, Ctx, Resolved, Source};
 
 use super::run::{Chunks, Env, unable};
@@ -68,19 +68,63 @@ impl<T> Arrived<T> {
     }
 }
 
-pub(super) async fn repositories(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
-    let catalog = catalog(source, "list repositories")?;
-    let arrived = Arrived::new();
-    let mut each = |more| arrived.put(more);
+/// Hands on what is known of a list of names before it is asked for, and keeps what was told.
+struct Remembered<'a> {
+    env: &'a Arc<Env>,
+    source: &'a SourceId,
+    what: String,
+}
+
+impl Remembered<'_> {
+    /// The names that were told last time.
+    async fn before(&self) -> Vec<String> {
+        let (env, source, what) = (Arc::clone(self.env), self.source.clone(), self.what.clone());
+        let read = tokio::task::spawn_blocking(move || env.known.names(&source, &what));
+        read.await.ok().flatten().unwrap_or_default()
+    }
+
+    /// Keeps the names, once they are on their way to the screen: nobody waits for a disk.
+    fn keep(self, names: Vec<String>) {
+        let (env, source, what) = (Arc::clone(self.env), self.source.clone(), self.what);
+        tokio::task::spawn_blocking(move || env.known.write_names(&source, &what, &names));
+    }
+}
+
+pub(super) async fn repositories(env: &Arc<Env>, id: &SourceId, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let source = env.table.get(id).await?;
+    let catalog = catalog(&*source, "list repositories")?;
+    let remembered = Remembered { env, source: id, what: "repositories".to_owned() };
+    let before = remembered.before().await;
+    if !before.is_empty() {
+        let rows = before.iter().map(|name| RepoRow { name: Foreign::new(name), fit: remote::is_repository(name) });
+        chunks.send(JobOutput::KnownRepositories(rows.collect())).await;
+    }
+    let (arrived, mut names) = (Arrived::new(), Vec::new());
+    let mut each = |more: Vec<RepoRow>| {
+        names.extend(more.iter().map(|row| row.name.raw().to_owned()));
+        arrived.put(more);
+    };
     let listed = arrived.relay(catalog.repositories(ctx, &mut each), chunks, JobOutput::Repositories).await?;
+    remembered.keep(names);
     Ok(JobOutput::Listed(listed))
 }
 
-pub(super) async fn tags(source: &dyn Source, repository: &str, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
-    let catalog = catalog(source, "list tags")?;
-    let arrived = Arrived::new();
-    let mut each = |more| arrived.put(more);
+pub(super) async fn tags(env: &Arc<Env>, id: &SourceId, repository: &str, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let source = env.table.get(id).await?;
+    let catalog = catalog(&*source, "list tags")?;
+    let remembered = Remembered { env, source: id, what: format!("tags of {repository}") };
+    let before = remembered.before().await;
+    if !before.is_empty() {
+        let rows = before.iter().map(|tag| TagRow { tag: Foreign::new(tag), fit: remote::is_tag(tag) });
+        chunks.send(JobOutput::KnownTags(rows.collect())).await;
+    }
+    let (arrived, mut names) = (Arrived::new(), Vec::new());
+    let mut each = |more: Vec<TagRow>| {
+        names.extend(more.iter().map(|row| row.tag.raw().to_owned()));
+        arrived.put(more);
+    };
     let listed = arrived.relay(catalog.tags(ctx, repository, &mut each), chunks, JobOutput::Tags).await?;
+    remembered.keep(names);
     Ok(JobOutput::Listed(listed))
 }
 

@@ -1,6 +1,7 @@
-//! The last known list of each source, kept between runs so that the first frame already shows it.
+//! The last known list of each source, and the names that registries told, kept between runs so that the first frame already shows them and
+//! a registry that is down can still be looked through.
 //!
-//! One file a source, named by the SHA-256 of its id: the list in postcard's wire format, and the CRC-32 of that. JSON would take several times
+//! One file a list, named by the SHA-256 of its id: the list in postcard's wire format, and the CRC-32 of that. JSON would take several times
 //! as long to read, and this is read before the first frame. A cache: what can't be read is as good as absent, and is written anew
 //! with the next list.
 
@@ -8,12 +9,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, ImageList, SourceId};
 
 /// Changes when the shape of the file does.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Largest file read: about 200,000 images.
 const LARGEST: u64 = 128 << 20;
 /// Bytes of the checksum at the end.
@@ -26,17 +28,17 @@ pub struct KnownLists {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct Written<'a, T> {
     version: u32,
-    source: &'a SourceId,
-    list: &'a ImageList,
+    key: &'a str,
+    list: &'a T,
 }
 
 #[derive(Deserialize)]
-struct Kept {
+struct Kept<T> {
     version: u32,
-    source: SourceId,
-    list: ImageList,
+    key: String,
+    list: T,
 }
 
 impl KnownLists {
@@ -51,17 +53,37 @@ impl KnownLists {
         Self { dir: None }
     }
 
-    fn file(&self, id: &SourceId) -> Option<PathBuf> {
+    fn file(&self, key: &str) -> Option<PathBuf> {
         let dir = self.dir.as_ref()?;
-        Some(dir.join(format!("{}.list", Digest::sha256(id.0.as_bytes()).hex())))
+        Some(dir.join(format!("{}.list", Digest::sha256(key.as_bytes()).hex())))
     }
 
     /// The list last written for that source, if it can be read whole.
     #[must_use]
     pub fn read(&self, id: &SourceId) -> Option<ImageList> {
-        let file = self.file(id)?;
-        match read(&file) {
-            Ok(kept) if kept.version == VERSION && kept.source == *id => Some(kept.list),
+        self.load(&id.0)
+    }
+
+    /// Keeps a list. A failure is only logged: the next start is slower, nothing else.
+    pub fn write(&self, id: &SourceId, list: &ImageList) {
+        self.keep(&id.0, list);
+    }
+
+    /// The names last written for `what` a registry has, such as its repositories.
+    #[must_use]
+    pub fn names(&self, id: &SourceId, what: &str) -> Option<Vec<String>> {
+        self.load(&format!("{id} {what}"))
+    }
+
+    /// Keeps names, as [`KnownLists::write`] does a list.
+    pub fn write_names(&self, id: &SourceId, what: &str, names: &Vec<String>) {
+        self.keep(&format!("{id} {what}"), names);
+    }
+
+    fn load<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let file = self.file(key)?;
+        match read::<T>(&file) {
+            Ok(kept) if kept.version == VERSION && kept.key == key => Some(kept.list),
             Ok(_) => None,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -71,17 +93,16 @@ impl KnownLists {
         }
     }
 
-    /// Keeps a list. A failure is only logged: the next start is slower, nothing else.
-    pub fn write(&self, id: &SourceId, list: &ImageList) {
-        if let Some(file) = self.file(id)
-            && let Err(error) = write(&file, &Written { version: VERSION, source: id, list })
+    fn keep<T: Serialize>(&self, key: &str, list: &T) {
+        if let Some(file) = self.file(key)
+            && let Err(error) = write(&file, &Written { version: VERSION, key, list })
         {
             tracing::warn!(file = %file.display(), %error, "the list can't be kept for the next start");
         }
     }
 }
 
-fn read(file: &Path) -> std::io::Result<Kept> {
+fn read<T: DeserializeOwned>(file: &Path) -> std::io::Result<Kept<T>> {
     use std::io::{Error, ErrorKind};
     if !fs::metadata(file)?.is_file() {
         return Err(Error::new(ErrorKind::InvalidData, "not a regular file"));
@@ -105,7 +126,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     sum.sum().to_le_bytes()
 }
 
-fn write(file: &Path, written: &Written<'_>) -> std::io::Result<()> {
+fn write<T: Serialize>(file: &Path, written: &Written<'_, T>) -> std::io::Result<()> {
     let dir = file.parent().unwrap_or_else(|| Path::new("."));
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -155,7 +176,7 @@ mod tests {
         known.write(&id, &list(3));
         assert_eq!(known.read(&id), Some(list(3)));
         assert_eq!(known.read(&SourceId("store".to_owned())), None);
-        let file = known.file(&id).unwrap();
+        let file = known.file(&id.0).unwrap();
         let whole = fs::read(&file).unwrap();
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
@@ -163,12 +184,23 @@ mod tests {
             fs::write(&file, broken).unwrap();
             assert_eq!(known.read(&id), None);
         }
-        let mut newer = postcard::to_stdvec(&Written { version: VERSION + 1, source: &id, list: &list(3) }).unwrap();
+        let mut newer = postcard::to_stdvec(&Written { version: VERSION + 1, key: &id.0, list: &list(3) }).unwrap();
         newer.extend(checksum(&newer));
         fs::write(&file, newer).unwrap();
         assert_eq!(known.read(&id), None);
         known.write(&id, &list(1));
         assert_eq!(known.read(&id), Some(list(1)));
+    }
+
+    #[test]
+    fn names_of_one_registry_are_kept_apart_from_its_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownLists::new(dir.path().to_owned());
+        let id = SourceId::registry("localhost:5000");
+        let names = vec!["acme/web".to_owned(), "\u{1b}[31m".to_owned()];
+        known.write_names(&id, "repositories", &names);
+        assert_eq!(known.names(&id, "repositories"), Some(names));
+        assert_eq!((known.names(&id, "tags of acme/web"), known.read(&id)), (None, None));
     }
 
     /// Prints how long ten thousand images take: `cargo test --release --lib known -- --ignored --nocapture`.
@@ -182,7 +214,7 @@ mod tests {
         let list = list(10_000);
         let start = std::time::Instant::now();
         known.write(&id, &list);
-        println!("written in {:?}, {} bytes", start.elapsed(), fs::metadata(known.file(&id).unwrap()).unwrap().len());
+        println!("written in {:?}, {} bytes", start.elapsed(), fs::metadata(known.file(&id.0).unwrap()).unwrap().len());
         for _ in 0..5 {
             let start = std::time::Instant::now();
             let read = known.read(&id).unwrap();

@@ -1,5 +1,5 @@
-//! Takes away what killed processes left among the last known lists: half-written temporary files, which nobody would ever look at
-//! again. It runs once, at the start of the deck, beside everything else.
+//! Takes away what nobody will look at again among the last known lists: half-written temporary files of killed processes, and lists of what
+//! was not visited for months. It runs once, at the start of the deck, beside everything else.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,12 @@ use super::clock;
 
 /// How the temporary files of lists begin; see `known`.
 const PREFIX: &str = ".list-";
+/// How whole ones end.
+const SUFFIX: &str = ".list";
 /// A list is written in less than a second, so what has not been touched for this long is nobody's.
 const ABANDONED: Duration = Duration::from_secs(3600);
+/// A list that was not written for this long belongs to an engine, a registry or a repository that nobody looks at any more.
+const FORGOTTEN: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Most entries of the directory that are looked at in one go.
 const MOST: usize = 10_000;
 
@@ -18,7 +22,7 @@ const MOST: usize = 10_000;
 pub fn sweep_lists(dir: &Path) {
     let removed = sweep(dir, SystemTime::from(clock::now()));
     if removed > 0 {
-        tracing::info!(removed, "took away half-written lists of processes that were killed");
+        tracing::info!(removed, "took away half-written and forgotten lists");
     }
 }
 
@@ -27,11 +31,13 @@ fn sweep(dir: &Path, now: SystemTime) -> usize {
     // No directory: no list was kept yet.
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let abandoned = |entry: &fs::DirEntry| {
-        let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let name = entry.file_name();
+        let (half, whole) = (name.as_encoded_bytes().starts_with(PREFIX.as_bytes()), name.as_encoded_bytes().ends_with(SUFFIX.as_bytes()));
+        let (ours, limit) = (half || whole, if half { ABANDONED } else { FORGOTTEN });
         // The entry's own metadata, which follows no link.
         let metadata = if ours { entry.metadata().ok().filter(fs::Metadata::is_file) } else { None };
         let age = metadata.and_then(|metadata| now.duration_since(metadata.modified().ok()?).ok());
-        age.is_some_and(|age| age >= ABANDONED)
+        age.is_some_and(|age| age >= limit)
     };
     let found = entries.take(MOST).filter_map(Result::ok).filter(abandoned);
     found
@@ -39,7 +45,7 @@ fn sweep(dir: &Path, now: SystemTime) -> usize {
         .filter(|removed| match removed {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(dir = %dir.display(), %error, "a half-written list can't be taken away");
+                tracing::warn!(dir = %dir.display(), %error, "a list that is no longer needed can't be taken away");
                 false
             }
         })
@@ -51,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_old_temporary_files_of_lists_go() {
+    fn only_old_temporary_files_and_forgotten_lists_go() {
         let dir = tempfile::tempdir().unwrap();
         let now = SystemTime::from(clock::now());
         let old = now - ABANDONED - Duration::from_secs(60);
@@ -63,10 +69,11 @@ mod tests {
         file(".list-being-written", now);
         file(".list-of-tomorrow", now + ABANDONED);
         file("0123.list", old);
-        file("0123.json", old);
+        file("0123.json", now - FORGOTTEN * 2);
+        file("4567.list", now - FORGOTTEN - ABANDONED);
         fs::create_dir(dir.path().join(".list-dir")).unwrap();
         std::os::unix::fs::symlink(dir.path().join("0123.list"), dir.path().join(".list-link")).unwrap();
-        assert_eq!(sweep(dir.path(), now), 2);
+        assert_eq!(sweep(dir.path(), now), 3);
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, [".list-being-written", ".list-dir", ".list-link", ".list-of-tomorrow", "0123.json", "0123.list"]);

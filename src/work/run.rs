@@ -78,8 +78,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
             let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
             Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?, source.kind())))
         }
-        Job::Repositories { source } => catalog::repositories(&*env.table.get(&source).await?, ctx, chunks).await,
-        Job::Tags { source, repository } => catalog::tags(&*env.table.get(&source).await?, &repository, ctx, chunks).await,
+        Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,
+        Job::Tags { source, repository } => catalog::tags(env, &source, &repository, ctx, chunks).await,
         Job::Details { source, repository, tags } => {
             catalog::details(&*env.table.get(&source).await?, &repository, &tags, ctx, chunks).await
         }

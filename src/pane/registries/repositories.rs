@@ -22,8 +22,9 @@ pub enum RepoLine {
 pub struct Repositories {
     /// As they came.
     pub list: Vec<RepoRow>,
-    /// The names of the list.
+    /// The names of the list, and those of them that were told since it was asked for last.
     known: HashSet<Foreign>,
+    told: HashSet<Foreign>,
     pub job: Option<JobId>,
     /// Why the last try failed.
     pub problem: Option<Problem>,
@@ -45,6 +46,7 @@ impl Default for Repositories {
         Self {
             list: Vec::new(),
             known: HashSet::new(),
+            told: HashSet::new(),
             job: None,
             problem: None,
             listed: None,
@@ -73,7 +75,30 @@ impl Repositories {
         *self = Self { job: Some(job), tree: self.tree, ..Self::default() };
     }
 
+    /// Repositories that were there in an earlier run: they stay until the list ends without them.
+    pub fn remembered(&mut self, before: Vec<RepoRow>, now: Timestamp) {
+        if self.list.is_empty() {
+            self.add(before, now);
+        }
+    }
+
     pub fn arrived(&mut self, more: Vec<RepoRow>, now: Timestamp) {
+        self.told.extend(more.iter().map(|row| row.name.clone()));
+        self.add(more, now);
+    }
+
+    /// The list was told to its end: what was not in it is gone.
+    pub fn ended(&mut self, listed: Listed, now: Timestamp) {
+        if listed.is_complete() && self.told.len() < self.known.len() {
+            let told = &self.told;
+            self.list.retain(|row| told.contains(&row.name));
+            self.known.retain(|name| told.contains(name));
+            self.rebuild(now);
+        }
+        self.listed = Some(listed);
+    }
+
+    fn add(&mut self, more: Vec<RepoRow>, now: Timestamp) {
         let known = &mut self.known;
         self.list.extend(more.into_iter().filter(|row| known.insert(row.name.clone())));
         self.rebuild(now);

@@ -121,8 +121,19 @@ impl Tags {
         rows.filter_map(|row| self.tag(row)).filter(|row| row.fit).map(|row| row.tag.raw().to_owned()).collect()
     }
 
+    /// Tags that were there in an earlier run: they stay until the list ends without them.
+    pub fn remembered(&mut self, before: Vec<TagRow>, now: Timestamp) {
+        if self.list.is_empty() {
+            self.add(before, now);
+        }
+    }
+
     pub fn arrived(&mut self, more: Vec<TagRow>, now: Timestamp) {
         self.told.extend(more.iter().map(|row| row.tag.clone()));
+        self.add(more, now);
+    }
+
+    fn add(&mut self, more: Vec<TagRow>, now: Timestamp) {
         let known = &mut self.known;
         let is_new = |row: &TagRow| remote::companion_of(row.tag.raw()).is_none() && known.insert(row.tag.clone());
         let new: Vec<_> = more.into_iter().filter(is_new).collect();
