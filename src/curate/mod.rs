@@ -4,6 +4,7 @@
 //! [`crate::model::Change`] out reads again just before each write.
 
 pub mod describe;
+pub mod plan;
 pub mod removal;
 
 use crate::model::Safe;

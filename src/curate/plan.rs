@@ -1,0 +1,170 @@
+//! Plans: made of what was looked at and what a user wants, put into the one order that is right, and searched for lines that get into
+//! each other's way. The same wishes in any order make the same plan.
+//!
+//! May use model only. `local` knows engines and the store, `remote` registries, `inverse` the way back.
+
+mod inverse;
+mod local;
+mod protect;
+mod remote;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::{Digest, Foreign, Name, Operation, Safe, SourceId, Target, Verb};
+
+pub use inverse::inverse;
+pub use local::{local, prune};
+pub use protect::{Protection, nothing};
+pub use remote::{RepositoryView, remote};
+
+/// Names of one kind that a line gives; the rest is counted.
+const MOST_NAMED: usize = 100;
+
+/// What a user wants of one image or tag.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wish {
+    /// `to` shall be the image `id` (of a registry: the manifest).
+    Tag { id: Digest, to: Name },
+    /// Take the tag, the manifest or the image away.
+    Delete(Target),
+    /// Take the tag alone away, whatever it is at.
+    Untag(Name),
+}
+
+/// Lines of a plan that can't both be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clash {
+    /// Indexes into the operations, the first of them the lower.
+    pub lines: (usize, usize),
+    pub why: Safe,
+}
+
+/// Puts the lines into the order they run in: what brings something before what takes something away, then by source and name. Lines that
+/// are the same twice become one.
+#[must_use]
+pub fn ordered(mut operations: Vec<Operation>) -> Vec<Operation> {
+    operations
+        .sort_by_cached_key(|line| (rank(line), line.source.clone(), line.target.canonical(), line.before.clone(), line.after.clone()));
+    operations.dedup_by(|one, other| {
+        (one.verb, &one.source, &one.before, &one.after) == (other.verb, &other.source, &other.before, &other.after)
+            && one.target.canonical() == other.target.canonical()
+    });
+    operations
+}
+
+/// Lines of a lower rank run before those of a higher one.
+fn rank(line: &Operation) -> (Verb, bool) {
+    // The parts of an index can go only after it.
+    let index = line.media_type.as_ref().is_some_and(is_index);
+    (line.verb, line.verb == Verb::DeleteManifest && !index)
+}
+
+fn is_index(media_type: &Foreign) -> bool {
+    media_type.raw().contains(".image.index.") || media_type.raw().contains(".manifest.list.")
+}
+
+/// Lines that run at the same time, each an ordered group that is done as one.
+pub type Stage = Vec<Vec<usize>>;
+
+/// The stages a plan runs in, one after the other. Lines are indexes into `operations`, which must be [`ordered`].
+#[must_use]
+pub fn stages(operations: &[Operation]) -> Vec<Stage> {
+    let mut stages: BTreeMap<u8, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+    for (at, line) in operations.iter().enumerate() {
+        let remote = line.source.registry_host().is_some();
+        let stage = match line.verb {
+            Verb::RestoreManifest | Verb::RestoreImage | Verb::Pull | Verb::Copy => 0,
+            Verb::Tag | Verb::MoveTag => 1,
+            // A name may have been given for this.
+            Verb::Push => 2,
+            Verb::Untag => 3,
+            Verb::DeleteTag | Verb::DeleteManifest | Verb::DeleteImage => 4,
+        };
+        let group = match line.verb {
+            // A registry that deletes whole manifests has to be told all of their tags at once.
+            Verb::DeleteTag | Verb::DeleteManifest => format!("{} {}", line.source, line.target.repository().unwrap_or_default()),
+            // Two names of one image must not go at the same time: each keeps the image for the other.
+            Verb::Untag | Verb::DeleteImage if !remote => {
+                format!("{} {}", line.source, line.before.as_ref().map_or("", Digest::as_str))
+            }
+            _ => format!("{at:08}"),
+        };
+        stages.entry(stage).or_default().entry(group).or_default().push(at);
+    }
+    stages.into_values().map(|groups| groups.into_values().collect()).collect()
+}
+
+/// Every pair of lines that get into each other's way. A plan with any must not run.
+#[must_use]
+pub fn clashes(operations: &[Operation]) -> Vec<Clash> {
+    let mut found = Vec::new();
+    let mut targets: HashMap<(&SourceId, String), usize> = HashMap::new();
+    let mut wanted: HashMap<(String, &Digest), usize> = HashMap::new();
+    for (at, line) in operations.iter().enumerate() {
+        let target = line.target.canonical();
+        if let Some(first) = targets.get(&(&line.source, target.clone())) {
+            let why = Safe::from(format!("two lines change {}", line.target.safe()));
+            found.push(Clash { lines: (*first, at), why });
+        } else {
+            targets.insert((&line.source, target), at);
+        }
+        if let (Verb::Tag | Verb::MoveTag | Verb::Copy | Verb::Push, Some(after)) = (line.verb, &line.after) {
+            wanted.entry((room(line), after)).or_insert(at);
+        }
+    }
+    for (at, line) in operations.iter().enumerate() {
+        let goes = matches!(line.verb, Verb::DeleteTag | Verb::DeleteManifest | Verb::DeleteImage);
+        let Some(before) = line.before.as_ref().filter(|_| goes) else { continue };
+        if let Some(needs) = wanted.get(&(room(line), before)).and_then(|needs| operations.get(*needs).map(|line| (*needs, line))) {
+            let (other, needing) = needs;
+            let why = match line.verb {
+                Verb::DeleteTag => format!(
+                    "{} is to point at what {} is at, which a registry may delete with its tag: untag it instead",
+                    needing.target.safe(),
+                    line.target.safe()
+                ),
+                _ => format!("{} is to be at {}, which is to be deleted", needing.target.safe(), before.short()),
+            };
+            found.push(Clash { lines: (other.min(at), other.max(at)), why: Safe::from(why) });
+        }
+    }
+    found.sort_by_key(|clash| clash.lines);
+    found
+}
+
+/// Within this, one digest is one thing: a repository of a registry, else the whole source.
+fn room(line: &Operation) -> String {
+    match line.source.registry_host().and_then(|_| line.target.repository()) {
+        Some(repository) => repository,
+        None => line.source.0.clone(),
+    }
+}
+
+/// Wishes without repetition, the same tag spelled in several ways being one.
+fn distinct(wishes: &[Wish]) -> Vec<Wish> {
+    let mut seen = BTreeSet::new();
+    let mut wishes: Vec<&Wish> = wishes.iter().collect();
+    wishes.sort();
+    let key = |wish: &Wish| match wish {
+        Wish::Tag { id, to } => (0, id.to_string(), Target::Tag(to.clone()).canonical()),
+        Wish::Delete(target) => (1, String::new(), target.canonical()),
+        Wish::Untag(name) => (2, String::new(), Target::Tag(name.clone()).canonical()),
+    };
+    wishes.into_iter().filter(|wish| seen.insert(key(wish))).cloned().collect()
+}
+
+/// `1 tag: a`, `3 tags: a, b and c`, `12 tags: a, b, c and 9 more`.
+fn counted_names(names: &[Foreign], noun: &str) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(|name| name.safe().to_string()).collect();
+    let more = names.len().saturating_sub(3);
+    let named = if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) };
+    format!("{}: {named}", super::removal::counted(names.len(), noun))
+}
+
+/// At most [`MOST_NAMED`] of them.
+fn some(names: impl IntoIterator<Item = Foreign>) -> Vec<Foreign> {
+    names.into_iter().take(MOST_NAMED).collect()
+}
+
+#[cfg(test)]
+mod tests;

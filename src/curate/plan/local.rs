@@ -1,0 +1,179 @@
+//! Plans for the images of this machine: an engine's, or the store's. An image goes with its last name, so a line says whether its name is
+//! the last one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Protection, Wish, counted_names, distinct, ordered, some};
+use crate::curate::describe;
+use crate::model::{ContainerUse, Digest, Foreign, Freed, ImageList, ImageSummary, Name, Operation, SourceId, Target, UndoClass, Verb};
+
+/// Thinks `wishes` through against a list of the source. What isn't there any more, or is so already, makes no line.
+#[must_use]
+pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &Protection) -> Vec<Operation> {
+    // By image: the names that go, as the source spells them.
+    let mut going: BTreeMap<&Digest, BTreeSet<&Name>> = BTreeMap::new();
+    let wishes = distinct(wishes);
+    let mut given: Vec<(&Digest, &Name)> = Vec::new();
+    for wish in &wishes {
+        match wish {
+            // What is so already is no wish.
+            Wish::Tag { id, to } if describe::holder(list, to).is_some_and(|holder| holder.id == *id) => {}
+            Wish::Tag { id, to } => given.push((id, to)),
+            Wish::Untag(name) | Wish::Delete(Target::Tag(name)) => {
+                for (image, tag) in list.tagged(name) {
+                    going.entry(&image.id).or_default().insert(tag);
+                }
+            }
+            Wish::Delete(Target::Image(id)) => {
+                if let Some(image) = list.images.iter().find(|image| image.id == *id) {
+                    going.entry(&image.id).or_default().extend(&image.tags);
+                }
+            }
+            Wish::Delete(Target::Manifest { .. }) => {}
+        }
+    }
+    let after = After::new(list, &given, &going);
+    let mut lines: Vec<Operation> = given.iter().map(|(id, to)| tag(source, list, &after, id, to)).collect();
+    for image in &list.images {
+        if let Some(names) = going.get(&image.id) {
+            let only_untag = |name: &Name| wishes.iter().any(|wish| matches!(wish, Wish::Untag(untag) if same(untag, name)));
+            lines.extend(remove(source, image, names, &after.of(&image.id), &only_untag));
+        }
+    }
+    for line in &mut lines {
+        if line.protected.is_none() && line.verb.takes_away() {
+            line.protected = line.target.name().and_then(|name| protection.of(name));
+        }
+    }
+    ordered(lines)
+}
+
+/// The names each image will have.
+struct After(BTreeMap<Digest, Vec<Foreign>>);
+
+impl After {
+    fn new(list: &ImageList, given: &[(&Digest, &Name)], going: &BTreeMap<&Digest, BTreeSet<&Name>>) -> Self {
+        let mut names: BTreeMap<Digest, Vec<Foreign>> = BTreeMap::new();
+        let moved: BTreeSet<String> = given.iter().map(|(_, name)| canonical(name)).collect();
+        for image in &list.images {
+            let gone = going.get(&image.id);
+            let stays = |tag: &&Name| gone.is_none_or(|gone| !gone.contains(tag)) && (moved.is_empty() || !moved.contains(&canonical(tag)));
+            names.insert(image.id.clone(), image.tags.iter().filter(stays).map(|tag| Foreign::new(tag.raw())).collect());
+        }
+        for (id, name) in given {
+            names.entry((*id).clone()).or_default().push(Foreign::new(name.raw()));
+        }
+        Self(names)
+    }
+
+    fn of(&self, id: &Digest) -> Vec<Foreign> {
+        some(self.0.get(id).into_iter().flatten().cloned())
+    }
+}
+
+fn canonical(name: &Name) -> String {
+    Target::Tag(name.clone()).canonical()
+}
+
+fn same(one: &Name, other: &Name) -> bool {
+    one == other || canonical(one) == canonical(other)
+}
+
+/// Every image without a name that nothing uses; with `knows_containers` also only where that nothing uses it is known.
+#[must_use]
+pub fn prune(source: &SourceId, list: &ImageList, knows_containers: bool) -> Vec<Operation> {
+    let nothing = BTreeSet::new();
+    let unused = |image: &&ImageSummary| match image.is_unused() {
+        Some(unused) => unused,
+        None => !knows_containers,
+    };
+    let dangling = list.images.iter().filter(|image| image.is_dangling()).filter(unused);
+    ordered(dangling.flat_map(|image| remove(source, image, &nothing, &[], &|_| false)).collect())
+}
+
+fn tag(source: &SourceId, list: &ImageList, after: &After, id: &Digest, to: &Name) -> Operation {
+    let holder = describe::holder(list, to);
+    let verb = if holder.is_some() { Verb::MoveTag } else { Verb::Tag };
+    // As the source spells it, where it has it.
+    let spelled = holder.and_then(|holder| holder.tags.iter().find(|tag| same(tag, to))).unwrap_or(to);
+    let before = holder.map(|holder| holder.id.clone());
+    let mut line = Operation::new(verb, source.clone(), Target::Tag(spelled.clone()), before, Some(id.clone()));
+    line.effects.push(Foreign::from(format!("names image {}", id.short())));
+    if let Some(holder) = holder {
+        line.shares = after.of(&holder.id);
+        line.effects.push(Foreign::from(if line.shares.is_empty() {
+            format!("image {} is left without a tag: a prune would delete it", holder.id.short())
+        } else {
+            format!("image {} keeps {}", holder.id.short(), counted_names(&line.shares, "tag"))
+        }));
+    }
+    line
+}
+
+fn users(image: &ImageSummary) -> Vec<Foreign> {
+    some(image.containers.iter().flatten().map(|user: &ContainerUse| user.name.clone()))
+}
+
+/// `staying` are the names the image will have.
+fn remove(
+    source: &SourceId,
+    image: &ImageSummary,
+    going: &BTreeSet<&Name>,
+    staying: &[Foreign],
+    only_untag: &dyn Fn(&Name) -> bool,
+) -> Vec<Operation> {
+    let line = |verb, target| Operation::new(verb, source.clone(), target, Some(image.id.clone()), None);
+    let mut lines = Vec::new();
+    let last = if staying.is_empty() { going.iter().next_back().copied() } else { None };
+    for name in going {
+        if Some(*name) == last {
+            continue;
+        }
+        let mut untag = line(Verb::Untag, Target::Tag((*name).clone()));
+        untag.effects.push(Foreign::from(if staying.is_empty() {
+            format!("untags: image {} goes with its last tag", image.id.short())
+        } else {
+            format!("untag only, {} keep this image", counted_names(staying, "other tag"))
+        }));
+        untag.shares = staying.to_vec();
+        if staying.is_empty() {
+            protect(&mut untag, image);
+        }
+        lines.push(untag);
+    }
+    if !staying.is_empty() {
+        return lines;
+    }
+    let mut delete = line(Verb::DeleteImage, last.map_or_else(|| Target::Image(image.id.clone()), |name| Target::Tag(name.clone())));
+    delete.effects.push(Foreign::from(match last {
+        Some(_) if going.len() > 1 => format!("image {} goes with all its {} tags", image.id.short(), going.len()),
+        Some(_) => format!("its only tag, so image {} goes too", image.id.short()),
+        None => format!("image {} has no tag, and goes", image.id.short()),
+    }));
+    if let Some(origin) = image.repo_digests.first() {
+        delete.effects.push(Foreign::from(format!("it may be pulled again: {}", origin.safe())));
+    }
+    delete.undo = UndoClass::OnlyFromBackup;
+    delete.freed = image.size.map(|size| Freed {
+        at_least: image.unique_size.unwrap_or(0).min(size),
+        at_most: size,
+        basis: Foreign::new("this image alone"),
+    });
+    protect(&mut delete, image);
+    if delete.protected.is_none() && last.is_some_and(only_untag) {
+        delete.protected = Some(Foreign::new("it is the last tag of its image, which would go too"));
+    }
+    lines.push(delete);
+    lines
+}
+
+/// What a container uses stays.
+fn protect(line: &mut Operation, image: &ImageSummary) {
+    line.used_by = users(image);
+    if let Some(user) = image.containers.iter().flatten().next() {
+        let more = line.used_by.len().saturating_sub(1);
+        let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let state = if user.running { "running" } else { "stopped" };
+        line.protected = Some(Foreign::from(format!("used by {state} container {}{others}", user.name.safe())));
+    }
+}
