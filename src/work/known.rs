@@ -121,9 +121,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> std::io::Result<Kept<T>> {
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut sum = flate2::Crc::new();
-    sum.update(bytes);
-    sum.sum().to_le_bytes()
+    super::checksum::crc32(bytes).to_le_bytes()
 }
 
 fn write<T: Serialize>(file: &Path, written: &Written<'_, T>) -> std::io::Result<()> {

@@ -4,10 +4,12 @@
 
 mod catalog;
 pub mod change;
+mod checksum;
 pub mod clock;
 pub mod files;
 #[cfg(debug_assertions)]
 pub mod hooks;
+pub mod journal;
 pub mod known;
 pub mod leftovers;
 pub mod run;
