@@ -136,7 +136,7 @@ impl Session {
     }
 
     fn registry_settings(&self) -> RegistrySettings {
-        self.config.registry_settings(&self.options.insecure, Some(self.paths.documents()))
+        self.config.registry_settings(&self.options.insecure, Some(&self.paths))
     }
 
     /// The client for every registry.

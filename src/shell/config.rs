@@ -21,7 +21,7 @@ use super::paths::{Paths, read_bounded};
 
 mod registries;
 
-pub use registries::Registry;
+pub use registries::{Downloads, Registry};
 
 /// Longest configuration file that is read.
 const LONGEST: u64 = 1 << 20;
@@ -56,6 +56,7 @@ pub struct Config {
     pub hosts: BTreeMap<String, Host>,
     /// By host and port.
     pub registries: BTreeMap<String, Registry>,
+    pub downloads: Downloads,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -112,6 +113,7 @@ impl Config {
             export_dir: ".".to_owned(),
             hosts: BTreeMap::new(),
             registries: BTreeMap::new(),
+            downloads: Downloads::default(),
             mistakes: Vec::new(),
         }
     }
@@ -200,6 +202,7 @@ impl Config {
             rows.extend(host.label.iter().map(|label| (format!("hosts.{name:?}.label"), label.clone())));
         }
         rows.extend(self.registries.iter().flat_map(|(name, registry)| registry.rows(name)));
+        rows.extend(self.downloads.rows());
         rows
     }
 }
@@ -274,10 +277,11 @@ impl Reader<'_> {
                 "sort" => config.sort = self.sort(value),
                 "hosts" => config.hosts = self.each(value, Self::host),
                 "registries" => config.registries = self.each(value, Self::registry),
+                "downloads" => config.downloads = self.downloads(value),
                 other => self.unknown(
                     key.span(),
                     other,
-                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries",
+                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads",
                 ),
             }
         }

@@ -92,7 +92,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         registries: Arc::new(Registries::new(
             config.clone(),
             options.read_only || config.read_only,
-            paths.documents(),
+            paths.clone(),
             remembered.registries.clone(),
         )),
     };
@@ -113,7 +113,11 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
     let lists = paths.lists();
-    runtime.spawn_blocking(move || leftovers::sweep_lists(&lists));
+    let partials = config.downloads.partials(paths);
+    runtime.spawn_blocking(move || {
+        leftovers::sweep_lists(&lists);
+        partials.sweep(clock::now());
+    });
     let (worker, messages) = Worker::new(env);
     let deck = Deck { state, worker, messages, modes, look: Look::new(themes), keeper: Keeper::new(paths.remembered()) };
     term::install_panic_hook();

@@ -79,6 +79,12 @@ impl Paths {
         self.cache.join("documents")
     }
 
+    /// What arrived of interrupted downloads, by digest.
+    #[must_use]
+    pub fn partials(&self) -> PathBuf {
+        self.cache.join("partial")
+    }
+
     /// What was chosen in the app.
     #[must_use]
     pub fn remembered(&self) -> PathBuf {

@@ -2,16 +2,16 @@
 //! all, so that tokens, back-off and what was read are shared.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::model::{Locator, Powers, Problem, ProblemKind, Safe, SourceId, SourceInfo, SourceKind};
 use crate::source::credentials::Credentials;
-use crate::source::registry::{Client, RegistrySource};
+use crate::source::registry::{Client, RegistrySettings, RegistrySource};
 use crate::source::{Answer, Source};
 use crate::work::Found;
 
 use super::config::Config;
+use super::paths::Paths;
 
 /// Why a registry that was typed is listed; it is remembered by this.
 pub(super) const TYPED: &str = "typed";
@@ -20,8 +20,8 @@ pub(super) const TYPED: &str = "typed";
 pub(super) struct Registries {
     config: Config,
     read_only: bool,
-    /// Where manifests and configurations are kept.
-    cache: PathBuf,
+    /// Where manifests, configurations and interrupted downloads are kept.
+    paths: Paths,
     /// Typed in an earlier run.
     typed: Vec<String>,
     client: OnceLock<Client>,
@@ -34,9 +34,9 @@ fn variable(name: &str) -> Option<OsString> {
 }
 
 impl Registries {
-    pub(super) fn new(config: Config, read_only: bool, cache: PathBuf, typed: Vec<String>) -> Self {
+    pub(super) fn new(config: Config, read_only: bool, paths: Paths, typed: Vec<String>) -> Self {
         let credentials = Credentials::from_environment(&variable);
-        Self { config, read_only, cache, typed, client: OnceLock::new(), credentials }
+        Self { config, read_only, paths, typed, client: OnceLock::new(), credentials }
     }
 
     /// Every registry known without asking anybody, each once.
@@ -79,12 +79,16 @@ impl Registries {
         Found { info, make: Arc::new(make) }
     }
 
+    /// How registries are spoken to.
+    pub(super) fn settings(&self) -> RegistrySettings {
+        self.config.registry_settings(&[], Some(&self.paths))
+    }
+
     fn client(&self) -> Result<Client, Problem> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let settings = self.config.registry_settings(&[], Some(self.cache.clone()));
-        let client = Client::new(settings, self.credentials.clone())?;
+        let client = Client::new(self.settings(), self.credentials.clone())?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

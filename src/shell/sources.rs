@@ -15,6 +15,7 @@ use tokio::runtime;
 use crate::model::{Locator, Powers, Problem, Safe, SourceId, SourceInfo, SourceKind, Transport};
 use crate::source::engine::endpoint::Host;
 use crate::source::engine::{Candidate, Disk, Endpoint, EngineSource, Surroundings, Wish, discover};
+use crate::source::registry::RegistrySettings;
 use crate::source::store::StoreSource;
 use crate::source::{Answer, Source, blocking};
 use crate::work::{Found, Table, files};
@@ -168,7 +169,7 @@ impl Search {
             powers: Powers::ALL,
             read_only: self.read_only || self.config.host(STORE, "").read_only,
         };
-        let registries = self.config.registry_settings(&[], None);
+        let registries = RegistrySettings { cache: None, ..self.registries.settings() };
         let credentials = self.registries.credentials.clone();
         let make = move || {
             let (dir, registries, credentials) = (dir.clone(), registries.clone(), credentials.clone());
@@ -214,6 +215,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::shell::paths::Paths;
 
     /// Asked on a thread of its own, so that an answer that never comes fails the test instead of holding it up.
     fn answer(path: &Path) -> bool {
@@ -250,7 +252,12 @@ mod tests {
             open: Vec::new(),
             last: None,
             only_store: false,
-            registries: Arc::new(Registries::new(Config::default_at(PathBuf::new()), false, PathBuf::new(), Vec::new())),
+            registries: Arc::new(Registries::new(
+                Config::default_at(PathBuf::new()),
+                false,
+                Paths::under(Path::new("/nowhere")),
+                Vec::new(),
+            )),
         };
         let first = |search: &Search| search.find().into_iter().next().unwrap().info;
         // It has its own CA: plain TCP to another machine would have been refused.

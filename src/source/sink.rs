@@ -93,10 +93,7 @@ impl AtomicFile {
             io::ErrorKind::AlreadyExists => exists(&self.target),
             _ => Problem::disk(&doing, &self.target, &plain(refused.error)),
         })?;
-        // The name itself is only safe once its folder is on the disk.
-        File::open(folder(&self.target)).and_then(|folder| folder.sync_all()).map_err(|error| {
-            Problem::disk(format!("make sure that {} stays on the disk", self.target.display()), folder(&self.target), &error)
-        })
+        settle(&self.target)
     }
 }
 
@@ -116,17 +113,24 @@ impl Write for AtomicFile {
     }
 }
 
+/// Brings a name that was just given to the disk: it is only safe once its folder is there.
+pub(super) fn settle(target: &Path) -> Result<(), Problem> {
+    File::open(folder(target))
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Problem::disk(format!("make sure that {} stays on the disk", target.display()), folder(target), &error))
+}
+
 /// Has the system begin to bring the last `length` bytes before the file's position to the disk, and does not wait for it. That is what this
 /// advice does on Linux to pages that are not on the disk yet; it keeps them. A hint: nothing depends on it.
 #[cfg(target_os = "linux")]
-fn begin_writeback(file: &File, length: u64) {
+pub(super) fn begin_writeback(file: &File, length: u64) {
     if let Ok(end) = rustix::fs::tell(file) {
         let _ = rustix::fs::fadvise(file, end.saturating_sub(length), std::num::NonZero::new(length), rustix::fs::Advice::DontNeed);
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn begin_writeback(_: &File, _: u64) {}
+pub(super) const fn begin_writeback(_: &File, _: u64) {}
 
 /// Seeking writes out what is buffered, so that headers written as placeholders can be patched.
 impl Seek for AtomicFile {
@@ -179,7 +183,8 @@ fn exists(target: &Path) -> Problem {
         .hint("choose another name, or agree to replace it")
 }
 
-fn check_target(target: &Path, overwrite: bool) -> Result<(), Problem> {
+/// Refuses a target that is something other than a regular file, or a regular file without `overwrite`.
+pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<(), Problem> {
     let metadata = match fs::symlink_metadata(target) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound && target.file_name().is_some() => return Ok(()),

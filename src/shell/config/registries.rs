@@ -1,15 +1,47 @@
-//! `[registries."HOST"]`: what holds for one registry, as the client takes it.
+//! `[registries."HOST"]` and `[downloads]`: what holds for one registry and for all, as the client takes it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, Reader, Value};
-use crate::source::registry::{HostSettings, RegistrySettings};
+use super::{Config, Paths, Reader, Value};
+use crate::source::registry::{HostSettings, Partials, RegistrySettings};
 
 /// Most requests and transfers at a time that make sense.
 const MOST_AT_ONCE: i64 = 64;
+
+/// Longest and largest that what arrived of an interrupted download is kept.
+const MOST_DAYS: u32 = 365;
+const MOST_GIB: u32 = 100_000;
+
+/// What is kept of interrupted downloads; nothing when either is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Downloads {
+    pub keep_days: u32,
+    pub keep_gib: u32,
+}
+
+impl Default for Downloads {
+    fn default() -> Self {
+        Self { keep_days: 7, keep_gib: 10 }
+    }
+}
+
+impl Downloads {
+    /// Where and how long parts of blobs are kept.
+    #[must_use]
+    pub fn partials(self, paths: &Paths) -> Partials {
+        let longest = Duration::from_secs(u64::from(self.keep_days) * 24 * 3600);
+        Partials { folder: paths.partials(), most: u64::from(self.keep_gib) << 30, longest }
+    }
+
+    pub(super) fn rows(self) -> [(String, String); 2] {
+        let row = |key: &str, value: u32| (format!("downloads.{key}"), value.to_string());
+        [row("keep_days", self.keep_days), row("keep_gib", self.keep_gib)]
+    }
+}
 
 /// What holds for one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,14 +65,15 @@ pub struct Registry {
 }
 
 impl Config {
-    /// The client's settings; `insecure` are hosts that were named elsewhere.
+    /// The client's settings; `insecure` are hosts that were named elsewhere. Without `paths` nothing is kept between runs.
     #[must_use]
-    pub fn registry_settings(&self, insecure: &[String], cache: Option<PathBuf>) -> RegistrySettings {
+    pub fn registry_settings(&self, insecure: &[String], paths: Option<&Paths>) -> RegistrySettings {
         let mut insecure = insecure.to_vec();
         insecure.extend(self.insecure_registries());
         let hosts: BTreeMap<String, HostSettings> =
             self.registries.iter().map(|(host, registry)| (host.clone(), registry.settings())).collect();
-        RegistrySettings { insecure, hosts, cache, ..RegistrySettings::default() }
+        let (cache, partials) = (paths.map(Paths::documents), paths.map(|paths| self.downloads.partials(paths)));
+        RegistrySettings { insecure, hosts, cache, partials, ..RegistrySettings::default() }
     }
 }
 
@@ -78,6 +111,26 @@ impl Registry {
 }
 
 impl Reader<'_> {
+    pub(super) fn downloads(&mut self, value: Value<'_, '_>) -> Downloads {
+        let mut downloads = Downloads::default();
+        for (key, value) in self.table_of(value).into_iter().flatten() {
+            match key.get_ref().as_ref() {
+                "keep_days" => self.set_number(&mut downloads.keep_days, value, MOST_DAYS),
+                "keep_gib" => self.set_number(&mut downloads.keep_gib, value, MOST_GIB),
+                other => self.unknown(key.span(), other, "keep_days, keep_gib"),
+            }
+        }
+        downloads
+    }
+
+    fn set_number(&mut self, field: &mut u32, value: Value<'_, '_>, most: u32) {
+        let number = value.get_ref().as_integer().and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
+        match number.filter(|number| *number <= most) {
+            Some(number) => *field = number,
+            None => self.mistake(value.span(), format!("expected a number from 0 to {most}")),
+        }
+    }
+
     pub(super) fn registry(&mut self, table: &DeTable<'_>) -> Registry {
         let mut registry = Registry::default();
         for (key, value) in table {

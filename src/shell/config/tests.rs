@@ -129,3 +129,16 @@ fn a_mistyped_protection_protects() {
     assert_eq!(config.mistakes.len(), 3);
     assert!(config.read_only && config.host("prod", "").read_only && config.registries["r.lan"].read_only);
 }
+
+#[test]
+fn what_is_kept_of_downloads_is_set_in_days_and_gib() {
+    let paths = Paths::under(std::path::Path::new("/home/u"));
+    let partials = |text: &str| parse(text).registry_settings(&[], Some(&paths)).partials.unwrap();
+    let plain = partials("");
+    assert_eq!(plain, crate::source::registry::Partials::new(paths.partials()));
+    let set = partials("[downloads]\nkeep_days = 1\nkeep_gib = 2\n");
+    assert_eq!((set.longest.as_secs(), set.most), (24 * 3600, 2 << 30));
+    let config = parse("[downloads]\nkeep_days = -1\nkeep_gib = 100_001\nkeep = 1\n");
+    assert_eq!(config.mistakes.iter().map(|m| (m.line, m.column)).collect::<Vec<_>>(), [(2, 13), (3, 12), (4, 1)]);
+    assert_eq!(config.downloads, Downloads::default());
+}

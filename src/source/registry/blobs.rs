@@ -2,9 +2,11 @@
 //!
 //! A connection that breaks is taken up again with one Range. Only a 206 whose Content-Range starts where the bytes end and ends at
 //! the blob's size is appended; a 200 is read from its beginning and the known part passed over. Whatever was stitched is still
-//! hashed as a whole, and starts over once when the digest is wrong.
+//! hashed as a whole, and starts over once when the digest is wrong. The same holds for what an earlier run left on the disk (`partial`).
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
@@ -15,10 +17,11 @@ use super::body::{Broken, Reader};
 use super::errors::Refusal;
 use super::http::Ask;
 use super::manifests::pull_scope;
+use super::partial::Landing;
 use super::{Client, Inner, Repo};
-use crate::model::{Digest, Problem, ProblemKind};
-use crate::source::Ctx;
+use crate::model::{Digest, Hasher, Problem, ProblemKind};
 use crate::source::content::Descriptor;
+use crate::source::{Ctx, blocking};
 
 /// Progress that earns a connection its full number of tries again.
 const WORTH: u64 = 1 << 20;
@@ -30,6 +33,15 @@ pub struct Fetched<W> {
     pub out: W,
     /// Bytes that came over the network, repeats included.
     pub transferred: u64,
+}
+
+/// A blob that was brought to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Landed {
+    /// Bytes that came over the network, repeats included.
+    pub transferred: u64,
+    /// Bytes that an earlier run had left.
+    pub kept: u64,
 }
 
 /// How pouring a blob ended badly.
@@ -56,17 +68,59 @@ impl Client {
         M: Fn() -> Result<W, Problem> + Clone + Send + 'static,
     {
         let mut transferred = 0;
-        match self.0.pour(ctx, repo, blob, step, make.clone(), &mut transferred).await {
+        let begin = |make: M| {
+            let digest = blob.digest.clone();
+            move || Ok((make()?, digest.hasher()))
+        };
+        let reject = drop::<W>;
+        match self.0.pour(ctx, repo, blob, step, Start { begin: begin(make.clone()), offset: 0, reject }, &mut transferred).await {
             Ok(out) => Ok(Fetched { out, transferred }),
             Err(Spill::Final(problem)) => Err(problem),
             Err(Spill::Again(_)) => {
                 ctx.meter.edit(step, |step| step.done = 0);
-                match self.0.pour(ctx, repo, blob, step, make, &mut transferred).await {
+                match self.0.pour(ctx, repo, blob, step, Start { begin: begin(make), offset: 0, reject }, &mut transferred).await {
                     Ok(out) => Ok(Fetched { out, transferred }),
                     Err(Spill::Final(problem) | Spill::Again(problem)) => Err(problem),
                 }
             }
         }
+    }
+
+    /// Brings a blob to the disk as `target`, whose folder is there. What an earlier run left of it is not fetched again; what arrives is kept for a
+    /// later run when this one is stopped. Progress goes to `step`.
+    ///
+    /// # Errors
+    /// As [`Client::blob`].
+    pub(crate) async fn land(&self, ctx: &Ctx, repo: &Repo, blob: &Descriptor, step: usize, target: &Path) -> Result<Landed, Problem> {
+        let mut landed = Landed { transferred: 0, kept: 0 };
+        let mut fresh = false;
+        let landing = loop {
+            let (landing, hasher, known) = self.start_landing(ctx, blob, target, fresh).await?;
+            ctx.meter.edit(step, |step| step.done = known);
+            landed.kept = known;
+            let start = Start { begin: move || Ok((landing, hasher)), offset: known, reject: Landing::reject };
+            match self.0.pour(ctx, repo, blob, step, start, &mut landed.transferred).await {
+                Ok(landing) => break landing,
+                Err(Spill::Again(_)) if !fresh => fresh = true,
+                Err(Spill::Final(problem) | Spill::Again(problem)) => return Err(problem),
+            }
+        };
+        blocking("store a blob", move || landing.commit()).await?;
+        Ok(landed)
+    }
+
+    async fn start_landing(&self, ctx: &Ctx, blob: &Descriptor, target: &Path, fresh: bool) -> Result<(Landing, Hasher, u64), Problem> {
+        let (client, ctx, blob, target) = (self.clone(), ctx.clone(), blob.clone(), target.to_owned());
+        blocking("go on with a blob", move || {
+            let settings = &client.0.settings;
+            if let Some(partials) = &settings.partials
+                && !client.0.swept.swap(true, Ordering::Relaxed)
+            {
+                partials.sweep((settings.now)());
+            }
+            Landing::open(&ctx, settings.partials.as_ref(), &blob, &target, fresh)
+        })
+        .await
     }
 
     /// A small blob such as a configuration, whole; at most `most` bytes.
@@ -88,17 +142,35 @@ fn doing(repo: &Repo, blob: &Descriptor) -> String {
     format!("fetch {} of {}", blob.digest.short(), repo.full())
 }
 
+/// How pouring begins.
+struct Start<B, W> {
+    /// Opens what is written to, on a blocking thread, and gives a hasher that has seen the first `offset` bytes.
+    begin: B,
+    offset: u64,
+    /// Takes what turned out wrong.
+    reject: fn(W),
+}
+
 impl Inner {
-    async fn pour<W, M>(&self, ctx: &Ctx, repo: &Repo, blob: &Descriptor, step: usize, make: M, moved: &mut u64) -> Result<W, Spill>
+    async fn pour<W, B>(
+        &self,
+        ctx: &Ctx,
+        repo: &Repo,
+        blob: &Descriptor,
+        step: usize,
+        start: Start<B, W>,
+        moved: &mut u64,
+    ) -> Result<W, Spill>
     where
         W: Write + Send + 'static,
-        M: Fn() -> Result<W, Problem> + Send + 'static,
+        B: FnOnce() -> Result<(W, Hasher), Problem> + Send + 'static,
     {
         let (pieces, arriving) = mpsc::channel(8);
-        let (digest, words) = (blob.digest.clone(), doing(repo, blob));
-        let writer = tokio::task::spawn_blocking(move || sink(arriving, &make, &digest, &words));
-        let mut stream = Stream { inner: self, ctx, repo, blob, step, pieces, offset: 0, resumed: false, moved };
-        let streamed = stream.run().await;
+        let (digest, words, offset) = (blob.digest.clone(), doing(repo, blob), start.offset);
+        let writer = tokio::task::spawn_blocking(move || sink(arriving, start, &digest, &words));
+        let mut stream = Stream { inner: self, ctx, repo, blob, step, pieces, offset, resumed: offset > 0, moved };
+        // There is no range after the last byte.
+        let streamed = if offset > 0 && offset == blob.size { Ok(()) } else { stream.run().await };
         let resumed = stream.resumed;
         drop(stream);
         let ended = writer.await.map_err(|error| Spill::Final(Problem::new(ProblemKind::Other, doing(repo, blob), error.to_string())))?;
@@ -117,21 +189,23 @@ impl Inner {
 }
 
 /// The blocking end: writes and hashes until the channel closes.
-fn sink<W: Write>(
-    mut arriving: mpsc::Receiver<Bytes>,
-    make: &impl Fn() -> Result<W, Problem>,
-    digest: &Digest,
-    doing: &str,
-) -> Result<W, Sunk> {
-    let mut out = make().map_err(Sunk::Problem)?;
-    let mut hasher = digest.hasher();
+fn sink<W, B>(mut arriving: mpsc::Receiver<Bytes>, start: Start<B, W>, digest: &Digest, doing: &str) -> Result<W, Sunk>
+where
+    W: Write,
+    B: FnOnce() -> Result<(W, Hasher), Problem>,
+{
+    let (mut out, mut hasher) = (start.begin)().map_err(Sunk::Problem)?;
     while let Some(piece) = arriving.blocking_recv() {
         hasher.update(&piece);
         out.write_all(&piece).map_err(|error| Sunk::Problem(written(doing, &error)))?;
     }
     out.flush().map_err(|error| Sunk::Problem(written(doing, &error)))?;
     let found = hasher.finish();
-    if found == *digest { Ok(out) } else { Err(Sunk::Mismatch(found)) }
+    if found == *digest {
+        return Ok(out);
+    }
+    (start.reject)(out);
+    Err(Sunk::Mismatch(found))
 }
 
 fn written(doing: &str, error: &std::io::Error) -> Problem {

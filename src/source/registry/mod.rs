@@ -11,6 +11,7 @@
 //! | `retry` | which answers are tried again, and when |
 //! | `body`, `errors` | bounded, stall-proof reading; a registry's errors in words |
 //! | `manifests`, `blobs`, `upload` | the verbs |
+//! | `partial` | what arrived of interrupted blobs, for the next run |
 //! | `paging`, `names` | lists of repositories and tags, page by page and parsed while they arrive |
 //! | `details`, `cache` | what tags point at, each digest read once |
 //! | `referrers` | signatures and other things about a manifest, by API or by tag |
@@ -25,6 +26,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +54,7 @@ mod http;
 mod manifests;
 mod names;
 mod paging;
+mod partial;
 mod referrers;
 mod relay;
 mod retry;
@@ -63,6 +66,7 @@ mod write;
 
 pub use blobs::Fetched;
 pub use manifests::{RemoteManifest, Stat};
+pub use partial::Partials;
 pub use source::RegistrySource;
 pub(crate) use source::{is_runnable, no_platform};
 pub use survey::Survey;
@@ -111,6 +115,8 @@ pub struct RegistrySettings {
     pub hosts: BTreeMap<String, HostSettings>,
     /// Where manifests and configurations are kept by digest, for the next visit.
     pub cache: Option<PathBuf>,
+    /// Where blobs that were interrupted are kept; without it they start over.
+    pub partials: Option<Partials>,
     /// The clock, for `Retry-After` dates.
     pub now: fn() -> Timestamp,
 }
@@ -160,6 +166,7 @@ impl Default for RegistrySettings {
             timers: Timers::default(),
             hosts: BTreeMap::new(),
             cache: None,
+            partials: None,
             now: system_clock,
         }
     }
@@ -184,6 +191,8 @@ struct Inner {
     /// Turns for requests about manifests, by host.
     turns: Mutex<HashMap<String, Arc<Semaphore>>>,
     documents: cache::Documents,
+    /// Whether old parts of blobs were taken away.
+    swept: AtomicBool,
     known: details::Known,
     /// Digests that a signature's tag was seen for, by repository.
     signatures: Mutex<HashMap<Repo, HashSet<Digest>>>,
@@ -213,6 +222,7 @@ impl Client {
             quiet: Mutex::default(),
             turns: Mutex::default(),
             documents,
+            swept: AtomicBool::new(false),
             known: details::Known::default(),
             signatures: Mutex::default(),
             referrers: Mutex::default(),

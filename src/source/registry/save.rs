@@ -67,11 +67,9 @@ impl Client {
                 ctx.meter.finish(step, StepState::Skipped);
                 return Ok::<_, Problem>((0, blob.size));
             }
-            let make = move || AtomicFile::create(&path, true);
-            let fetched = self.blob(ctx, from, &blob, step, make).await.inspect_err(|_| ctx.meter.finish(step, StepState::Failed))?;
-            blocking("store a blob", move || fetched.out.commit(true)).await?;
+            let landed = self.land(ctx, from, &blob, step, &path).await.inspect_err(|_| ctx.meter.finish(step, StepState::Failed))?;
             ctx.meter.finish(step, StepState::Done);
-            Ok((fetched.transferred, 0))
+            Ok((landed.transferred, landed.kept))
         });
         let done: Vec<(u64, u64)> = fetching.buffer_unordered(self.0.host(from.host()).transfers.max(1)).try_collect().await?;
         for (moved, skipped) in done {

@@ -34,13 +34,18 @@ impl Blobs {
         fs::symlink_metadata(self.path(&blob.digest)).is_ok_and(|found| found.is_file() && found.len() == blob.size)
     }
 
-    /// Starts a blob; [`AtomicFile::commit`] with `overwrite` gives it its name once it was verified.
-    pub(super) fn create(&self, digest: &Digest) -> Result<AtomicFile, Problem> {
+    /// Where a blob goes, in a folder that is there.
+    pub(super) fn prepare(&self, digest: &Digest) -> Result<PathBuf, Problem> {
         let path = self.path(digest);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| Problem::disk("write to the store", folder, &error))?;
         }
-        AtomicFile::create(&path, true)
+        Ok(path)
+    }
+
+    /// Starts a blob; [`AtomicFile::commit`] with `overwrite` gives it its name once it was verified.
+    pub(super) fn create(&self, digest: &Digest) -> Result<AtomicFile, Problem> {
+        AtomicFile::create(&self.prepare(digest)?, true)
     }
 
     /// Writes a small blob, unless it is there.

@@ -120,12 +120,11 @@ impl Store {
             return Ok((0, blob.size));
         }
         let (blobs, digest) = (self.blobs.clone(), blob.digest.clone());
-        let fetched = client.blob(ctx, repo, blob, step, move || blobs.create(&digest)).await;
-        let fetched = fetched.inspect_err(|_| ctx.meter.finish(step, StepState::Failed))?;
-        let file = fetched.out;
-        blocking("store a blob", move || file.commit(true)).await?;
+        let target = blocking("store a blob", move || blobs.prepare(&digest)).await?;
+        let landed = client.land(ctx, repo, blob, step, &target).await;
+        let landed = landed.inspect_err(|_| ctx.meter.finish(step, StepState::Failed))?;
         ctx.meter.finish(step, StepState::Done);
-        Ok((fetched.transferred, 0))
+        Ok((landed.transferred, landed.kept))
     }
 
     /// Manifests and the name. `NotFound` when a blob went missing meanwhile.
