@@ -63,6 +63,23 @@ fn a_list_that_may_not_be_whole_is_told_by_document_and_exit_code() {
 }
 
 #[test]
+fn what_a_registry_still_gives_is_said_when_asked_to_say_more() {
+    let architecture = Platform::host().architecture;
+    let registry = Fake::bent(|request, state| {
+        let limited = request.path.contains("/manifests/").then(|| state.answer(request));
+        limited.map(|reply| reply.with("RateLimit-Limit", "100;w=21600").with("RateLimit-Remaining", "\t7;w=21600"))
+    });
+    registry.image("team/app", Some("v1"), &architecture, "one");
+    let (program, at) = (Program::without_engine(), format!("{}/team/app:v1", registry.host()));
+    let said = format!("{}: 7 of 100 requests left, counted over 6 h\n", registry.host());
+    for args in [&["pull", &at][..], &["inspect", &format!("docker://{at}")]] {
+        assert!(!program.run(args).ended(0).stderr.contains("requests left"));
+        let ran = program.run(&[args, &["--verbose"]].concat()).ended(0);
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_registry_without_a_catalog_is_named_with_what_to_do() {
     let server = Server::new(|_| Reply::status(404));
     let ran = Program::without_engine().run(&["repos", &server.host()]).ended(1);

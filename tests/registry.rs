@@ -487,6 +487,36 @@ async fn a_web_server_that_says_yes_to_everything_is_no_registry() {
 }
 
 #[tokio::test]
+async fn what_a_registry_still_gives_is_its_newest_word_and_nobody_elses() {
+    let elsewhere = Server::new(|_| served(manifest()).with("ratelimit-limit", "5;w=60").with("ratelimit-remaining", "1;w=60"));
+    let (there, left) = (elsewhere.host(), AtomicUsize::new(97));
+    let server = Server::new(move |request| {
+        if request.path.ends_with("/silent") {
+            return served(manifest());
+        }
+        if request.path.ends_with("/moved") {
+            return Reply::status(307).with("Location", format!("http://{there}{}", request.path));
+        }
+        let status = if request.path.ends_with("/none") { Reply::status(404) } else { served(manifest()) };
+        let left = left.fetch_sub(1, Ordering::SeqCst) - 1;
+        status.with("RateLimit-Limit", "100;w=21600").with("RateLimit-Remaining", format!("{left};w=21600"))
+    });
+    let source = RegistrySource::new(client(), &server.host());
+    let quota = || source.catalog().unwrap().quota().map(|quota| quota.to_string());
+    assert_eq!(quota(), None);
+    let read = async |tag: &str| source.client().manifest(&repo(&server.host()), tag).await.map(drop);
+    read("v1").await.unwrap();
+    assert_eq!(quota().as_deref(), Some("96 of 100 requests left, counted over 6 h"));
+    read("silent").await.unwrap();
+    read("moved").await.unwrap();
+    assert_eq!(quota().as_deref(), Some("96 of 100 requests left, counted over 6 h"));
+    read("none").await.unwrap_err();
+    assert_eq!(quota().as_deref(), Some("95 of 100 requests left, counted over 6 h"));
+    assert_eq!(source.client().quota(&elsewhere.host()), None);
+    assert_eq!(source.client().quotas().len(), 1);
+}
+
+#[tokio::test]
 async fn a_cancelled_inspect_ends_at_once() {
     let server = Server::new(|_| Reply::Silent);
     let mut settings = quick();

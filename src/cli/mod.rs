@@ -119,7 +119,9 @@ fn run(cli: Cli, printer: &Printer) -> (Verdict, Option<u8>) {
         Some(Command::Man) => (shells::man(printer), None),
         Some(command) => signals::until_ended(printer, |cancel| async move {
             let session = Session::new(cli.globals, printer.clone(), cancel)?;
-            dispatch(&session, command).await
+            let verdict = dispatch(&session, command).await;
+            session.tell_quotas();
+            verdict
         }),
     }
 }

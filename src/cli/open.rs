@@ -132,7 +132,7 @@ impl Session {
 
     /// A store in any directory, with what this user may do at registries.
     pub(super) fn open_store(&self, dir: &Path) -> Result<StoreSource, Problem> {
-        Ok(StoreSource::open(dir)?.with_registries(self.registry_settings(), credentials()))
+        Ok(StoreSource::open(dir)?.with_client(self.client()?))
     }
 
     fn registry_settings(&self) -> RegistrySettings {

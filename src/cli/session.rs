@@ -132,6 +132,14 @@ impl Session {
         self.run("change images", |ctx| async move { work::change::apply(change, curator, &ctx).await }).await
     }
 
+    /// With `--verbose`, what the registries that were asked still give.
+    pub(super) fn tell_quotas(&self) {
+        let asked = self.registries.get().filter(|_| self.printer.verbose);
+        for (host, quota) in asked.map(Client::quotas).unwrap_or_default() {
+            self.printer.say(format_args!("{}: {quota}", crate::model::Safe::new(&host)));
+        }
+    }
+
     /// The current engine or the store.
     pub(super) async fn current(&self) -> Result<Arc<dyn Source>, Problem> {
         Ok(Arc::clone(&self.chosen().await?.source))

@@ -74,8 +74,7 @@ async fn of_engine(place: &Place, ctx: &Ctx, mut image: Image) -> Result<Image, 
 async fn of_registry(source: &RegistrySource, place: &Place, ctx: &Ctx, mut image: Image) -> Result<Image, Problem> {
     let doing = "verify the layers";
     let dir = temporary(doing)?;
-    let client = source.client();
-    let store = StoreSource::open(&dir.path().join("store"))?.with_registries(client.settings().clone(), super::open::credentials());
+    let store = StoreSource::open(&dir.path().join("store"))?.with_client(source.client().clone());
     let name: Name = place.named(doing)?.clone();
     let change = Change::Pull { source: store.id().clone(), name, platform: image.platform.clone() };
     let curator = store.curator().ok_or_else(|| Problem::new(ProblemKind::Other, doing, "the temporary store can't be written"))?;

@@ -33,8 +33,8 @@ pub use platform::Platform;
 pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};
 pub use remote::{
-    Completeness, Drift, Listed, LocalTag, LoggedIn, LoggedOut, Login, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow, TagDetails,
-    TagRow,
+    Completeness, Drift, Listed, LocalTag, LoggedIn, LoggedOut, Login, Quota, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow,
+    TagDetails, TagRow,
 };
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;

@@ -3,6 +3,9 @@
 //! Lists come in pieces while they arrive, and end with a word on whether they are all there is: a list that can't be proved complete must
 //! not decide what is deleted.
 
+use std::fmt;
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::digest::Digest;
@@ -50,6 +53,34 @@ impl Listed {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.completeness == Completeness::Complete
+    }
+}
+
+/// How much a registry still gives before it refuses, as it said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests it gives in one window, where it tells.
+    pub limit: Option<u64>,
+    /// Requests left.
+    pub remaining: u64,
+    /// How long a window is, where it tells.
+    pub window: Option<Duration>,
+}
+
+/// Such as "96 of 100 requests left, counted over 6 h".
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Some(limit) => write!(f, "{} of {limit} requests left", self.remaining)?,
+            None => write!(f, "{} requests left", self.remaining)?,
+        }
+        let Some(window) = self.window else { return Ok(()) };
+        let seconds = window.as_secs();
+        match (seconds % 3600, seconds % 60) {
+            (0, _) => write!(f, ", counted over {} h", seconds / 3600),
+            (_, 0) => write!(f, ", counted over {} min", seconds / 60),
+            _ => write!(f, ", counted over {seconds} s"),
+        }
     }
 }
 

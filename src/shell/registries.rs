@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::model::{Locator, Powers, Problem, ProblemKind, Safe, SourceId, SourceInfo, SourceKind};
 use crate::source::credentials::Credentials;
-use crate::source::registry::{Client, RegistrySettings, RegistrySource};
+use crate::source::registry::{Client, RegistrySource};
 use crate::source::{Answer, Source};
 use crate::work::Found;
 
@@ -79,16 +79,15 @@ impl Registries {
         Found { info, make: Arc::new(make) }
     }
 
-    /// How registries are spoken to.
-    pub(super) fn settings(&self) -> RegistrySettings {
-        self.config.registry_settings(&[], Some(&self.paths))
-    }
-
-    fn client(&self) -> Result<Client, Problem> {
+    /// The one client.
+    ///
+    /// # Errors
+    /// When no HTTP client can be set up at all.
+    pub(super) fn client(&self) -> Result<Client, Problem> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let client = Client::new(self.settings(), self.credentials.clone())?;
+        let client = Client::new(self.config.registry_settings(&[], Some(&self.paths)), self.credentials.clone())?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

@@ -15,7 +15,6 @@ use tokio::runtime;
 use crate::model::{Locator, Powers, Problem, Safe, SourceId, SourceInfo, SourceKind, Transport};
 use crate::source::engine::endpoint::Host;
 use crate::source::engine::{Candidate, Disk, Endpoint, EngineSource, Surroundings, Wish, discover};
-use crate::source::registry::RegistrySettings;
 use crate::source::store::StoreSource;
 use crate::source::{Answer, Source, blocking};
 use crate::work::{Found, Table, files};
@@ -169,12 +168,11 @@ impl Search {
             powers: Powers::ALL,
             read_only: self.read_only || self.config.host(STORE, "").read_only,
         };
-        let registries = RegistrySettings { cache: None, ..self.registries.settings() };
-        let credentials = self.registries.credentials.clone();
+        let registries = Arc::clone(&self.registries);
         let make = move || {
-            let (dir, registries, credentials) = (dir.clone(), registries.clone(), credentials.clone());
+            let (dir, registries) = (dir.clone(), Arc::clone(&registries));
             let open = move || {
-                let store = StoreSource::open(&dir)?.with_registries(registries, credentials);
+                let store = StoreSource::open(&dir)?.with_client(registries.client()?);
                 Ok(Arc::new(store) as Arc<dyn Source>)
             };
             Box::pin(blocking("open the store", open)) as Answer<'static, _>

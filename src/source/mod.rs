@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{
     ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Platform,
-    Powers, Problem, ProblemKind, Reference, Referrers, Removal, Removed, RepoRow, Safe, SourceId, SourceKind, TagDetails, TagRow,
+    Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, Safe, SourceId, SourceKind, TagDetails, TagRow,
     Transfer,
 };
 
@@ -186,6 +186,10 @@ pub trait Catalog: Send + Sync {
 
     /// Forgets the login.
     fn log_out<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, LoggedOut>;
+    /// How much the registry said last that it still gives; `None` when it hasn't, and most never do. Asks nobody.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
 }
 
 /// A tag, and what it points at or why that is not known.

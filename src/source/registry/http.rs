@@ -156,13 +156,23 @@ impl Inner {
         let host = ask.host;
         let known = self.auth.cached(host, &ask.scope).await;
         let reply = self.follow(ask.host, &ask.method, &ask.url, &ask.headers, ask.body.clone(), known.as_ref(), &ask.doing).await?;
+        self.heed(ask, &reply);
         if reply.status() != StatusCode::UNAUTHORIZED || !same_origin(reply.url(), &ask.url) {
             return Ok(reply);
         }
         let challenges = challenge::challenges(reply.headers());
         drop(reply);
         let fresh = self.answer(host, &ask.scope, &challenges, known.as_ref()).await?;
-        self.follow(ask.host, &ask.method, &ask.url, &ask.headers, ask.body.clone(), Some(&fresh), &ask.doing).await
+        let reply = self.follow(ask.host, &ask.method, &ask.url, &ask.headers, ask.body.clone(), Some(&fresh), &ask.doing).await?;
+        self.heed(ask, &reply);
+        Ok(reply)
+    }
+
+    /// Notes what the registry says of itself; what it redirected to speaks for somebody else.
+    fn heed(&self, ask: &Ask<'_>, reply: &reqwest::Response) {
+        if same_origin(reply.url(), &ask.url) {
+            self.note_quota(ask.host, reply.headers());
+        }
     }
 
     /// Sends once on behalf of the registry `host`, and follows redirects.

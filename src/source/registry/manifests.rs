@@ -24,8 +24,6 @@ pub struct RemoteManifest {
     pub digest: Digest,
     pub media_type: String,
     pub manifest: Manifest,
-    /// Requests left in this window, where the registry tells (`ratelimit-remaining`).
-    pub remaining: Option<u64>,
 }
 
 /// What a HEAD tells of a manifest: the registry's word, not verified.
@@ -105,15 +103,14 @@ impl Inner {
         let doing = format!("read the manifest of {}", named(repo, target));
         let ask = Ask { mirrored, ..self.ask(repo, Method::GET, target, doing.clone())? };
         let mut tried = 1;
-        let (bytes, content_type, remaining) = loop {
+        let (bytes, content_type) = loop {
             let reply = self.send(&ask).await?;
             if reply.status() != StatusCode::OK {
                 return Err(Refusal::read(reply, self.timers()).await.problem(&doing, repo.host()));
             }
             let content_type = text(reply.headers(), "content-type").unwrap_or_default().to_owned();
-            let remaining = text(reply.headers(), "ratelimit-remaining").and_then(|text| text.split(';').next()?.trim().parse().ok());
             match body::whole(reply, usize::try_from(LARGEST).unwrap_or(usize::MAX), self.timers()).await {
-                Ok(bytes) => break (bytes, content_type, remaining),
+                Ok(bytes) => break (bytes, content_type),
                 Err(body::Broken::TooLong) => {
                     return Err(Problem::new(ProblemKind::Limit, doing, "it is larger than 4 MiB"));
                 }
@@ -134,7 +131,7 @@ impl Inner {
             Manifest::Index(index) => index.media_type.clone(),
             Manifest::Image(image) => image.media_type.clone(),
         };
-        Ok(RemoteManifest { bytes, digest, media_type, manifest, remaining })
+        Ok(RemoteManifest { bytes, digest, media_type, manifest })
     }
 
     pub(super) async fn stat(&self, repo: &Repo, target: &str) -> Result<Option<Stat>, Problem> {

@@ -8,7 +8,7 @@
 //! | `clients` | certificate authorities, client certificates and proxies by registry |
 //! | `http` | the one way a request leaves: redirects, timeouts, cancel, authorization, retries |
 //! | `auth`, `challenge` | Basic, Bearer and identity tokens; where credentials may go |
-//! | `retry` | which answers are tried again, and when |
+//! | `retry`, `quota` | which answers are tried again, and when; how much a registry still gives |
 //! | `body`, `errors` | bounded, stall-proof reading; a registry's errors in words |
 //! | `manifests`, `blobs`, `upload` | the verbs |
 //! | `partial` | what arrived of interrupted blobs, for the next run |
@@ -35,7 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::model::remote::{companion_of, is_repository};
-use crate::model::{Digest, Name, Platform, Problem, ProblemKind, Reference};
+use crate::model::{Digest, Name, Platform, Problem, ProblemKind, Quota, Reference};
 use crate::source::credentials::Credentials;
 
 mod auth;
@@ -55,6 +55,7 @@ mod manifests;
 mod names;
 mod paging;
 mod partial;
+mod quota;
 mod referrers;
 mod relay;
 mod retry;
@@ -188,6 +189,8 @@ struct Inner {
     auth: auth::Authority,
     /// Until when a host asked to be left alone.
     quiet: Mutex<HashMap<String, tokio::time::Instant>>,
+    /// What each host said last of how much it still gives.
+    quotas: Mutex<HashMap<String, Quota>>,
     /// Turns for requests about manifests, by host.
     turns: Mutex<HashMap<String, Arc<Semaphore>>>,
     documents: cache::Documents,
@@ -220,6 +223,7 @@ impl Client {
             tls: OnceLock::new(),
             own: Mutex::default(),
             quiet: Mutex::default(),
+            quotas: Mutex::default(),
             turns: Mutex::default(),
             documents,
             swept: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use futures_util::stream;
 
 use super::{Client, RemoteManifest, Repo, Survey, target};
 use crate::model::{
-    Digest, Image, ImageKey, ImageList, Listed, LoggedIn, LoggedOut, Login, Name, Platform, Powers, Problem, ProblemKind, Reference,
+    Digest, Image, ImageKey, ImageList, Listed, LoggedIn, LoggedOut, Login, Name, Platform, Powers, Problem, ProblemKind, Quota, Reference,
     Referrers, RepoRow, Safe, SourceId, SourceKind, TagRow, Transfer,
 };
 use crate::source::content::{Descriptor, Packed};
@@ -258,6 +258,10 @@ impl Catalog for RegistrySource {
         let doing = format!("look for what refers to {} in {}/{repository}", subject.short(), self.host);
         let work = async move { self.client.referrers(&Repo::at(&self.host, repository)?, subject, artifact_type).await };
         Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        self.client.quota(&self.host)
     }
 
     fn resolve<'a>(&'a self, ctx: &'a Ctx, tags: &'a [(String, String)], each: Each<'a, Resolved>) -> Answer<'a, ()> {

@@ -137,6 +137,14 @@ impl StoreSource {
         Self { id: self.id, store: Arc::new(store) }
     }
 
+    /// The same with a client that others use too, so that tokens and what registries said are shared.
+    #[must_use]
+    pub fn with_client(self, client: Client) -> Self {
+        let source = self.with_registries(client.settings().clone(), Credentials::none());
+        let _ = source.store.client.set(client);
+        source
+    }
+
     /// The images of `keys` (all of them, when empty) with their blobs, for exporting and copying. Blocking.
     ///
     /// # Errors
