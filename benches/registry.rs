@@ -279,8 +279,8 @@ async fn copies(one: &str, two: &str) {
     // Once: the second time skopeo mounts what it remembers to have sent the first time.
     measure("copy of 1 GB to another registry", &[("skopeo copy", &skopeo), ("ours", &ours)], 1).await;
     let saving = |_: usize| -> Verb {
-        let (repo, dir) = (Repo::at(one, "bench/large").unwrap(), tempfile::tempdir().unwrap());
-        Box::pin(async move { drop(client(None).save(&Ctx::default(), (&repo, "v1"), dir.path(), Some("v1"), &[]).await.unwrap()) })
+        let (from, dir) = (CopyFrom::Registry(Name::new(&format!("{one}/bench/large:v1"))), tempfile::tempdir().unwrap());
+        Box::pin(async move { drop(client(None).save(&Ctx::default(), &from, dir.path(), Some("v1"), &[]).await.unwrap()) })
     };
     let skopeo = |_: usize| -> Verb {
         let (from, dir) = (format!("docker://{from}"), tempfile::tempdir().unwrap());

@@ -207,7 +207,15 @@ async fn n07_one_flipped_byte_leaves_nothing_behind() {
         assert_eq!(problem.kind, ProblemKind::Corrupt, "{part}: {problem}");
         assert!(target.tags(REPO).is_empty() && target.state.lock().unwrap().manifests.is_empty(), "{part}");
         let dir = tempfile::tempdir().unwrap();
-        let saved = client().save(&Ctx::default(), (&repo(&registry.host()), "v1"), &dir.path().join("out"), None, &[]).await;
+        let saved = client()
+            .save(
+                &Ctx::default(),
+                &CopyFrom::Registry(Name::new(&format!("{}/{REPO}:v1", registry.host()))),
+                &dir.path().join("out"),
+                None,
+                &[],
+            )
+            .await;
         assert_eq!(saved.unwrap_err().kind, ProblemKind::Corrupt, "{part}");
         assert!(!dir.path().join("out/index.json").exists(), "{part}: the layout names nothing");
         let began = Instant::now();

@@ -1,16 +1,27 @@
-//! `copy SRC DST`: between registries, from files into registries and out of them, and by way of the engine and the store. What would only be
-//! `import`, `export`, `pull` or `push` in other words is done as that; a pair that makes no sense is refused by name.
+//! `copy SRC DST`: between any two of registries, layouts, archives, the store and engines. What would only be `export`, `pull`, `push` or `tag`
+//! in other words is done as that; an image that an engine has goes by way of an archive it saves.
 
-use super::args::{CopyArgs, ExportArgs, Format};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::Verdict;
+use super::args::{CopyArgs, ExportArgs};
+use super::find;
 use super::remote::{self, Remote};
 use super::session::{Place, Session};
 use super::transfer::{self, finished};
-use super::{Verdict, find};
 use crate::model::{
-    ArchiveFormat, Change, Copy, CopyFrom, Digest, ImageKey, Locator, Name, Outcome, Problem, ProblemKind, Removal, Safe, Transport,
+    ArchiveFormat, Change, Copy, CopyFrom, Digest, ImageKey, Locator, Name, Outcome, Problem, ProblemKind, Removal, Safe, SourceKind,
+    Transfer, Transport,
 };
+use crate::shell::paths::make_private_dir;
+use crate::source::files::FileSource;
 use crate::source::{Ctx, ExportTo, Source as _};
 use crate::work;
+
+/// How folders begin that hold what is on its way, and go with it.
+const ON_ITS_WAY: &str = ".lighterman-copy-";
 
 pub(super) async fn run(session: &Session, args: &CopyArgs) -> Verdict {
     let (from, to) = (Locator::parse(&args.from)?, Locator::parse(&args.to)?);
@@ -20,25 +31,21 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Verdict {
             into_registry(session, args, from).await?
         }
         (Transport::Store | Transport::Engine | Transport::Current, Transport::Registry) => push(session, args).await?,
-        (Transport::Registry, Transport::Layout) => to_layout(session, args, &to).await?,
-        (Transport::Registry, Transport::OciArchive | Transport::DockerArchive) => to_archive(session, args, &to).await?,
-        (Transport::Registry, Transport::Store | Transport::Engine | Transport::Current) => pull(session, args).await?,
-        (_, Transport::OciArchive | Transport::DockerArchive) => {
-            let export = ExportArgs { reference: args.from.clone(), file: args.to.clone(), format: None::<Format>, force: false };
-            return transfer::export(session, &export).await;
+        (_, Transport::Layout) => to_layout(session, args, from, &to).await?,
+        (Transport::Registry, Transport::OciArchive) => to_oci_archive(session, args, &to).await?,
+        (Transport::Registry, Transport::DockerArchive) => to_docker_archive(session, args, &to).await?,
+        (_, Transport::OciArchive | Transport::DockerArchive) if args.platform.is_empty() && to.name.is_none() => {
+            return export(session, args, &to).await;
         }
-        _ => return Err(unsupported(args)),
+        (_, Transport::OciArchive | Transport::DockerArchive) => to_archive(session, args, from, to).await?,
+        (Transport::Registry, Transport::Store | Transport::Engine | Transport::Current) => pull(session, args).await?,
+        (_, Transport::Store | Transport::Engine | Transport::Current) => bring(session, args, from).await?,
     };
     finished(outcome, &format!("copied to {}", Safe::new(&args.to)), &session.printer)
 }
 
 fn usage(args: &CopyArgs, cause: &str) -> Problem {
     Problem::new(ProblemKind::Usage, format!("copy {} to {}", args.from, args.to), cause)
-}
-
-fn unsupported(args: &CopyArgs) -> Problem {
-    let problem = Problem::new(ProblemKind::Unsupported, format!("copy {} to {}", args.from, args.to), "this pair is not supported");
-    problem.hint("go by way of an archive: `lighterman export` writes one, `lighterman import` reads it")
 }
 
 /// Options that say something about this pair only.
@@ -51,11 +58,69 @@ fn check(args: &CopyArgs, from: &Locator, to: &Locator) -> Result<(), Problem> {
     if local && !args.platform.is_empty() {
         return Err(usage(args, "--platform is for what comes out of a registry or a layout"));
     }
-    let whole = matches!(to.transport, Transport::Registry | Transport::Layout);
+    let whole = matches!(to.transport, Transport::Registry | Transport::Layout)
+        || (from.transport == Transport::Registry && to.transport == Transport::OciArchive);
     if args.platform.len() > 1 && !whole {
         return Err(usage(args, "one platform only fits there"));
     }
     Ok(())
+}
+
+/// Something that is copied out of a file: the file itself, the store's layout, or what an engine saved into a folder that goes when this is
+/// dropped.
+struct Filed {
+    locator: Locator,
+    _folder: Option<TempDir>,
+}
+
+/// What is not in a registry, as a file.
+async fn as_file(session: &Session, args: &CopyArgs, from: Locator) -> Result<Filed, Problem> {
+    if from.path.is_some() {
+        return Ok(Filed { locator: from, _folder: None });
+    }
+    let place = session.place(&args.from).await?;
+    let (looked, name) = (&place, place.name.as_ref());
+    let found = session.run("find the image", |ctx| async move { find::find(looked.source.as_ref(), &ctx, name).await }).await?;
+    let first = found.first().ok_or_else(|| usage(args, "there is no such image"))?;
+    if let (SourceKind::Store, Some(name)) = (place.source.kind(), &first.name) {
+        let locator = Locator { transport: Transport::Layout, path: Some(session.store_dir()), name: Some(name.clone()) };
+        return Ok(Filed { locator, _folder: None });
+    }
+    let folder = folder_in(&session.paths.cache)?;
+    let to = ExportTo { file: folder.path().join("saved.tar"), format: ArchiveFormat::Oci, overwrite: false };
+    let (key, file) = (first.key.clone(), to.file.clone());
+    session.run("save the image", |ctx| async move { looked.source.export(&ctx, &[key], &to).await }).await?;
+    Ok(Filed { locator: Locator { transport: Transport::OciArchive, path: Some(file), name: None }, _folder: Some(folder) })
+}
+
+/// A folder for what is only on its way.
+fn folder_in(parent: &Path) -> Result<TempDir, Problem> {
+    let made = make_private_dir(parent).and_then(|()| tempfile::Builder::new().prefix(ON_ITS_WAY).tempdir_in(parent));
+    made.map_err(|error| Problem::disk("make a folder for what is on its way", parent, &error))
+}
+
+/// From a file, the store or an engine into the store or an engine.
+async fn bring(session: &Session, args: &CopyArgs, from: Locator) -> Result<Outcome, Problem> {
+    let place = session.place(&args.to).await?;
+    place.may_change(&format!("copy to {}", args.to))?;
+    let to = place.named("copy")?.clone();
+    to.reference()?;
+    let replaces = holder(session, &place, &to).await?;
+    let source = place.source.id().clone();
+    if from.path.is_none() {
+        let origin = session.place(&args.from).await?;
+        if *origin.source.id() == source {
+            let (looked, name) = (&origin, origin.name.as_ref());
+            let image =
+                session.run("find the image", |ctx| async move { find::find_one(looked.source.as_ref(), &ctx, name).await }).await?;
+            session.apply(&place, &Change::Tag { source, id: image.id.clone(), to, replaces }).await?;
+            return Ok(Outcome::Moved(Transfer { digest: Some(image.id), ..Transfer::default() }));
+        }
+    }
+    let filed = as_file(session, args, from).await?;
+    let from = CopyFrom::File(filed.locator.clone());
+    let copy = Copy { from, expected: None, to, replaces, platforms: args.platform.clone(), referrers: false };
+    session.apply(&place, &Change::Copy { source, copy }).await
 }
 
 async fn into_registry(session: &Session, args: &CopyArgs, from: Locator) -> Result<Outcome, Problem> {
@@ -71,37 +136,97 @@ async fn into_registry(session: &Session, args: &CopyArgs, from: Locator) -> Res
     session.apply(&place, &Change::Copy { source: place.source.id().clone(), copy }).await
 }
 
-async fn to_layout(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Outcome, Problem> {
-    let from = remote::parse(&args.from)?;
+async fn to_layout(session: &Session, args: &CopyArgs, from: Locator, to: &Locator) -> Result<Outcome, Problem> {
     let dir = to.path.as_deref().ok_or_else(|| usage(args, "the path is missing"))?;
     let client = session.client()?;
     let name = to.name.as_ref().map(Name::raw);
-    let saved = |ctx: Ctx| async move { client.save(&ctx, (&from.repo, &from.target), dir, name, &args.platform).await };
+    let filed = if from.transport == Transport::Registry { None } else { Some(as_file(session, args, from).await?) };
+    let from = match &filed {
+        Some(filed) => CopyFrom::File(filed.locator.clone()),
+        None => CopyFrom::Registry(remote::parse(&args.from)?.name),
+    };
+    let saved = |ctx: Ctx| async move { client.save(&ctx, &from, dir, name, &args.platform).await };
     session.run("copy to the layout", saved).await.map(Outcome::Moved)
 }
 
-/// By way of a store that goes when it is done.
-async fn to_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Outcome, Problem> {
-    let from = remote::parse(&args.from)?;
+/// The file of an archive, which must not be there yet: nothing is fetched in vain.
+fn archive(args: &CopyArgs, to: &Locator) -> Result<ExportTo, Problem> {
     let file = to.path.clone().ok_or_else(|| usage(args, "the path is missing"))?;
-    let format = match to.transport {
-        Transport::OciArchive => ArchiveFormat::Oci,
-        _ => ArchiveFormat::Docker,
-    };
-    let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let folder = tempfile::Builder::new()
-        .prefix(".lighterman-copy-")
-        .tempdir_in(beside)
-        .map_err(|error| Problem::disk(format!("copy to {}", file.display()), beside, &error))?;
-    let store = session.open_store(&folder.path().join("store"))?;
+    if std::fs::symlink_metadata(&file).is_ok() {
+        let problem = Problem::new(ProblemKind::Conflict, format!("write {}", file.display()), "a file of that name is already there");
+        return Err(problem.hint("choose another name, or take the file away"));
+    }
+    let format = if to.transport == Transport::OciArchive { ArchiveFormat::Oci } else { ArchiveFormat::Docker };
+    Ok(ExportTo { file, format, overwrite: false })
+}
+
+/// The folder of a file.
+fn beside(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Out of a registry, with all platforms, by way of a layout that goes when it is done.
+async fn to_oci_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Outcome, Problem> {
+    let from = remote::parse(&args.from)?.name;
+    let export = archive(args, to)?;
+    let folder = folder_in(beside(&export.file))?;
+    let dir = folder.path().join("layout");
+    let reference = from.reference()?;
+    let whole = reference.digest().is_none().then(|| Name::new(&reference.whole()));
+    let name = to.name.clone().or(whole);
+    let client = session.client()?;
+    let written = session.run("copy to the archive", |ctx| async move {
+        let name = name.as_ref().map(Name::raw);
+        let saved = client.save(&ctx, &CopyFrom::Registry(from), &dir, name, &args.platform).await?;
+        let layout = FileSource::open(&Locator { transport: Transport::Layout, path: Some(dir), name: None }).await?;
+        layout.export_as(&ctx, None, None, &export).await?;
+        Ok(Outcome::Moved(saved))
+    });
+    let written = written.await;
+    drop(folder);
+    written
+}
+
+/// Everything in a file, or an image of the store or an engine under the names it has.
+async fn export(session: &Session, args: &CopyArgs, to: &Locator) -> Verdict {
+    let file = archive(args, to)?.file;
+    let file = file.to_str().ok_or_else(|| usage(args, "the path is not text"))?;
+    let transport = if to.transport == Transport::OciArchive { "oci-archive" } else { "docker-archive" };
+    let export = ExportArgs { reference: args.from.clone(), file: format!("{transport}:{file}"), format: None, force: false };
+    transfer::export(session, &export).await
+}
+
+/// From a file, the store or an engine: one platform, or under another name.
+async fn to_archive(session: &Session, args: &CopyArgs, from: Locator, to: Locator) -> Result<Outcome, Problem> {
+    let export = archive(args, &to)?;
+    let platform = args.platform.first().cloned();
+    let filed = as_file(session, args, from).await?;
+    let written = session.run("copy to the archive", |ctx| async move {
+        let file = FileSource::open(&filed.locator).await?;
+        file.export_as(&ctx, platform, to.name, &export).await
+    });
+    written.await.map(Outcome::Moved)
+}
+
+/// By way of a store that goes when it is done.
+async fn to_docker_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Outcome, Problem> {
+    let from = remote::parse(&args.from)?;
+    let export = archive(args, to)?;
+    let folder = folder_in(beside(&export.file))?;
+    let dir = folder.path().join("store");
+    let store = session.open_store(&dir)?;
     let change = Change::Pull { source: store.id().clone(), name: from.name.clone(), platform: args.platform.first().cloned() };
-    let to = ExportTo { file, format, overwrite: false };
+    let name = to.name.clone();
     let copied = session
         .run("copy to the archive", |ctx| async move {
             let curator = store.curator().ok_or_else(|| Problem::new(ProblemKind::Other, "copy", "the store can't be changed"))?;
             let pulled = work::change::apply(&change, curator, &ctx).await?;
-            let key = ImageKey::Name(from.name.reference()?);
-            store.export(&ctx, &[key], &to).await?;
+            if name.is_none() {
+                store.export(&ctx, &[ImageKey::Name(from.name.reference()?)], &export).await?;
+            } else {
+                let layout = Locator { transport: Transport::Layout, path: Some(dir), name: None };
+                FileSource::open(&layout).await?.export_as(&ctx, None, name, &export).await?;
+            }
             Ok(pulled)
         })
         .await?;
@@ -165,6 +290,17 @@ async fn push(session: &Session, args: &CopyArgs) -> Result<Outcome, Problem> {
 async fn untag(session: &Session, place: &Place, remote: &Remote, id: Digest) -> Result<(), Problem> {
     let items = vec![Removal::Tag { name: remote.name.clone(), expected: id }];
     session.apply(place, &Change::Remove { source: place.source.id().clone(), items }).await.map(drop)
+}
+
+/// An image that has the name at `place` now; of several platforms any.
+async fn holder(session: &Session, place: &Place, name: &Name) -> Result<Option<Digest>, Problem> {
+    let found =
+        session.run("see what holds the name", |ctx| async move { find::find(place.source.as_ref(), &ctx, Some(name)).await }).await;
+    match found {
+        Ok(found) => Ok(found.into_iter().find(|image| image.name.is_some()).map(|image| image.id)),
+        Err(problem) if problem.kind == ProblemKind::NotFound => Ok(None),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// The image that has the name at `place` now.

@@ -114,11 +114,12 @@ pub struct Copy {
     pub from: CopyFrom,
     /// What `from` was seen at; if it moved since, it is a conflict.
     pub expected: Option<Digest>,
-    /// A tag in the registry.
+    /// A tag in the registry, the engine or the store.
     pub to: Name,
     /// What held the tag when the copy was confirmed.
     pub replaces: Option<Digest>,
-    /// Of an index, these platforms only; all when empty. A copy of some has an index, and so a digest, of its own.
+    /// Of an index, these platforms only; all when empty. In a registry a copy of some has an index, and so a digest, of its own; an engine and
+    /// a store take one at most, which goes without the index.
     pub platforms: Vec<Platform>,
     /// Also signatures and whatever else refers to it.
     pub referrers: bool,

@@ -113,9 +113,10 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
     let lists = paths.lists();
-    let partials = config.downloads.partials(paths);
+    let (partials, cache) = (config.downloads.partials(paths), paths.cache.clone());
     runtime.spawn_blocking(move || {
         leftovers::sweep_lists(&lists);
+        leftovers::sweep_copies(&cache);
         partials.sweep(clock::now());
     });
     let (worker, messages) = Worker::new(env);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::content::{Content, Packed, read_document};
 use super::export::{self, verify_image};
+use super::picked::Picked;
 use super::{Answer, Ctx, ExportTo, Source, archive, oci};
 use crate::model::{
     Foreign, Image, ImageKey, ImageList, ImageSummary, Locator, Name, Platform, Powers, Problem, ProblemKind, Safe, SourceId, SourceKind,
@@ -83,6 +84,20 @@ impl FileSource {
     #[must_use]
     pub fn images(&self) -> &[Packed] {
         &self.0.images
+    }
+
+    /// Writes the one image that is meant into an archive, of its platforms only that one where one is named, and under `name` where there is one.
+    ///
+    /// # Errors
+    /// As [`Source::export`], and several images, or not that platform.
+    pub async fn export_as(&self, ctx: &Ctx, platform: Option<Platform>, name: Option<Name>, to: &ExportTo) -> Result<Transfer, Problem> {
+        let (file, to) = (self.clone(), to.clone());
+        run(ctx, "export", move |ctx| {
+            let doing = format!("export to {}", to.file.display());
+            let picked = Picked::new(file, platform.as_ref(), name.as_ref(), &doing)?;
+            export::write(&picked, picked.images(), &to, ctx)
+        })
+        .await
     }
 
     /// Every image, each platform on its own.

@@ -28,6 +28,7 @@ pub mod files;
 pub mod layout;
 pub mod meter;
 pub mod oci;
+mod picked;
 pub mod registry;
 pub mod sink;
 pub mod store;
@@ -140,11 +141,11 @@ pub trait Curator: Send + Sync {
         )
     }
 
-    /// Copies into a registry without going through the disk.
+    /// Copies an image in: into a registry from anywhere, without going through the disk; into an engine or a store from a file.
     fn copy<'a>(&'a self, _ctx: &'a Ctx, copy: &'a Copy) -> Answer<'a, Transfer> {
         Box::pin(async {
             let doing = format!("copy to {}", copy.to.safe());
-            Err(Problem::new(ProblemKind::Unsupported, doing, "only a registry takes copies this way"))
+            Err(Problem::new(ProblemKind::Unsupported, doing, "it takes no copies"))
         })
     }
 

@@ -1,5 +1,5 @@
-//! Takes away what nobody will look at again among the last known lists: half-written temporary files of killed processes, and lists of what
-//! was not visited for months. It runs once, at the start of the deck, beside everything else.
+//! Takes away what nobody will look at again in the cache: what killed processes left half-written or on its way from an engine, and lists of
+//! what was not visited for months. It runs once, at the start of the deck, beside everything else.
 
 use std::fs;
 use std::path::Path;
@@ -23,6 +23,27 @@ pub fn sweep_lists(dir: &Path) {
     let removed = sweep(dir, SystemTime::from(clock::now()));
     if removed > 0 {
         tracing::info!(removed, "took away half-written and forgotten lists");
+    }
+}
+
+/// How the folders begin that hold an image on its way; see `cli::copy`.
+const ON_ITS_WAY: &str = ".lighterman-copy-";
+/// No image is on its way for longer.
+const LONGEST_WAY: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Sweeps what was on its way through the cache directory. Blocking. A failure is left to the next start.
+pub fn sweep_copies(cache: &Path) {
+    let now = SystemTime::from(clock::now());
+    let Ok(entries) = fs::read_dir(cache) else { return };
+    let abandoned = |entry: &fs::DirEntry| {
+        let ours = entry.file_name().as_encoded_bytes().starts_with(ON_ITS_WAY.as_bytes());
+        let metadata = if ours { entry.metadata().ok().filter(fs::Metadata::is_dir) } else { None };
+        metadata.and_then(|metadata| now.duration_since(metadata.modified().ok()?).ok()).is_some_and(|age| age >= LONGEST_WAY)
+    };
+    for folder in entries.take(MOST).filter_map(Result::ok).filter(abandoned) {
+        if let Err(error) = fs::remove_dir_all(folder.path()) {
+            tracing::warn!(dir = %folder.path().display(), %error, "what was on its way can't be taken away");
+        }
     }
 }
 
@@ -85,5 +106,24 @@ mod tests {
     #[test]
     fn the_writers_temporary_files_begin_like_that() {
         assert!(include_str!("known.rs").contains(&format!("prefix(\"{PREFIX}\")")));
+    }
+
+    #[test]
+    fn only_old_folders_of_copies_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::from(clock::now()) - LONGEST_WAY - Duration::from_secs(60);
+        for name in [".lighterman-copy-old", ".lighterman-copy-new", "documents"] {
+            let folder = dir.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("saved.tar"), "x").unwrap();
+            if name != ".lighterman-copy-new" {
+                fs::File::open(&folder).unwrap().set_modified(old).unwrap();
+            }
+        }
+        sweep_copies(dir.path());
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, [".lighterman-copy-new", "documents"]);
+        assert!(include_str!("../cli/copy.rs").contains(&format!("ON_ITS_WAY: &str = \"{ON_ITS_WAY}\"")));
     }
 }

@@ -15,8 +15,10 @@ use super::EngineSource;
 use super::change::{held, holder};
 use super::session::Session;
 use super::upload::{self, Form};
-use crate::model::{Digest, ImageKey, ImportPreview, ImportTag, Name, Platform, Problem, ProblemKind, Transfer};
+use crate::model::{Copy, CopyFrom, Digest, ImageKey, ImportPreview, ImportTag, Name, Platform, Problem, ProblemKind, Transfer};
 use crate::source::content::{Content, Packed};
+use crate::source::files::FileSource;
+use crate::source::picked::Picked;
 use crate::source::{Ctx, archive, blocking, export};
 
 /// What an archive would bring.
@@ -139,9 +141,47 @@ pub(super) async fn import(
     moves: &[(Name, Digest)],
     doing: &str,
 ) -> Result<Transfer, Problem> {
-    let session = source.session(doing).await?;
+    // An engine that is not there is known before anything is read.
+    source.session(doing).await?;
     let (ctx, _guard) = bounded(ctx);
     let bringing = open(&ctx, file, doing).await?;
+    bring(source, &ctx, file, &bringing, moves, doing).await
+}
+
+/// Brings one image of a file in, under one name.
+pub(super) async fn copy(source: &EngineSource, ctx: &Ctx, copy: &Copy, doing: &str) -> Result<Transfer, Problem> {
+    let CopyFrom::File(locator) = &copy.from else {
+        return Err(Problem::new(ProblemKind::Unsupported, doing, "the engine pulls from a registry by itself"));
+    };
+    let reference = copy.to.reference()?;
+    if reference.digest().is_some() {
+        return Err(Problem::new(ProblemKind::Usage, doing, "an image is copied to a tag").hint("write REPOSITORY:TAG"));
+    }
+    source.session(doing).await?;
+    let (ctx, _guard) = bounded(ctx);
+    let file = FileSource::open(locator).await?;
+    let name = Name::new(&format!("{}/{}:{}", reference.registry(), reference.repository(), reference.tag().unwrap_or("latest")));
+    let (platform, wanted, words) = (copy.platforms.first().cloned(), name.clone(), doing.to_owned());
+    let picked = blocking(doing, move || Picked::new(file, platform.as_ref(), Some(&wanted), &words)).await?;
+    let images = for_this_machine(picked.images());
+    let bytes = images.iter().flat_map(|image| &image.layers).fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+    let tags = images.iter().map(|image| (name.clone(), image.config.digest.clone())).collect();
+    let path = locator.path.clone().unwrap_or_default();
+    let bringing = Bringing { content: Arc::new(picked), images, tags, untagged: 0, form: Form::Converted, bytes };
+    let moves: Vec<_> = copy.replaces.iter().map(|holder| (name.clone(), holder.clone())).collect();
+    bring(source, &ctx, &path, &bringing, &moves, doing).await
+}
+
+/// Sends what was opened, unless it would move a tag that was not agreed to, and looks whether it arrived.
+async fn bring(
+    source: &EngineSource,
+    ctx: &Ctx,
+    file: &Path,
+    bringing: &Bringing,
+    moves: &[(Name, Digest)],
+    doing: &str,
+) -> Result<Transfer, Problem> {
+    let session = source.session(doing).await?;
     let holders = holders(source, &session, &bringing.tags, doing).await?;
     for ((name, id), holder) in bringing.tags.iter().zip(&holders) {
         if let Some(holder) = holder.as_ref().filter(|holder| *holder != id)
@@ -151,9 +191,9 @@ pub(super) async fn import(
             return Err(Problem::new(ProblemKind::Conflict, doing, cause).hint("read the archive again, look, and confirm"));
         }
     }
-    upload::send(source, &session, &ctx, file, &bringing, doing).await?;
+    upload::send(source, &session, ctx, file, bringing, doing).await?;
     ctx.meter.phase("looking at what is there now");
-    verify(source, &session, &bringing, doing).await?;
+    verify(source, &session, bringing, doing).await?;
     let digest = match bringing.images.as_slice() {
         [one] => Some(one.config.digest.clone()),
         _ => None,

@@ -26,8 +26,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 use crate::model::{
-    Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference, Removal, Removed,
-    Safe, SourceId, SourceKind, Transfer,
+    Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference, Removal,
+    Removed, Safe, SourceId, SourceKind, Transfer,
 };
 use crate::source::credentials::Credentials;
 use crate::source::{Answer, Ctx, Curator, ExportTo, Source, Watcher};
@@ -220,6 +220,13 @@ impl Curator for EngineSource {
         Box::pin(async move {
             let doing = format!("import {}", file.display());
             self.run(ctx, &doing, load::import(self, ctx, file, moves, &doing)).await
+        })
+    }
+
+    fn copy<'a>(&'a self, ctx: &'a Ctx, copy: &'a Copy) -> Answer<'a, Transfer> {
+        Box::pin(async move {
+            let doing = format!("copy to {}", copy.to.safe());
+            self.run(ctx, &doing, load::copy(self, ctx, copy, &doing)).await
         })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::copy::{Origin, Part, Tree};
+use super::copy::{Absent, Origin, Part, Tree};
 use super::write::Put;
 use super::{Client, Repo};
 use crate::model::remote::companion_tags;
@@ -43,7 +43,7 @@ impl Client {
         let found = self.manifest(from, referrer.digest.as_str()).await?;
         let part = Part { digest: found.digest, media_type: found.media_type, bytes: found.bytes, manifest: found.manifest };
         let origin = Origin::Registry(from.clone());
-        let tree = self.gather(&origin, part, &doing).await?;
+        let tree = self.gather(&origin, part, Absent::Refused, &doing).await?;
         self.send_tree(ctx, &origin, to, &tree, sum).await?;
         let root = &tree.root;
         match &referrer.tag {

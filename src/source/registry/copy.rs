@@ -35,6 +35,15 @@ pub(super) enum Origin {
     },
 }
 
+/// What an index lists and its origin hasn't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// A registry takes no index without its children.
+    Refused,
+    /// Out of a file into a layout an index goes as it is: engines and the store keep those of its platforms that they were asked for.
+    LeftOut,
+}
+
 /// A manifest with its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
@@ -93,7 +102,7 @@ impl Client {
             return Err(Problem::new(ProblemKind::Usage, doing, "an image is copied to a tag").hint("write HOST/REPOSITORY:TAG"));
         }
         ctx.meter.phase("reading the manifests");
-        let (origin, root) = self.origin(copy, doing).await?;
+        let (origin, root) = self.origin(&copy.from, doing).await?;
         if let Some(expected) = copy.expected.as_ref().filter(|expected| **expected != root.digest) {
             let cause = format!("the source points at {} now, and no longer at {}", root.digest.short(), expected.short());
             return Err(Problem::new(ProblemKind::Conflict, doing, cause).hint("look again: it moved since it was shown"));
@@ -103,7 +112,7 @@ impl Client {
         if now != copy.replaces && now.as_ref() != Some(&root.digest) {
             return Err(moved(doing, tag, now.as_ref()));
         }
-        let tree = self.gather(&origin, root, doing).await?;
+        let tree = self.gather(&origin, root, Absent::Refused, doing).await?;
         let mut sum = Transfer { digest: Some(tree.root.digest.clone()), ..Transfer::default() };
         // A manifest that the repository has was accepted with all its parts.
         if now.as_ref() == Some(&tree.root.digest) || self.0.digest_at(to, tree.root.digest.as_str()).await?.is_some() {
@@ -128,8 +137,8 @@ impl Client {
         Ok(sum)
     }
 
-    async fn origin(&self, copy: &Copy, doing: &str) -> Result<(Origin, Part), Problem> {
-        match &copy.from {
+    pub(super) async fn origin(&self, from: &CopyFrom, doing: &str) -> Result<(Origin, Part), Problem> {
+        match from {
             CopyFrom::Registry(name) => {
                 let reference = name.reference()?;
                 let from = Repo::of(&reference)?;
@@ -146,8 +155,8 @@ impl Client {
     }
 
     /// Everything that hangs on a manifest.
-    pub(super) async fn gather(&self, origin: &Origin, root: Part, doing: &str) -> Result<Tree, Problem> {
-        let mut gathered = Gathered { client: self, origin, doing, parts: Vec::new(), seen: HashSet::new(), blobs: Vec::new() };
+    pub(super) async fn gather(&self, origin: &Origin, root: Part, absent: Absent, doing: &str) -> Result<Tree, Problem> {
+        let mut gathered = Gathered { client: self, origin, absent, doing, parts: Vec::new(), seen: HashSet::new(), blobs: Vec::new() };
         gathered.add(root, DEEPEST).await?;
         let Gathered { mut parts, blobs, .. } = gathered;
         let root = parts.pop().ok_or_else(|| Problem::new(ProblemKind::Other, doing, "nothing was gathered"))?;
@@ -281,6 +290,7 @@ pub(super) fn chosen(root: Part, platforms: &[Platform], doing: &str) -> Result<
 struct Gathered<'a> {
     client: &'a Client,
     origin: &'a Origin,
+    absent: Absent,
     doing: &'a str,
     parts: Vec<Part>,
     seen: HashSet<Digest>,
@@ -319,10 +329,23 @@ impl Gathered<'_> {
             if self.seen.contains(&child.digest) {
                 continue;
             }
-            let part = self.part(child).await?;
-            self.add(part, deepest - 1).await?;
+            match self.part(child).await {
+                Ok(part) if self.leaves_out(&part) => {}
+                Ok(part) => self.add(part, deepest - 1).await?,
+                Err(problem) if problem.kind == ProblemKind::NotFound && self.absent == Absent::LeftOut => {}
+                Err(problem) => return Err(problem),
+            }
         }
         Ok(())
+    }
+
+    /// Whether only the manifest of a platform is there, and its blobs are not and need not be.
+    fn leaves_out(&self, part: &Part) -> bool {
+        let (Origin::File { file, .. }, Manifest::Image(image), Absent::LeftOut) = (self.origin, &part.manifest, self.absent) else {
+            return false;
+        };
+        let missing = |blob: &Descriptor| file.content().open(blob).is_err_and(|problem| problem.kind == ProblemKind::NotFound);
+        std::iter::once(&image.config).chain(&image.layers).any(missing)
     }
 
     async fn part(&self, at: &Descriptor) -> Result<Part, Problem> {

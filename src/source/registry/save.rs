@@ -1,4 +1,4 @@
-//! An image out of a registry into an OCI layout on disk: every blob verified and on the disk before the index names it, what is there
+//! An image out of a registry or a file into an OCI layout on disk: every blob verified and on the disk before the index names it, what is there
 //! already not fetched again.
 
 use std::fs;
@@ -9,27 +9,28 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 use serde_json::{Value, json};
 
-use super::copy::{Origin, Part, Tree, chosen};
-use super::{Client, Repo};
+use super::Client;
+use super::copy::{Absent, Origin, Tree, chosen};
 use crate::layer::Verified;
-use crate::model::{Digest, Platform, Problem, ProblemKind, Safe, StepState, Transfer};
+use crate::model::{CopyFrom, Digest, Platform, Problem, ProblemKind, Safe, StepState, Transfer};
 use crate::source::Ctx;
-use crate::source::content::Descriptor;
+use crate::source::content::{Descriptor, read_problem};
+use crate::source::files::FileSource;
 use crate::source::oci::{self, LARGEST, descriptor_json};
 use crate::source::sink::AtomicFile;
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 impl Client {
-    /// Writes the image at `target` into the layout `dir`, which is made where there is none, under `name`. Of an index only `platforms`,
+    /// Writes the image of `from` into the layout `dir`, which is made where there is none, under `name`. Of an index only `platforms`,
     /// all when empty.
     ///
     /// # Errors
-    /// What the registry answered; a directory that is something else; the disk.
+    /// What the registry answered; a file that can't be read; a directory that is something else; the disk.
     pub async fn save(
         &self,
         ctx: &Ctx,
-        (from, target): (&Repo, &str),
+        from: &CopyFrom,
         dir: &Path,
         name: Option<&str>,
         platforms: &[Platform],
@@ -39,12 +40,12 @@ impl Client {
             ctx.meter.phase("reading the manifests");
             let (folder, words) = (dir.to_owned(), doing.clone());
             blocking(&doing, move || prepare(&folder, &words)).await?;
-            let found = self.manifest(from, target).await?;
-            let root = Part { digest: found.digest, media_type: found.media_type, bytes: found.bytes, manifest: found.manifest };
+            let (origin, root) = self.origin(from, &doing).await?;
             let root = if platforms.is_empty() { root } else { chosen(root, platforms, &doing)? };
-            let tree = self.gather(&Origin::Registry(from.clone()), root, &doing).await?;
+            let absent = if matches!(origin, Origin::File { .. }) { Absent::LeftOut } else { Absent::Refused };
+            let tree = self.gather(&origin, root, absent, &doing).await?;
             let mut sum = Transfer { digest: Some(tree.root.digest.clone()), ..Transfer::default() };
-            self.fetch(ctx, from, dir, &tree, &mut sum).await?;
+            self.fetch(ctx, &origin, dir, &tree, &mut sum).await?;
             ctx.meter.phase("storing");
             let (folder, words, name) = (dir.to_owned(), doing.clone(), name.map(str::to_owned));
             blocking(&doing, move || finish(&folder, &tree, name.as_deref(), &words)).await?;
@@ -57,8 +58,12 @@ impl Client {
         }
     }
 
-    async fn fetch(&self, ctx: &Ctx, from: &Repo, dir: &Path, tree: &Tree, sum: &mut Transfer) -> Result<(), Problem> {
+    async fn fetch(&self, ctx: &Ctx, origin: &Origin, dir: &Path, tree: &Tree, sum: &mut Transfer) -> Result<(), Problem> {
         ctx.meter.phase("fetching");
+        let at_once = match origin {
+            Origin::Registry(from) => self.0.host(from.host()).transfers.max(1),
+            Origin::File { .. } => 1,
+        };
         let fetching = stream::iter(tree.blobs.iter().cloned()).map(|blob| async move {
             let step = ctx.meter.step(Safe::new(blob.digest.short()), Some(blob.size));
             let path = blob_path(dir, &blob.digest);
@@ -67,17 +72,45 @@ impl Client {
                 ctx.meter.finish(step, StepState::Skipped);
                 return Ok::<_, Problem>((0, blob.size));
             }
-            let landed = self.land(ctx, from, &blob, step, &path).await.inspect_err(|_| ctx.meter.finish(step, StepState::Failed))?;
+            let landed = match origin {
+                Origin::Registry(from) => self.land(ctx, from, &blob, step, &path).await.map(|landed| (landed.transferred, landed.kept)),
+                Origin::File { file, .. } => {
+                    let (file, inner) = (file.clone(), Ctx { meter: ctx.meter.clone(), cancel: ctx.cancel.child_token() });
+                    // A dropped future must not leave a thread at work.
+                    let _stop = inner.cancel.clone().drop_guard();
+                    blocking("store a blob", move || take(&inner, &file, &blob, step, &path)).await
+                }
+            };
+            let landed = landed.inspect_err(|_| ctx.meter.finish(step, StepState::Failed))?;
             ctx.meter.finish(step, StepState::Done);
-            Ok((landed.transferred, landed.kept))
+            Ok(landed)
         });
-        let done: Vec<(u64, u64)> = fetching.buffer_unordered(self.0.host(from.host()).transfers.max(1)).try_collect().await?;
+        let done: Vec<(u64, u64)> = fetching.buffer_unordered(at_once).try_collect().await?;
         for (moved, skipped) in done {
             sum.bytes_transferred = sum.bytes_transferred.saturating_add(moved);
             sum.bytes_skipped = sum.bytes_skipped.saturating_add(skipped);
         }
         Ok(())
     }
+}
+
+/// Copies a blob out of a file, whose reader verifies it.
+fn take(ctx: &Ctx, file: &FileSource, blob: &Descriptor, step: usize, path: &Path) -> Result<(u64, u64), Problem> {
+    let doing = format!("copy {}", blob.digest.short());
+    let mut out = AtomicFile::create(path, true)?;
+    let mut reader = file.content().open(blob)?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        ctx.check(&doing)?;
+        let read = reader.read(&mut buffer).map_err(|error| read_problem(&doing, &blob.digest, &error))?;
+        if read == 0 {
+            break;
+        }
+        out.write_all(buffer.get(..read).unwrap_or_default()).map_err(|error| out.problem(&error))?;
+        ctx.meter.add(step, read as u64);
+    }
+    out.commit(true)?;
+    Ok((blob.size, 0))
 }
 
 async fn blocking<T: Send + 'static>(doing: &str, work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {

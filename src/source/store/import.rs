@@ -10,9 +10,12 @@ use serde_json::json;
 use super::change::free_for;
 use super::index;
 use super::{Store, blocking};
-use crate::model::{Digest, ImageKey, ImportPreview, ImportTag, Name, Problem, ProblemKind, Safe, StepState, Transfer};
+use crate::model::{Copy, CopyFrom, Digest, ImageKey, ImportPreview, ImportTag, Name, Problem, ProblemKind, Safe, StepState, Transfer};
 use crate::source::content::{Content, Descriptor, Packed, read_document, read_problem};
+use crate::source::files::FileSource;
 use crate::source::oci::{self, Manifest, descriptor_json, media};
+use crate::source::picked::Picked;
+use crate::source::registry::is_runnable;
 use crate::source::{Ctx, ExportTo, archive, export};
 
 /// One image of an archive, as it will be stored.
@@ -64,14 +67,53 @@ impl Store {
 
     pub(super) async fn import(self: &Arc<Self>, ctx: &Ctx, file: &Path, moves: &[(Name, Digest)]) -> Result<Transfer, Problem> {
         let doing = format!("import {}", file.display());
+        let (path, moves) = (file.to_owned(), moves.to_vec());
+        let open = move |ctx: &Ctx| archive::open_until(&path, &ctx.cancel);
+        let agreed = move |name: &str| moves.iter().find(|(moved, _)| same_name(moved, name)).map(|(_, holder)| holder.clone());
+        self.bring(ctx, doing, open, agreed).await
+    }
+
+    /// Brings one image of a file in, under one name.
+    pub(super) async fn copy(self: &Arc<Self>, ctx: &Ctx, copy: &Copy) -> Result<Transfer, Problem> {
+        let doing = format!("copy to {}", copy.to.safe());
+        let CopyFrom::File(locator) = &copy.from else {
+            return Err(Problem::new(ProblemKind::Unsupported, doing, "the store pulls from a registry"));
+        };
+        let reference = copy.to.reference()?;
+        if reference.digest().is_some() {
+            return Err(Problem::new(ProblemKind::Usage, doing, "an image is copied to a tag").hint("write REPOSITORY:TAG"));
+        }
+        let file = FileSource::open(locator).await?;
+        let (name, platform, expected) = (Name::new(&index::canonical(&reference)), copy.platforms.first().cloned(), copy.expected.clone());
+        let words = doing.clone();
+        let open = move |_: &Ctx| {
+            let picked = Picked::new(file, platform.as_ref(), Some(&name), &words)?;
+            let root = picked.images().first().and_then(|image| image.root.as_ref()).map(|root| &root.digest);
+            match expected.filter(|expected| root.is_some_and(|root| root != expected)) {
+                Some(_) => Err(Problem::new(ProblemKind::Conflict, words, "the file holds another image now").hint("look again")),
+                None => Ok(Box::new(picked) as Box<dyn Content>),
+            }
+        };
+        let replaces = copy.replaces.clone();
+        self.bring(ctx, doing, open, move |_| replaces.clone()).await
+    }
+
+    /// Copies in what `open` gives, and names it. `agreed` says which image a name may be taken from.
+    async fn bring(
+        self: &Arc<Self>,
+        ctx: &Ctx,
+        doing: String,
+        open: impl FnOnce(&Ctx) -> Result<Box<dyn Content>, Problem> + Send + 'static,
+        agreed: impl Fn(&str) -> Option<Digest> + Send + 'static,
+    ) -> Result<Transfer, Problem> {
         let _lease = self.lease(ctx, &doing).await?;
-        let (store, worker, path, words) = (Arc::clone(self), ctx.clone(), file.to_owned(), doing.clone());
+        let (store, worker, words) = (Arc::clone(self), ctx.clone(), doing.clone());
         ctx.meter.phase("reading and verifying");
-        let (incoming, stored, mut sum) = blocking(&doing, move || store.take_in(&worker, &path, &words)).await?;
+        let (incoming, stored, mut sum) = blocking(&doing, move || store.take_in(&worker, open(&worker)?.as_ref(), &words)).await?;
         ctx.check(&doing)?;
         let roots: HashSet<&Digest> = incoming.iter().map(|image| &image.root.digest).collect();
         sum.digest = if roots.len() == 1 { incoming.first().map(|image| image.root.digest.clone()) } else { None };
-        let (store, moves, words) = (Arc::clone(self), moves.to_vec(), doing.clone());
+        let (store, words) = (Arc::clone(self), doing.clone());
         ctx.meter.phase("storing");
         self.change(ctx, doing, move |locked| {
             if let Some(missing) = stored.iter().find(|blob| !store.blobs.has(blob)) {
@@ -79,8 +121,7 @@ impl Store {
             }
             for image in &incoming {
                 for name in &image.names {
-                    let agreed = moves.iter().find(|(moved, _)| same_name(moved, name)).map(|(_, holder)| holder);
-                    free_for(&locked.state, name, &image.id, agreed, &words)?;
+                    free_for(&locked.state, name, &image.id, agreed(name).as_ref(), &words)?;
                 }
             }
             for image in &incoming {
@@ -98,21 +139,23 @@ impl Store {
     }
 
     /// Copies every blob in, each verified to its end; what is here already is read all the same, since a broken archive changes nothing.
-    fn take_in(&self, ctx: &Ctx, file: &Path, doing: &str) -> Result<(Vec<Incoming>, Vec<Descriptor>, Transfer), Problem> {
-        let content = archive::open_until(file, &ctx.cancel)?;
-        let (incoming, made) = incoming(content.as_ref(), doing)?;
+    fn take_in(&self, ctx: &Ctx, content: &dyn Content, doing: &str) -> Result<(Vec<Incoming>, Vec<Descriptor>, Transfer), Problem> {
+        let (incoming, made) = incoming(content, doing)?;
         let mut stored = blobs(content.images());
+        stored.extend(about(content, &incoming, doing)?);
+        let mut seen = HashSet::new();
+        stored.retain(|blob| seen.insert(blob.digest.clone()));
         let mut sum = Transfer::default();
         for blob in &stored {
             let step = ctx.meter.step(Safe::new(blob.digest.short()), Some(blob.size));
             if self.blobs.has(blob) {
-                pour(ctx, content.as_ref(), blob, step, &mut std::io::sink(), doing)?;
+                pour(ctx, content, blob, step, &mut std::io::sink(), doing)?;
                 ctx.meter.finish(step, StepState::Skipped);
                 sum.bytes_skipped = sum.bytes_skipped.saturating_add(blob.size);
                 continue;
             }
             let mut out = self.blobs.create(&blob.digest)?;
-            pour(ctx, content.as_ref(), blob, step, &mut out, doing)?;
+            pour(ctx, content, blob, step, &mut out, doing)?;
             out.commit(true)?;
             ctx.meter.finish(step, StepState::Done);
             sum.bytes_transferred = sum.bytes_transferred.saturating_add(blob.size);
@@ -139,6 +182,34 @@ fn blobs(images: &[Packed]) -> Vec<Descriptor> {
     let mut seen = HashSet::new();
     let all = images.iter().flat_map(|image| image.root.iter().chain(&image.manifest).chain([&image.config]).chain(&image.layers));
     all.filter(|blob| seen.insert(blob.digest.clone())).cloned().collect()
+}
+
+/// What the indexes that will be stored have besides images and is there: attestations, with their blobs.
+fn about(content: &dyn Content, incoming: &[Incoming], doing: &str) -> Result<Vec<Descriptor>, Problem> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for root in incoming.iter().map(|image| &image.root).filter(|root| media::is_index(&root.media_type) && seen.insert(&root.digest)) {
+        let Manifest::Index(index) = manifest(content, root, doing)? else { continue };
+        for child in index.manifests.into_iter().filter(|child| !is_runnable(child)) {
+            let image = match manifest(content, &child, doing) {
+                Ok(Manifest::Image(image)) => image,
+                Ok(Manifest::Index(_)) => continue,
+                Err(problem) if problem.kind == ProblemKind::NotFound => continue,
+                Err(problem) => return Err(problem),
+            };
+            let parts: Vec<Descriptor> = [image.config].into_iter().chain(image.layers).collect();
+            if parts.iter().all(|part| content.open(part).is_ok()) {
+                found.push(child);
+                found.extend(parts);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn manifest(content: &dyn Content, at: &Descriptor, doing: &str) -> Result<Manifest, Problem> {
+    let bytes = read_document(content, at, doing)?;
+    oci::parse_manifest(&bytes, Some(&at.media_type)).map_err(|malformed| malformed.problem(doing))
 }
 
 /// Copies one blob to its verified end.
@@ -210,8 +281,7 @@ fn is_bare_tag(name: &Name) -> bool {
 
 /// Whether the index `root` names `child` itself.
 fn holds(content: &dyn Content, root: &Descriptor, child: &Digest, doing: &str) -> Result<bool, Problem> {
-    let bytes = read_document(content, root, doing)?;
-    match oci::parse_manifest(&bytes, Some(&root.media_type)).map_err(|malformed| malformed.problem(doing))? {
+    match manifest(content, root, doing)? {
         Manifest::Index(index) => Ok(index.manifests.iter().any(|one| one.digest == *child)),
         Manifest::Image(_) => Ok(false),
     }

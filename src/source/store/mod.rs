@@ -19,8 +19,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
 use crate::model::{
-    Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference, Removal, Removed,
-    Safe, SourceId, SourceKind, Transfer,
+    Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference, Removal,
+    Removed, Safe, SourceId, SourceKind, Transfer,
 };
 use crate::source::content::{Content, Descriptor, Packed};
 use crate::source::credentials::Credentials;
@@ -405,6 +405,10 @@ impl Curator for StoreSource {
 
     fn import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path, moves: &'a [(Name, Digest)]) -> Answer<'a, Transfer> {
         Box::pin(self.store.import(ctx, file, moves))
+    }
+
+    fn copy<'a>(&'a self, ctx: &'a Ctx, copy: &'a Copy) -> Answer<'a, Transfer> {
+        Box::pin(self.store.copy(ctx, copy))
     }
 }
 

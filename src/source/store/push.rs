@@ -31,6 +31,16 @@ struct Load {
 /// What goes instead for one image alone, and the manifests of its index that are not here.
 type Alone = (Load, Vec<Descriptor>);
 
+/// What an index leads to.
+#[derive(Default)]
+struct Below {
+    /// Manifests that are here with all they need, the deepest first.
+    here: Vec<Descriptor>,
+    missing: Vec<Descriptor>,
+    /// Configurations and layers.
+    blobs: Vec<Descriptor>,
+}
+
 /// A blob of the store on its way out.
 struct StoredBlob {
     blobs: Blobs,
@@ -136,22 +146,22 @@ impl Store {
             Problem::new(ProblemKind::Conflict, doing, "the name stands at another image now")
                 .hint("look again: it moved since it was shown")
         })?;
-        let mut children = Vec::new();
-        let mut missing = Vec::new();
-        self.descend(root, &mut children, &mut missing, 4)?;
+        let mut below = Below::default();
+        self.descend(root, &mut below, 4)?;
+        let Below { here: mut children, missing, blobs } = below;
         let root = bare(root, doing, &self.blobs)?;
         children.retain(|child| child.digest != root.digest);
-        let whole = Load { blobs: blobs_of(&state, &under, to), children, root };
+        let whole = Load { blobs: blobs_of(&state, &blobs, to), children, root };
         let manifest = image.packed.manifest.clone().filter(|_| !missing.is_empty());
-        let alone =
-            manifest.map(|manifest| (Load { blobs: blobs_of(&state, &[image], to), children: Vec::new(), root: manifest }, missing));
+        let own: Vec<Descriptor> = image.packed.layers.iter().chain([&image.packed.config]).cloned().collect();
+        let alone = manifest.map(|root| (Load { blobs: blobs_of(&state, &own, to), children: Vec::new(), root }, missing));
         Ok((whole, alone))
     }
 
-    /// Manifests below `at` that are here (the deepest first) and those that are not.
-    fn descend(&self, at: &Descriptor, here: &mut Vec<Descriptor>, missing: &mut Vec<Descriptor>, deepest: usize) -> Result<(), Problem> {
+    /// Looks at everything below `at`.
+    fn descend(&self, at: &Descriptor, below: &mut Below, deepest: usize) -> Result<(), Problem> {
         if !self.blobs.has(at) {
-            missing.push(at.clone());
+            below.missing.push(at.clone());
             return Ok(());
         }
         let doing = format!("read the manifest {}", at.digest.short());
@@ -164,13 +174,21 @@ impl Store {
             }
             Manifest::Index(index) => {
                 for child in &index.manifests {
-                    self.descend(child, here, missing, deepest - 1)?;
+                    self.descend(child, below, deepest - 1)?;
                 }
                 index.media_type
             }
-            Manifest::Image(image) => image.media_type,
+            Manifest::Image(image) => {
+                let parts: Vec<Descriptor> = image.layers.into_iter().chain([image.config]).collect();
+                if !parts.iter().all(|part| self.blobs.has(part)) {
+                    below.missing.push(at.clone());
+                    return Ok(());
+                }
+                below.blobs.extend(parts);
+                image.media_type
+            }
         };
-        here.push(Descriptor { media_type, ..at.clone() });
+        below.here.push(Descriptor { media_type, ..at.clone() });
         Ok(())
     }
 }
@@ -185,11 +203,10 @@ fn bare(root: &Descriptor, doing: &str, blobs: &Blobs) -> Result<Descriptor, Pro
     Ok(Descriptor { media_type, annotations: std::collections::BTreeMap::new(), ..root.clone() })
 }
 
-/// Configurations and layers of these images, each once.
-fn blobs_of(state: &State, images: &[&Held], to: &Repo) -> Vec<(Descriptor, Option<Repo>)> {
+/// Each blob once, with a repository that has it.
+fn blobs_of(state: &State, blobs: &[Descriptor], to: &Repo) -> Vec<(Descriptor, Option<Repo>)> {
     let mut seen = HashSet::new();
-    let all = images.iter().flat_map(|image| image.packed.layers.iter().chain([&image.packed.config]));
-    let once = all.filter(|blob| seen.insert(blob.digest.clone()));
+    let once = blobs.iter().filter(|blob| seen.insert(blob.digest.clone()));
     once.map(|blob| (blob.clone(), known_in(state, blob, to))).collect()
 }
 
