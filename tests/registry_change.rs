@@ -412,6 +412,108 @@ async fn signatures_go_along_when_asked_for() {
 }
 
 #[tokio::test]
+async fn what_refers_to_a_referrer_goes_along_to_any_depth() {
+    for (from_api, to_api) in [(true, true), (true, false), (false, true)] {
+        let (one, two) = (Fake::new(), Fake::new());
+        one.state.lock().unwrap().referrers_api = true;
+        two.state.lock().unwrap().referrers_api = to_api;
+        let digest = one.image(REPO, Some("v1"), "amd64", "a");
+        let mut chain = vec![digest.clone()];
+        for depth in 0..12 {
+            let next = one.referrer(REPO, None, chain.last().unwrap(), &format!("x/depth-{depth}"));
+            chain.push(next);
+        }
+        // The last but one is signed by a tag, too.
+        let mark = format!("sha256-{}.sig", chain[11].hex());
+        let signature = one.referrer(REPO, Some(&mark), &chain[11], "x/sig");
+        if !from_api {
+            for pair in chain.windows(2) {
+                let entry = json!({"mediaType": media::OCI_MANIFEST, "digest": pair[1], "size": 7});
+                let body = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [entry]});
+                one.put(REPO, Some(&format!("sha256-{}", pair[0].hex())), &body);
+            }
+            one.state.lock().unwrap().referrers_api = false;
+        }
+        let mut copy = copy_of(&format!("{}/{REPO}:v1", one.host()), &format!("{}/{REPO}:v1", two.host()));
+        copy.referrers = true;
+        run(copy.clone()).await.unwrap();
+        assert!(chain.iter().all(|digest| two.has(REPO, digest)), "{from_api} {to_api}");
+        assert_eq!(two.tag(REPO, &mark), Some(signature));
+        let (client, repo) = (source(&two.host()).client().clone(), lighterman::source::registry::Repo::at(&two.host(), REPO).unwrap());
+        for pair in chain.windows(2) {
+            let found = client.referrers(&repo, &pair[0], None).await.unwrap();
+            assert!(found.referrers.iter().any(|one| one.digest == pair[1]), "{from_api} {to_api}");
+        }
+        let again = run(copy).await.unwrap();
+        assert_eq!(again.bytes_transferred, 0);
+    }
+}
+
+#[tokio::test]
+async fn referrers_in_a_circle_and_without_end_are_bounded() {
+    // An index whose child's subject is the index itself, by way of what the registry says.
+    let circle = Arc::new(std::sync::Mutex::new((None, None)));
+    let said = Arc::clone(&circle);
+    let one = Fake::bent(move |request, state| {
+        let (_, subject) = request.path.split_once("/referrers/")?;
+        let (a, b): (Option<Digest>, Option<Digest>) = said.lock().unwrap().clone();
+        let (a, b) = (a?, b?);
+        let next = if subject == a.as_str() { b } else { a };
+        let size = state.manifests.get(&(REPO.to_owned(), next.clone())).map_or(7, |(_, bytes)| bytes.len());
+        let body = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX,
+            "manifests": [{"mediaType": media::OCI_MANIFEST, "digest": next, "size": size}]});
+        Some(Reply::body(body.to_string()).with("Content-Type", media::OCI_INDEX))
+    });
+    let two = Fake::new();
+    let digest = one.image(REPO, Some("v1"), "amd64", "a");
+    let other = one.referrer(REPO, None, &digest, "x/loop");
+    *circle.lock().unwrap() = (Some(digest.clone()), Some(other.clone()));
+    let mut copy = copy_of(&format!("{}/{REPO}:v1", one.host()), &format!("{}/{REPO}:v1", two.host()));
+    copy.referrers = true;
+    run(copy.clone()).await.unwrap();
+    assert!(two.has(REPO, &other));
+    assert!(one.count("GET", "/referrers/") <= 4, "each is looked at once");
+
+    // A new referrer for every one that is asked for.
+    let endless = Fake::bent(|request, state| {
+        let (_, subject) = request.path.split_once("/referrers/")?;
+        let empty = Digest::sha256(b"{}");
+        state.blobs.insert((REPO.to_owned(), empty.clone()), b"{}".to_vec());
+        let manifest = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "subject": {"mediaType": media::OCI_MANIFEST, "digest": subject, "size": 7},
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2}, "layers": []}).to_string().into_bytes();
+        let (digest, size) = (Digest::sha256(&manifest), manifest.len());
+        state.manifests.insert((REPO.to_owned(), digest.clone()), (media::OCI_MANIFEST.to_owned(), manifest));
+        let body = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX,
+            "manifests": [{"mediaType": media::OCI_MANIFEST, "digest": digest, "size": size}]});
+        Some(Reply::body(body.to_string()).with("Content-Type", media::OCI_INDEX))
+    });
+    endless.image(REPO, Some("v1"), "amd64", "a");
+    two.state.lock().unwrap().referrers_api = true;
+    copy.from = CopyFrom::Registry(Name::new(&format!("{}/{REPO}:v1", endless.host())));
+    copy.to = Name::new(&format!("{}/{REPO}:endless", two.host()));
+    let problem = run(copy).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::Limit, "{problem}");
+    assert!(problem.cause.as_str().contains("more than 500"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_list_of_referrers_that_is_not_whole_is_said() {
+    let one = Fake::bent(|request, state| {
+        let reply = request.path.contains("/referrers/").then(|| state.answer(request))?;
+        Some(reply.with("Link", "<https://elsewhere.example/>; rel=\"next\""))
+    });
+    let two = Fake::new();
+    one.state.lock().unwrap().referrers_api = true;
+    let digest = one.image(REPO, Some("v1"), "amd64", "a");
+    let sbom = one.referrer(REPO, None, &digest, "x/sbom");
+    let mut copy = copy_of(&format!("{}/{REPO}:v1", one.host()), &format!("{}/{REPO}:v1", two.host()));
+    copy.referrers = true;
+    let problem = run(copy).await.unwrap_err();
+    assert!(problem.hint.unwrap().as_str().contains("the image is there"));
+    assert!(two.has(REPO, &sbom) && two.tag(REPO, "v1") == Some(digest));
+}
+
+#[tokio::test]
 async fn a_copy_never_overwrites_what_was_not_seen() {
     let (one, two) = (Fake::new(), Fake::new());
     let digest = one.image(REPO, Some("v1"), "amd64", "a");

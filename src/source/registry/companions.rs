@@ -1,7 +1,7 @@
 //! What refers to an image goes along with its copy: signatures, SBOMs, attestations. They are put by digest, so that a registry with the
 //! referrers API finds them itself; where there is none, the tag that stands in for it is written too. Cosign's tags keep their names.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,35 +10,61 @@ use super::copy::{Absent, Origin, Part, Tree};
 use super::write::Put;
 use super::{Client, Repo};
 use crate::model::remote::companion_tags;
-use crate::model::{Digest, Problem, ProblemKind, Referrer, Transfer};
+use crate::model::{Completeness, Digest, Problem, ProblemKind, Referrer, Transfer};
 use crate::source::Ctx;
 use crate::source::oci::{self, media};
 
+/// Referrers that go along with one image.
+const MOST: usize = 500;
+
 impl Client {
-    /// Copies what refers to an image or to one of its platforms.
+    /// Copies what refers to an image or to one of its platforms, and what refers to that: a signature on an SBOM on an image.
+    ///
+    /// # Errors
+    /// What a registry answered; more referrers than could be meant, or a list of them that is not whole. The image itself is there by then.
     pub(super) async fn copy_referrers(&self, ctx: &Ctx, from: &Repo, to: &Repo, tree: &Tree, sum: &mut Transfer) -> Result<(), Problem> {
-        let subjects: Vec<&Digest> = std::iter::once(&tree.root).chain(&tree.below).map(|part| &part.digest).collect();
-        let mut done: HashSet<Digest> = subjects.iter().map(|digest| (*digest).clone()).collect();
-        for subject in subjects {
+        let digests = |tree: &Tree| tree.below.iter().chain([&tree.root]).map(|part| part.digest.clone()).collect::<Vec<_>>();
+        let mut open: VecDeque<Digest> = digests(tree).into();
+        // A referrer may refer to what refers to it, round in a circle: each is looked at once.
+        let mut done: HashSet<Digest> = open.iter().cloned().collect();
+        let mut copied = 0;
+        let mut doubt = None;
+        while let Some(subject) = open.pop_front() {
             ctx.meter.phase("copying what refers to it");
-            let found = self.referrers(from, subject, None).await?;
+            let found = self.referrers(from, &subject, None).await?;
+            if let Completeness::Incomplete(why) = found.completeness {
+                doubt.get_or_insert(why);
+            }
             let mut plain = Vec::new();
             for referrer in found.referrers {
                 if done.insert(referrer.digest.clone()) {
-                    self.copy_referrer(ctx, from, to, &referrer, sum).await?;
+                    copied += 1;
+                    if copied > MOST {
+                        let doing = format!("copy what refers to {} to {}", tree.root.digest.short(), to.full());
+                        return Err(Problem::new(ProblemKind::Limit, doing, format!("there are more than {MOST}")));
+                    }
+                    let below = self.copy_referrer(ctx, from, to, &referrer, sum).await?;
+                    let below = digests(&below).into_iter().filter(|digest| *digest == referrer.digest || done.insert(digest.clone()));
+                    open.extend(below.collect::<Vec<_>>());
                 }
                 if referrer.tag.is_none() {
                     plain.push(referrer);
                 }
             }
-            if !plain.is_empty() && !self.referrers(to, subject, None).await?.api {
-                self.note_referrers_by_tag(to, subject, &plain).await?;
+            if !plain.is_empty() && !self.referrers(to, &subject, None).await?.api {
+                self.note_referrers_by_tag(to, &subject, &plain).await?;
             }
         }
-        Ok(())
+        match doubt {
+            None => Ok(()),
+            Some(why) => {
+                let doing = format!("be sure that all that refers to {} is in {}", tree.root.digest.short(), to.full());
+                Err(Problem::new(ProblemKind::Other, doing, why.as_str()).hint("the image is there, and what could be listed"))
+            }
+        }
     }
 
-    async fn copy_referrer(&self, ctx: &Ctx, from: &Repo, to: &Repo, referrer: &Referrer, sum: &mut Transfer) -> Result<(), Problem> {
+    async fn copy_referrer(&self, ctx: &Ctx, from: &Repo, to: &Repo, referrer: &Referrer, sum: &mut Transfer) -> Result<Tree, Problem> {
         let doing = format!("copy {} to {}", referrer.digest.short(), to.full());
         let found = self.manifest(from, referrer.digest.as_str()).await?;
         let part = Part { digest: found.digest, media_type: found.media_type, bytes: found.bytes, manifest: found.manifest };
@@ -50,10 +76,11 @@ impl Client {
             // Another signature under the same tag is not overwritten.
             Some(tag) => {
                 let put = Put { repo: to, tag, media_type: &root.media_type, bytes: &root.bytes, digest: &root.digest, before: None };
-                self.0.put_tag(&put).await
+                self.0.put_tag(&put).await?;
             }
-            None => self.put_manifest(to, root.digest.as_str(), &root.media_type, root.bytes.clone()).await.map(drop),
+            None => self.put_manifest(to, root.digest.as_str(), &root.media_type, root.bytes.clone()).await.map(drop)?,
         }
+        Ok(tree)
     }
 
     /// Adds to the index under `sha256-<hex>`.
