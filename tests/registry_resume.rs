@@ -3,12 +3,8 @@
 #![allow(clippy::allow_attributes, unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure time and start servers")]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lighterman::model::{Digest, Platform, Problem, ProblemKind, Reference, Transfer};
@@ -22,6 +18,8 @@ use serde_json::json;
 #[path = "common/certificates.rs"]
 mod certificates;
 mod common;
+#[path = "common/gate.rs"]
+mod gate;
 #[path = "common/registries.rs"]
 mod registries;
 #[path = "common/scripted.rs"]
@@ -29,6 +27,7 @@ mod scripted;
 
 use common::images::{ImageSpec, Pack, oci_archive};
 use common::program::Program;
+use gate::Gate;
 use registries::Registry;
 use scripted::{Reply, Request, Server};
 
@@ -288,50 +287,6 @@ async fn with_a_zero_nothing_is_kept() {
     assert!(!world.part().exists(), "what was kept before goes too");
 }
 
-/// Stands before a registry, counts what it sends, and lets no more than `allowed` bytes pass.
-struct Gate {
-    port: u16,
-    sent: Arc<AtomicU64>,
-    allowed: Arc<AtomicU64>,
-}
-
-impl Gate {
-    fn new(registry: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let gate = Self { port, sent: Arc::default(), allowed: Arc::new(AtomicU64::new(u64::MAX)) };
-        let (sent, allowed) = (Arc::clone(&gate.sent), Arc::clone(&gate.allowed));
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", registry))) else { return };
-                let (mut up_from, mut up_to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || std::io::copy(&mut up_from, &mut up_to));
-                let (sent, allowed) = (Arc::clone(&sent), Arc::clone(&allowed));
-                std::thread::spawn(move || pass(server, client, &sent, &allowed));
-            }
-        });
-        gate
-    }
-
-    fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, sent: &AtomicU64, allowed: &AtomicU64) {
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(read) = from.read(&mut buffer) {
-        while sent.load(Ordering::SeqCst) > allowed.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if read == 0 || to.write_all(&buffer[..read]).is_err() {
-            let _ = to.shutdown(std::net::Shutdown::Both);
-            return;
-        }
-        sent.fetch_add(read as u64, Ordering::SeqCst);
-    }
-}
-
 fn length(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len())).max().unwrap_or(0)
@@ -341,8 +296,7 @@ fn length(folder: &Path) -> u64 {
 /// many bytes it took from the registry.
 fn killed_and_run_again(program: &Program, gate: &Gate, whole: u64, args: &[&str]) -> (serde_json::Value, u64) {
     let partials = program.home().join(".cache/lighterman/partial");
-    gate.sent.store(0, Ordering::SeqCst);
-    gate.allowed.store(whole * 2 / 3, Ordering::SeqCst);
+    gate.down.allow(whole * 2 / 3);
     let mut child = program.command(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let began = Instant::now();
     while length(&partials) < whole / 2 {
@@ -353,11 +307,12 @@ fn killed_and_run_again(program: &Program, gate: &Gate, whole: u64, args: &[&str
     child.kill().unwrap();
     child.wait().unwrap();
     let kept = length(&partials);
-    gate.allowed.store(u64::MAX, Ordering::SeqCst);
+    // What was held back goes nowhere, and is not counted.
+    gate.down.allow(u64::MAX);
     std::thread::sleep(Duration::from_millis(50));
-    gate.sent.store(0, Ordering::SeqCst);
+    gate.down.allow(u64::MAX);
     let said = program.json(args);
-    let came = gate.sent.load(Ordering::SeqCst);
+    let came = gate.down.passed();
     assert!(came < whole - kept + 100_000, "{came} bytes came for {kept} of {whole} kept");
     assert_eq!(length(&partials), 0, "nothing is left over");
     (said, came)

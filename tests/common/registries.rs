@@ -52,6 +52,20 @@ impl Registry {
         Self::start(binary, tempfile::tempdir().unwrap(), "", "", None)
     }
 
+    /// One that knows its uploads again when it is started anew.
+    pub fn with_secret(binary: &str) -> Self {
+        Self::start(binary, tempfile::tempdir().unwrap(), "  secret: harbour\n", "", None)
+    }
+
+    /// For `anna` only, behind the TLS of `server.pem` and `server.key` in `dir`.
+    pub fn behind(binary: &str, dir: tempfile::TempDir) -> Self {
+        std::fs::write(dir.path().join("users"), USERS).unwrap();
+        let root = dir.path().display().to_string();
+        let tls = format!("  tls: {{certificate: {root}/server.pem, key: {root}/server.key}}\n");
+        let auth = format!("auth: {{htpasswd: {{realm: haven, path: {root}/users}}}}\n");
+        Self::start(binary, dir, &tls, &auth, None)
+    }
+
     /// Behind TLS, for `anna` only; its authority is `ca()`.
     pub fn guarded(binary: &str) -> Self {
         Self::behind_tls(binary, "IP:127.0.0.1", false)

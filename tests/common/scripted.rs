@@ -35,7 +35,7 @@ pub enum Reply {
     Plain(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// These bytes, then the connection ends.
     Raw(Vec<u8>),
-    /// These bytes, then one byte at a time, until the client goes.
+    /// These bytes, then one blank at a time, until the client goes.
     Trickle(Vec<u8>, Duration),
     /// These bytes, then the last piece again and again, until the client goes.
     Endless(Vec<u8>, Vec<u8>),
@@ -167,7 +167,7 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
                 if *state.ended.wait_timeout(over, pace).unwrap().0 {
                     return Ok(());
                 }
-                stream.write_all(b"x")?;
+                stream.write_all(b" ")?;
             }
         }
         Reply::Endless(head, piece) => {

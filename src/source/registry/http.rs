@@ -236,8 +236,8 @@ impl Inner {
             return Failure::Final(problem.hint("install the package ca-certificates"));
         }
         if certificate {
-            let problem = Problem::new(ProblemKind::Denied, doing, format!("{at}: {words}"));
-            return Failure::Final(problem.hint("the server's certificate is not trusted by this machine"));
+            let (cause, hint) = untrusted(&words);
+            return Failure::Final(Problem::new(ProblemKind::Denied, doing, format!("{at}: {cause}")).hint(hint));
         }
         if not_tls {
             let problem = Problem::new(ProblemKind::Unreachable, doing, format!("{at} does not speak TLS"));
@@ -254,6 +254,25 @@ impl Inner {
         } else {
             Failure::Again(problem, None)
         }
+    }
+}
+
+/// What is wrong with a certificate and what to try, from the words of the TLS library.
+fn untrusted(words: &str) -> (String, &'static str) {
+    let of = |what: &str| format!("its certificate {what} ({words})");
+    if words.contains("NotValidYet") || words.contains("not valid yet") {
+        (of("is not valid yet"), "check this machine's clock, or wait")
+    } else if words.contains("Expired") || words.contains("expired") {
+        (of("has expired"), "it has to be renewed there; if it was, check this machine's clock")
+    } else if words.contains("NotValidForName") || words.contains("not valid for name") {
+        (of("is for another name"), "use the name it is for, or have one made for this name")
+    } else if words.contains("Revoked") || words.contains("revoked") {
+        (of("has been revoked"), "ask whoever runs it")
+    } else {
+        (
+            of("is not trusted by this machine"),
+            "if it is the right one, name the file of its authority as ca under [registries] in the configuration",
+        )
     }
 }
 
