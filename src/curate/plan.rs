@@ -15,7 +15,7 @@ use crate::model::{Digest, Foreign, Name, Operation, Safe, SourceId, Target, Ver
 pub use inverse::inverse;
 pub use local::{local, prune};
 pub use protect::{Protection, nothing};
-pub use remote::{RepositoryView, remote};
+pub use remote::remote;
 
 /// Names of one kind that a line gives; the rest is counted.
 const MOST_NAMED: usize = 100;

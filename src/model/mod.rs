@@ -34,7 +34,7 @@ pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};
 pub use remote::{
     Completeness, Drift, Listed, LocalTag, LoggedIn, LoggedOut, Login, Quota, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow,
-    TagDetails, TagRow,
+    RepositoryView, TagDetails, TagRow,
 };
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;

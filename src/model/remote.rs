@@ -3,6 +3,7 @@
 //! Lists come in pieces while they arrive, and end with a word on whether they are all there is: a list that can't be proved complete must
 //! not decide what is deleted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::platform::Platform;
 use super::problem::Problem;
 use super::safe::{Foreign, Safe};
 use super::secret::Secret;
+use super::source_info::SourceId;
 
 /// A repository as a catalog spelled it, without the registry's host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +160,22 @@ pub struct Referrers {
     pub completeness: Completeness,
     /// Whether the registry has the referrers API; otherwise tags stand in for it.
     pub api: bool,
+}
+
+/// A repository as it was looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RepositoryView {
+    pub source: SourceId,
+    /// With the registry's host: `localhost:5000/team/app`.
+    pub name: String,
+    /// What each tag points at: digest and media type.
+    pub tags: BTreeMap<String, (Digest, Foreign)>,
+    /// What the indexes among them list, by the index's digest.
+    pub indexes: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// What refers to the manifests that were asked about: digest, and tag where it is known by one.
+    pub referrers: BTreeMap<Digest, Vec<(Digest, Option<String>)>>,
+    /// Whether these are all tags there are.
+    pub completeness: Completeness,
 }
 
 /// A name and a password for a registry, as typed.

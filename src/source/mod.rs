@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{
     ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Platform,
-    Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, Safe, SourceId, SourceKind, TagDetails, TagRow,
-    Transfer,
+    Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId, SourceKind,
+    TagDetails, TagRow, Target, Transfer,
 };
 
 pub mod archive;
@@ -25,6 +25,7 @@ pub mod credentials;
 pub mod engine;
 pub mod export;
 pub mod files;
+mod keep;
 pub mod layout;
 pub mod meter;
 pub mod oci;
@@ -149,9 +150,78 @@ pub trait Curator: Send + Sync {
         })
     }
 
+    /// What a target is at now; `None` when there is nothing. Of a registry the digest is the manifest's, else the image's ID.
+    fn look<'a>(&'a self, _ctx: &'a Ctx, target: &'a Target) -> Answer<'a, Option<Seen>> {
+        Box::pin(async { Err(unable("look at", target)) })
+    }
+
+    /// The manifest `digest` of the target's repository as it lies there, the last of the list; before it, with `parts`, those of an index.
+    /// Sources whose images come back by their ID have nothing to keep.
+    fn keep<'a>(&'a self, _ctx: &'a Ctx, _target: &'a Target, _digest: &'a Digest, _parts: bool) -> Answer<'a, Vec<KeptManifest>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Puts manifests that were kept back where they are missing, the last one under the target, which must still be at `before`.
+    fn put_back<'a>(
+        &'a self,
+        _ctx: &'a Ctx,
+        target: &'a Target,
+        _manifests: &'a [KeptManifest],
+        _before: Option<&'a Digest>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async { Err(unable("put back", target)) })
+    }
+
+    /// Why `manifests` could not be put back in the target's repository now, if they couldn't: what of them is missing there.
+    fn missing<'a>(&'a self, _ctx: &'a Ctx, _target: &'a Target, _manifests: &'a [KeptManifest]) -> Answer<'a, Option<Safe>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Writes all of the target, which must be at `digest`, into `file`: an archive, or of a registry a layout, verified and on the disk.
+    fn back_up<'a>(&'a self, _ctx: &'a Ctx, target: &'a Target, _digest: &'a Digest, _file: &'a Path) -> Answer<'a, ()> {
+        Box::pin(async { Err(unable("back up", target)) })
+    }
+
+    /// Brings back what [`Curator::back_up`] wrote. The target must be at `before`.
+    fn bring_back<'a>(
+        &'a self,
+        _ctx: &'a Ctx,
+        target: &'a Target,
+        _digest: &'a Digest,
+        _file: &'a Path,
+        _before: Option<&'a Digest>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async { Err(unable("bring back", target)) })
+    }
+
+    /// Changes that may run at a time.
+    fn at_once(&self) -> usize {
+        8
+    }
+
     /// Brings in what `file` holds. A broken archive changes nothing. `moves` are the tags the user agreed to move; another one that
     /// would move is a conflict and nothing is imported.
     fn import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path, moves: &'a [(Name, Digest)]) -> Answer<'a, Transfer>;
+}
+
+fn unable(verb: &str, target: &Target) -> Problem {
+    Problem::new(ProblemKind::Unsupported, format!("{verb} {}", target.safe()), "this source can't do that")
+}
+
+/// What a target is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub digest: Digest,
+    /// Every name of an image of this machine.
+    pub names: Vec<Name>,
+}
+
+/// A manifest as a registry holds it, byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptManifest {
+    pub digest: Digest,
+    pub media_type: String,
+    pub bytes: bytes::Bytes,
 }
 
 /// Takes the pieces of an answer while they arrive. Called on the verb's own task: it should be quick.
@@ -177,6 +247,10 @@ pub trait Catalog: Send + Sync {
         subject: &'a Digest,
         artifact_type: Option<&'a str>,
     ) -> Answer<'a, Referrers>;
+
+    /// All of a repository that decides what may be changed there: where every tag points, what indexes list, and what refers to the
+    /// manifests of `tags` and to `digests`.
+    fn view<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], digests: &'a [Digest]) -> Answer<'a, RepositoryView>;
 
     /// Where tags of any of its repositories point now, with their place in `tags`; `None` for one that is not there. Names outside the
     /// grammar have a problem of their own; `Err` when the registry stops answering.

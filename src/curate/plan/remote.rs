@@ -5,23 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Protection, Wish, counted_names, distinct, ordered, some};
 use crate::model::remote::companion_of;
-use crate::model::{Completeness, Digest, Foreign, Name, Operation, SourceId, Target, UndoClass, Verb};
-
-/// A repository as it was looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RepositoryView {
-    pub source: SourceId,
-    /// With the registry's host: `localhost:5000/team/app`.
-    pub name: String,
-    /// What each tag points at: digest and media type.
-    pub tags: BTreeMap<String, (Digest, Foreign)>,
-    /// What the indexes among them list, by the index's digest.
-    pub indexes: BTreeMap<Digest, BTreeSet<Digest>>,
-    /// What refers to the manifests that were asked about: digest, and tag where it is known by one.
-    pub referrers: BTreeMap<Digest, Vec<(Digest, Option<String>)>>,
-    /// Whether these are all tags there are.
-    pub completeness: Completeness,
-}
+use crate::model::{Completeness, Digest, Foreign, Name, Operation, RepositoryView, Target, UndoClass, Verb};
 
 impl RepositoryView {
     fn name_of(&self, tag: &str) -> Name {

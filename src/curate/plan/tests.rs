@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Completeness, ContainerUse, ImageList, ImageSummary, Plan, PlanKind, UndoClass};
+use crate::model::{Completeness, ContainerUse, ImageList, ImageSummary, Plan, PlanKind, RepositoryView, UndoClass};
 
 const REPO: &str = "registry.example.com/app";
 

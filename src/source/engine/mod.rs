@@ -26,11 +26,12 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 use crate::model::{
-    Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference, Removal,
-    Removed, Safe, SourceId, SourceKind, Transfer,
+    ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference,
+    Removal, Removed, Safe, SourceId, SourceKind, Target, Transfer,
 };
 use crate::source::credentials::Credentials;
-use crate::source::{Answer, Ctx, Curator, ExportTo, Source, Watcher};
+use crate::source::keep::{local_backup, local_key, local_return};
+use crate::source::{Answer, Ctx, Curator, ExportTo, Seen, Source, Watcher};
 
 mod change;
 mod client;
@@ -228,6 +229,35 @@ impl Curator for EngineSource {
             let doing = format!("copy to {}", copy.to.safe());
             self.run(ctx, &doing, load::copy(self, ctx, copy, &doing)).await
         })
+    }
+
+    fn look<'a>(&'a self, ctx: &'a Ctx, target: &'a Target) -> Answer<'a, Option<Seen>> {
+        Box::pin(async move {
+            let doing = format!("look at {}", target.safe());
+            let key = local_key(target, &doing)?;
+            let found = self.run(ctx, &doing, async {
+                let session = self.session(&doing).await?;
+                change::held(self, &session, &key, &doing).await
+            });
+            let found = found.await?;
+            Ok(found.map(|held| Seen { digest: held.id, names: held.tags }))
+        })
+    }
+
+    /// What `docker load` takes keeps the image's ID.
+    fn back_up<'a>(&'a self, ctx: &'a Ctx, target: &'a Target, digest: &'a Digest, file: &'a Path) -> Answer<'a, ()> {
+        Box::pin(local_backup(self, ctx, target, digest, file, ArchiveFormat::Docker))
+    }
+
+    fn bring_back<'a>(
+        &'a self,
+        ctx: &'a Ctx,
+        target: &'a Target,
+        digest: &'a Digest,
+        file: &'a Path,
+        before: Option<&'a Digest>,
+    ) -> Answer<'a, ()> {
+        Box::pin(local_return(self, ctx, target, digest, file, before))
     }
 }
 

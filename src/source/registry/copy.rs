@@ -198,7 +198,7 @@ impl Client {
     }
 }
 
-fn put<'a>(repo: &'a Repo, tag: &'a str, root: &'a Part, before: Option<&'a Digest>) -> Put<'a> {
+pub(super) fn put<'a>(repo: &'a Repo, tag: &'a str, root: &'a Part, before: Option<&'a Digest>) -> Put<'a> {
     Put { repo, tag, media_type: &root.media_type, bytes: &root.bytes, digest: &root.digest, before }
 }
 

@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use super::write::Put;
-use super::{Client, RegistrySource, Repo};
+use super::{Client, HostSettings, RegistrySource, Repo};
 use crate::model::{
-    Copy, Digest, ImageList, ImportPreview, Kept, Name, Platform, Problem, ProblemKind, Reference, Removal, Removed, Transfer,
+    Copy, CopyFrom, Digest, ImageList, ImportPreview, Kept, Name, Platform, Problem, ProblemKind, Reference, Removal, Removed, Safe,
+    Target, Transfer,
 };
 use crate::source::oci::Manifest;
-use crate::source::{Answer, Ctx, Curator};
+use crate::source::{Answer, Ctx, Curator, KeptManifest, Seen};
 
 impl Client {
     /// Points a tag of `repo` at a manifest that is there: a PUT of its bytes and nothing else. `before` is what the tag was seen at.
@@ -32,7 +33,7 @@ impl Client {
     }
 }
 
-fn media_type(manifest: &Manifest) -> String {
+pub(super) fn media_type(manifest: &Manifest) -> String {
     match manifest {
         Manifest::Index(index) => index.media_type.clone(),
         Manifest::Image(image) => image.media_type.clone(),
@@ -42,6 +43,21 @@ fn media_type(manifest: &Manifest) -> String {
 impl RegistrySource {
     fn no<T>(&self, doing: &str) -> Result<T, Problem> {
         Err(Problem::new(ProblemKind::Unsupported, format!("{doing} {}", self.host()), "a registry can't do that"))
+    }
+
+    /// The repository and the tag or digest of a target.
+    fn place(&self, target: &Target) -> Result<(Repo, String), Problem> {
+        let (name, digest) = match target {
+            Target::Tag(name) => (name, None),
+            Target::Manifest { repository, digest } => (repository, Some(digest)),
+            Target::Image(id) => {
+                let doing = format!("look at {}", id.short());
+                return Err(Problem::new(ProblemKind::Usage, doing, "a manifest of a registry is named by its repository"));
+            }
+        };
+        let reference = name.reference()?;
+        let at = digest.map_or_else(|| super::target(&reference).to_owned(), Digest::to_string);
+        Ok((self.mine(&reference)?, at))
     }
 
     /// # Errors
@@ -81,6 +97,68 @@ impl Curator for RegistrySource {
             let repo = self.mine(&to)?;
             self.client().copy(ctx, copy, &repo, to.tag().unwrap_or("latest")).await
         })
+    }
+
+    fn look<'a>(&'a self, _ctx: &'a Ctx, target: &'a Target) -> Answer<'a, Option<Seen>> {
+        Box::pin(async move {
+            let (repo, at) = self.place(target)?;
+            let stat = self.client().stat(&repo, &at).await?;
+            Ok(stat.map(|stat| Seen { digest: stat.digest, names: Vec::new() }))
+        })
+    }
+
+    fn keep<'a>(&'a self, _ctx: &'a Ctx, target: &'a Target, digest: &'a Digest, parts: bool) -> Answer<'a, Vec<KeptManifest>> {
+        Box::pin(async move {
+            let (repo, _) = self.place(target)?;
+            self.client().keep(&repo, digest, parts).await
+        })
+    }
+
+    fn put_back<'a>(
+        &'a self,
+        _ctx: &'a Ctx,
+        target: &'a Target,
+        manifests: &'a [KeptManifest],
+        before: Option<&'a Digest>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (repo, at) = self.place(target)?;
+            self.client().put_back(&repo, &at, manifests, before).await
+        })
+    }
+
+    fn missing<'a>(&'a self, _ctx: &'a Ctx, target: &'a Target, manifests: &'a [KeptManifest]) -> Answer<'a, Option<Safe>> {
+        Box::pin(async move {
+            let (repo, _) = self.place(target)?;
+            self.client().missing(&repo, manifests).await
+        })
+    }
+
+    fn back_up<'a>(&'a self, ctx: &'a Ctx, target: &'a Target, digest: &'a Digest, file: &'a Path) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (repo, _) = self.place(target)?;
+            let from = CopyFrom::Registry(Name::new(&format!("{}@{digest}", repo.full())));
+            self.client().save(ctx, &from, file, None, &[]).await.map(drop)
+        })
+    }
+
+    fn bring_back<'a>(
+        &'a self,
+        ctx: &'a Ctx,
+        target: &'a Target,
+        digest: &'a Digest,
+        file: &'a Path,
+        before: Option<&'a Digest>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (repo, at) = self.place(target)?;
+            self.client().bring_back(ctx, &repo, &at, digest, file, before).await
+        })
+    }
+
+    fn at_once(&self) -> usize {
+        let hosts = &self.client().settings().hosts;
+        hosts.get(self.host()).map_or_else(|| HostSettings::default().requests, |host| host.requests).max(1)
     }
 
     fn prunable<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, ImageList> {

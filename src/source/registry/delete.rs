@@ -123,6 +123,12 @@ impl Client {
         if let Some(why) = inner.changed(item).await? {
             return Ok(Some(why));
         }
+        // A registry that deletes tags needs no detour.
+        match inner.delete_tag(item).await? {
+            Untagged::Done => return Ok(None),
+            Untagged::Kept(why) => return Ok(Some(why)),
+            Untagged::Unable => {}
+        }
         // To be put back when the registry deletes nothing at all.
         let original = inner.manifest(repo, item.expected.as_str()).await?;
         let (config, manifest) = empty_manifest();

@@ -18,6 +18,7 @@
 //! | `write`, `delete`, `survey` | tags that are put and deleted, and what would go with them |
 //! | `copy`, `companions`, `relay` | images from one repository to another, and in from files |
 //! | `save` | images into a layout on disk |
+//! | `keep` | what is kept of a repository before it is changed, and brought back after |
 //! | `source`, `curator` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
 //!
 //! May use model and the formats of `source`; must not name a screen. Everything a registry says is hostile: sizes are bounded,
@@ -51,6 +52,7 @@ mod delete;
 mod details;
 mod errors;
 mod http;
+mod keep;
 mod manifests;
 mod names;
 mod paging;

@@ -7,7 +7,7 @@ use futures_util::stream;
 use super::{Client, RemoteManifest, Repo, Survey, target};
 use crate::model::{
     Digest, Image, ImageKey, ImageList, Listed, LoggedIn, LoggedOut, Login, Name, Platform, Powers, Problem, ProblemKind, Quota, Reference,
-    Referrers, RepoRow, Safe, SourceId, SourceKind, TagRow, Transfer,
+    Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceKind, TagRow, Transfer,
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
@@ -257,6 +257,12 @@ impl Catalog for RegistrySource {
     ) -> Answer<'a, Referrers> {
         let doing = format!("look for what refers to {} in {}/{repository}", subject.short(), self.host);
         let work = async move { self.client.referrers(&Repo::at(&self.host, repository)?, subject, artifact_type).await };
+        Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn view<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], digests: &'a [Digest]) -> Answer<'a, RepositoryView> {
+        let doing = format!("look at {}/{repository}", self.host);
+        let work = async move { self.client.view(ctx, &Repo::at(&self.host, repository)?, tags, digests).await };
         Box::pin(stoppable(ctx, doing, work))
     }
 

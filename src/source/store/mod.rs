@@ -19,11 +19,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
 use crate::model::{
-    Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference, Removal,
-    Removed, Safe, SourceId, SourceKind, Transfer,
+    ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Problem, ProblemKind, Reference,
+    Removal, Removed, Safe, SourceId, SourceKind, Target, Transfer,
 };
 use crate::source::content::{Content, Descriptor, Packed};
 use crate::source::credentials::Credentials;
+use crate::source::keep::{local_backup, local_key, local_return};
 use crate::source::oci;
 use crate::source::registry::{Client, RegistrySettings};
 use crate::source::sink::AtomicFile;
@@ -409,6 +410,30 @@ impl Curator for StoreSource {
 
     fn copy<'a>(&'a self, ctx: &'a Ctx, copy: &'a Copy) -> Answer<'a, Transfer> {
         Box::pin(self.store.copy(ctx, copy))
+    }
+
+    fn look<'a>(&'a self, _ctx: &'a Ctx, target: &'a Target) -> Answer<'a, Option<super::Seen>> {
+        Box::pin(async move {
+            let doing = format!("look at {}", target.safe());
+            let (key, store) = (local_key(target, &doing)?, Arc::clone(&self.store));
+            let seen = |image: &state::Held| super::Seen { digest: image.id().clone(), names: image.packed.names.clone() };
+            blocking(&doing, move || Ok(store.state()?.find(&key).map(seen))).await
+        })
+    }
+
+    fn back_up<'a>(&'a self, ctx: &'a Ctx, target: &'a Target, digest: &'a Digest, file: &'a Path) -> Answer<'a, ()> {
+        Box::pin(local_backup(self, ctx, target, digest, file, ArchiveFormat::Oci))
+    }
+
+    fn bring_back<'a>(
+        &'a self,
+        ctx: &'a Ctx,
+        target: &'a Target,
+        digest: &'a Digest,
+        file: &'a Path,
+        before: Option<&'a Digest>,
+    ) -> Answer<'a, ()> {
+        Box::pin(local_return(self, ctx, target, digest, file, before))
     }
 }
 
