@@ -21,6 +21,9 @@ pub struct Saved {
 pub struct Step {
     /// What the line takes away: parts first, what the target was at last.
     pub saved: Vec<Saved>,
+    /// What the line brings back: parts first, what the target is to be at last.
+    #[serde(default)]
+    pub restore: Vec<Saved>,
     /// The line's archive or layout among the backups.
     #[serde(default)]
     pub backup: Option<String>,

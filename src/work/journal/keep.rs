@@ -48,8 +48,12 @@ impl Locked {
         if !unreadable.is_empty() {
             return Ok(());
         }
-        let needed: HashSet<Digest> =
-            runs.into_iter().flat_map(|run| run.header.steps).flat_map(|step| step.saved).map(|saved| saved.digest).collect();
+        let needed: HashSet<Digest> = runs
+            .into_iter()
+            .flat_map(|run| run.header.steps)
+            .flat_map(|step| step.saved.into_iter().chain(step.restore))
+            .map(|saved| saved.digest)
+            .collect();
         for algorithm in ["sha256", "sha512"] {
             let Ok(entries) = fs::read_dir(self.journal().dir.join("blobs").join(algorithm)) else { continue };
             for entry in entries.filter_map(Result::ok) {

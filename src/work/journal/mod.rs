@@ -73,6 +73,14 @@ impl Journal {
         self.dir.join("backups").join(id.to_string())
     }
 
+    /// A line's backup by its name in the journal, `RUN/LINE`; `None` for what is no such name.
+    #[must_use]
+    pub fn backup(&self, name: &str) -> Option<PathBuf> {
+        let (run, line) = name.split_once('/')?;
+        let line: usize = line.parse().ok()?;
+        Some(self.backups(run.parse().ok()?).join(line.to_string()))
+    }
+
     fn file(&self, id: RunId) -> PathBuf {
         self.dir.join(format!("{id}{ENDING}"))
     }

@@ -22,7 +22,7 @@ fn plan(before: &Digest) -> Plan {
 
 pub(super) fn planned(locked: &Locked, now: Timestamp, saved: &Digest) -> (RunId, Writer) {
     let id = locked.next_id(now).unwrap();
-    let step = Step { saved: vec![Saved { digest: saved.clone(), media_type: "m".into() }], backup: None };
+    let step = Step { saved: vec![Saved { digest: saved.clone(), media_type: "m".into() }], ..Step::default() };
     let writer = locked.begin(header(id, now, plan(saved), None, vec![step, Step::default()])).unwrap();
     (id, writer)
 }

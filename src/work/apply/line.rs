@@ -1,0 +1,265 @@
+//! What each verb does, in terms of the sources' verbs, and how its end is told: whatever was answered, what is there afterwards decides.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::super::journal::{Entry, Saved, Step};
+use super::{Running, curator, look};
+use crate::model::{
+    Copy, CopyFrom, Digest, LineState, Locator, Name, Operation, Problem, ProblemKind, Removal, Safe, Target, Transport, Verb,
+};
+use crate::source::{Ctx, Curator, KeptManifest, blocking};
+
+/// Whether what a line left can't be seen at its target.
+pub(super) const fn is_blind(verb: Verb) -> bool {
+    matches!(verb, Verb::Push | Verb::Pull)
+}
+
+impl Running<'_> {
+    /// Runs lines that belong together.
+    pub(super) async fn unit(&self, lines: Vec<usize>) {
+        let lines: Vec<usize> = lines.into_iter().filter(|n| !self.is_decided(*n)).collect();
+        let whole = |n: &usize| {
+            self.header.plan.operations.get(*n).is_some_and(|operation| matches!(operation.verb, Verb::DeleteTag | Verb::DeleteManifest))
+        };
+        if lines.first().is_some_and(whole) {
+            return self.batch(&lines).await;
+        }
+        for n in lines {
+            self.line(n).await;
+        }
+    }
+
+    /// Writes down that lines begin; `false` when they must not.
+    async fn begin(&self, lines: &[usize]) -> bool {
+        #[cfg(debug_assertions)]
+        crate::work::hooks::point();
+        if let Some(why) = self.halted() {
+            self.pass_over(lines, &why);
+            return false;
+        }
+        let Some((last, rest)) = lines.split_last() else { return false };
+        for n in rest {
+            self.writer.note(&Entry::Begin { n: *n }, None).await;
+        }
+        if let Err(problem) = self.writer.write(&Entry::Begin { n: *last }).await {
+            self.pass_over(lines, &problem);
+            return false;
+        }
+        for n in lines {
+            self.set(*n, LineState::Running);
+        }
+        #[cfg(debug_assertions)]
+        crate::work::hooks::point();
+        true
+    }
+
+    async fn line(&self, n: usize) {
+        let (Some(operation), Some(step)) = (self.header.plan.operations.get(n), self.header.steps.get(n)) else { return };
+        let Some(curator) = curator(self.sources, operation) else { return };
+        if !self.begin(&[n]).await {
+            return;
+        }
+        let acted = self.act(curator, operation, step).await;
+        #[cfg(debug_assertions)]
+        crate::work::hooks::point();
+        let state = match acted {
+            Ok(observed) => Ok(LineState::Done { observed }),
+            Err(problem) => self.told(curator, operation, problem).await,
+        };
+        self.finish(n, operation, state).await;
+    }
+
+    async fn finish(&self, n: usize, operation: &Operation, state: Result<LineState, Problem>) {
+        match state {
+            Ok(state @ LineState::Skipped(_)) => {
+                self.writer.note(&Entry::NotApplied { n }, None).await;
+                self.set(n, state);
+            }
+            Ok(state) => self.end(n, state).await,
+            // Nobody knows how it ended, so nothing is said of it: it is looked at again at the next start.
+            Err(problem) => {
+                *self.unknown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true;
+                self.set(n, LineState::Failed(problem.detail(format!("whether {} was done is not known", operation.doing()))));
+            }
+        }
+        #[cfg(debug_assertions)]
+        crate::work::hooks::point();
+    }
+
+    /// How a line ended that did not end well. `Err` when that can't be told.
+    async fn told(&self, curator: &dyn Curator, operation: &Operation, problem: Problem) -> Result<LineState, Problem> {
+        if is_blind(operation.verb) {
+            let skipped = problem.is_cancelled();
+            return Ok(if skipped { LineState::Skipped(Safe::new("cancelled")) } else { LineState::Failed(problem) });
+        }
+        match look(curator, &Ctx::default(), operation).await {
+            Err(_) => Err(problem),
+            Ok(observed) if observed == operation.after && problem.kind != ProblemKind::Conflict => Ok(LineState::Done { observed }),
+            Ok(observed) if observed != operation.before => Ok(LineState::Conflict { observed }),
+            Ok(_) if problem.is_cancelled() => Ok(LineState::Skipped(Safe::new("cancelled"))),
+            Ok(_) => Ok(LineState::Failed(problem)),
+        }
+    }
+
+    /// Does it, and says what the target is at then.
+    async fn act(&self, curator: &dyn Curator, operation: &Operation, step: &Step) -> Result<Option<Digest>, Problem> {
+        // A short write is not ended in its middle: cancelling stops between lines.
+        let ctx = &Ctx::default();
+        let before = operation.before.as_ref();
+        let (name, after) = (operation.target.name(), operation.after.as_ref());
+        match (operation.verb, name, after) {
+            (Verb::Tag | Verb::MoveTag, Some(name), Some(after)) => {
+                if step.restore.is_empty() && step.backup.is_none() {
+                    curator.tag(ctx, after, &name.reference()?, before).await?;
+                } else {
+                    self.restore(curator, operation, step, after).await?;
+                }
+            }
+            (Verb::RestoreManifest | Verb::RestoreImage, _, Some(after)) => self.restore(curator, operation, step, after).await?,
+            (Verb::Untag, Some(name), None) => self.untag(curator, operation, name).await?,
+            (Verb::DeleteImage, ..) => self.remove(curator, operation).await?,
+            _ => return self.transfer(curator, operation).await,
+        }
+        Ok(operation.after.clone())
+    }
+
+    async fn transfer(&self, curator: &dyn Curator, operation: &Operation) -> Result<Option<Digest>, Problem> {
+        let (doing, ctx) = (operation.doing(), self.applier.ctx);
+        let unfit = || Problem::new(ProblemKind::Usage, &doing, "its target, before and after don't fit what it does");
+        let name = operation.target.name().ok_or_else(unfit)?;
+        match (operation.verb, &operation.after) {
+            (Verb::Copy, after) => {
+                let from = copy_from(operation.from.as_ref().ok_or_else(unfit)?)?;
+                let copy = Copy {
+                    from,
+                    expected: after.clone(),
+                    to: name.clone(),
+                    replaces: operation.before.clone(),
+                    platforms: Vec::new(),
+                    referrers: false,
+                };
+                curator.copy(ctx, &copy).await?;
+                Ok(after.clone())
+            }
+            (Verb::Push, Some(after)) => Ok(curator.push(ctx, &name.reference()?, after).await?.digest),
+            (Verb::Pull, _) => {
+                curator.pull(ctx, &name.reference()?, None).await?;
+                look(curator, ctx, operation).await
+            }
+            _ => Err(unfit()),
+        }
+    }
+
+    /// From the manifests that were saved, else from the backup.
+    async fn restore(&self, curator: &dyn Curator, operation: &Operation, step: &Step, after: &Digest) -> Result<(), Problem> {
+        let ctx = &Ctx::default();
+        let before = operation.before.as_ref();
+        let backup = step.backup.as_deref().and_then(|name| self.applier.journal.backup(name));
+        let tried = if step.restore.is_empty() {
+            None
+        } else {
+            let manifests = self.applier.load(&step.restore).await?;
+            match curator.put_back(ctx, &operation.target, &manifests, before).await {
+                Ok(()) => return Ok(()),
+                Err(problem) => Some(problem),
+            }
+        };
+        match (backup.filter(|file| file.exists()), tried) {
+            (Some(file), None) => self.bring_back(curator, operation, after, &file).await,
+            (Some(file), Some(problem)) if problem.kind != ProblemKind::Conflict => self.bring_back(curator, operation, after, &file).await,
+            (_, Some(problem)) => Err(problem),
+            (None, None) => Err(Problem::new(ProblemKind::NotFound, operation.doing(), "nothing was kept to bring it back from")),
+        }
+    }
+
+    async fn bring_back(&self, curator: &dyn Curator, operation: &Operation, after: &Digest, file: &Path) -> Result<(), Problem> {
+        curator.bring_back(self.applier.ctx, &operation.target, after, file, operation.before.as_ref()).await
+    }
+
+    async fn untag(&self, curator: &dyn Curator, operation: &Operation, name: &Name) -> Result<(), Problem> {
+        let ctx = &Ctx::default();
+        let Some(before) = &operation.before else { return Ok(()) };
+        if operation.source.registry_host().is_some() {
+            let (_, kept) = curator.untag(ctx, &[(name.clone(), before.clone())]).await?;
+            return kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Other, operation.doing(), &kept.why)));
+        }
+        // Taking its last name away would take the image too.
+        let seen = curator.look(ctx, &operation.target).await?;
+        if seen.is_some_and(|seen| seen.digest == *before && seen.names.len() < 2) {
+            let cause = "it is the last name of its image, which would go too";
+            return Err(Problem::new(ProblemKind::Denied, operation.doing(), cause).hint("delete the image, or give it another name first"));
+        }
+        self.remove(curator, operation).await
+    }
+
+    /// Takes a name, or an image without one, away from a source of this machine.
+    async fn remove(&self, curator: &dyn Curator, operation: &Operation) -> Result<(), Problem> {
+        let Some(expected) = operation.before.clone() else { return Ok(()) };
+        let (_, kept) = curator.remove(&Ctx::default(), &[removal(&operation.target, expected)]).await?;
+        kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Other, operation.doing(), &kept.why)))
+    }
+
+    /// Tags and manifests of one repository that go together.
+    async fn batch(&self, lines: &[usize]) {
+        let operations = &self.header.plan.operations;
+        let Some(first) = lines.first().and_then(|n| operations.get(*n)) else { return };
+        let Some(curator) = curator(self.sources, first) else { return };
+        if !self.begin(lines).await {
+            return;
+        }
+        let of = |n: usize| operations.get(n).and_then(|operation| Some((operation, operation.before.clone()?)));
+        let items: Vec<Removal> =
+            lines.iter().filter_map(|n| of(*n)).map(|(operation, before)| removal(&operation.target, before)).collect();
+        let removed = curator.remove(self.applier.ctx, &items).await;
+        #[cfg(debug_assertions)]
+        crate::work::hooks::point();
+        for (n, item) in lines.iter().zip(&items) {
+            let Some(operation) = operations.get(*n) else { continue };
+            let state = match &removed {
+                Ok((removed, _)) if removed.contains(&item.removed()) => Ok(LineState::Done { observed: None }),
+                Ok((_, kept)) => {
+                    let why = kept.iter().find(|kept| kept.reference == item.reference()).map_or("it was not told of", |kept| &kept.why);
+                    let cancelled = self.applier.ctx.cancel.is_cancelled() && why.contains("cancelled");
+                    let kind = if cancelled { ProblemKind::Cancelled } else { ProblemKind::Conflict };
+                    self.told(curator, operation, Problem::new(kind, operation.doing(), why)).await
+                }
+                Err(problem) => self.told(curator, operation, problem.clone()).await,
+            };
+            self.finish(*n, operation, state).await;
+        }
+    }
+}
+
+impl super::Applier<'_> {
+    /// Manifests out of the journal.
+    pub(super) async fn load(&self, saved: &[Saved]) -> Result<Vec<KeptManifest>, Problem> {
+        let (journal, saved) = (self.journal.clone(), saved.to_vec());
+        let load = move |saved: Saved| {
+            let bytes = Bytes::from(journal.saved(&saved.digest)?);
+            Ok(KeptManifest { digest: saved.digest, media_type: saved.media_type, bytes })
+        };
+        blocking("read what was saved", move || saved.into_iter().map(load).collect()).await
+    }
+}
+
+fn removal(target: &Target, expected: Digest) -> Removal {
+    match target {
+        Target::Tag(name) => Removal::Tag { name: name.clone(), expected },
+        Target::Manifest { .. } => Removal::Tag { name: Name::new(&target.to_string()), expected },
+        Target::Image(id) => Removal::Untagged { id: id.clone() },
+    }
+}
+
+fn copy_from(from: &Name) -> Result<CopyFrom, Problem> {
+    let locator = Locator::parse(from.raw())?;
+    match (locator.transport, locator.name.clone()) {
+        (Transport::Registry, Some(name)) => Ok(CopyFrom::Registry(name)),
+        (Transport::Layout | Transport::OciArchive | Transport::DockerArchive, _) => Ok(CopyFrom::File(locator)),
+        _ => {
+            let problem = Problem::new(ProblemKind::Usage, format!("copy {}", from.safe()), "only registries and files are copied from");
+            Err(problem.hint("write docker://, oci:, oci-archive: or docker-archive: in front of it"))
+        }
+    }
+}

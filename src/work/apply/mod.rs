@@ -1,0 +1,332 @@
+//! Carries plans out: what is needed to take a line back is saved, the plan is written into the journal, and only then the first line
+//! begins. Lines run side by side where they don't need each other; one that moved since it was planned, or fails, doesn't stop the rest
+//! unless all or nothing was asked for. A run that was cut short is looked at again, and never sent again by itself.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod` | the way of a plan from its check to its end |
+//! | `line` | what each verb does, and how its end is told |
+//! | `prepare` | what is saved and backed up before |
+//! | `back` | undo, redo, resume; what can still be taken back |
+//! | `recover` | runs without an end |
+//!
+//! May use model, curate and source.
+
+mod back;
+mod line;
+mod prepare;
+mod recover;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream;
+
+use super::clock;
+use super::journal::{self, Entry, Header, Journal, Locked, Relation, RunId, Step, Writer};
+use crate::curate::plan::{clashes, ordered, stages};
+use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Safe, SourceId, StepState};
+use crate::source::{Answer, Ctx, Curator, Source, blocking};
+
+pub use back::{Chosen, in_effect};
+pub use recover::Recovered;
+
+/// Opens the sources that lines name; refuses where nothing may be changed.
+pub trait Places: Send + Sync {
+    fn place<'a>(&'a self, id: &'a SourceId) -> Answer<'a, Arc<dyn Source>>;
+}
+
+impl Places for super::Table {
+    fn place<'a>(&'a self, id: &'a SourceId) -> Answer<'a, Arc<dyn Source>> {
+        Box::pin(async move {
+            self.check_writable(id)?;
+            self.get(id).await
+        })
+    }
+}
+
+/// Hears how each line stands, as that changes.
+pub type EachLine<'a> = &'a (dyn Fn(usize, &LineState) + Send + Sync);
+
+/// What a plan is carried out with.
+#[derive(Clone, Copy)]
+pub struct Applier<'a> {
+    pub journal: &'a Journal,
+    pub places: &'a dyn Places,
+    pub ctx: &'a Ctx,
+    pub each: EachLine<'a>,
+}
+
+impl std::fmt::Debug for Applier<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Applier").field("journal", self.journal).finish_non_exhaustive()
+    }
+}
+
+/// How a plan ended.
+#[derive(Debug)]
+pub struct Report {
+    /// `None` when nothing was begun.
+    pub id: Option<RunId>,
+    /// As it ran: ordered, with what a backup changed about taking it back.
+    pub plan: Plan,
+    /// One a line of `plan`.
+    pub states: Vec<LineState>,
+    /// The run that took everything back, where all or nothing was asked for.
+    pub rolled_back: Option<Box<Self>>,
+    /// Why it ended before its last line.
+    pub trouble: Option<Problem>,
+}
+
+impl Report {
+    /// Lines that are done, and stay so.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.states.iter().filter(|state| state.is_done()).count()
+    }
+}
+
+type Sources = HashMap<SourceId, Arc<dyn Source>>;
+
+impl Applier<'_> {
+    /// Carries a plan out; with `backup`, images that could not be brought back otherwise are written out before.
+    ///
+    /// # Errors
+    /// Where nothing was begun at all: lines that get into each other's way, a source that can't be opened or changed, a journal that
+    /// can't be written or is held by another process.
+    pub async fn apply(&self, plan: Plan, backup: bool) -> Result<Report, Problem> {
+        let plan = self.checked(plan)?;
+        let sources = self.sources(&plan).await?;
+        let locked = self.lock().await?;
+        let steps = vec![Step::default(); plan.operations.len()];
+        self.run(&locked, &sources, Draft { plan, steps, about: None }, backup).await
+    }
+
+    /// Looks whether each line could run now: [`LineState::Waiting`] where it could.
+    ///
+    /// # Errors
+    /// As [`Applier::apply`]; nothing is written anywhere.
+    pub async fn dry_run(&self, plan: Plan) -> Result<Report, Problem> {
+        let plan = self.checked(plan)?;
+        let sources = self.sources(&plan).await?;
+        let states = self.look_at_all(&plan, &sources).await;
+        Ok(Report { id: None, plan, states, rolled_back: None, trouble: None })
+    }
+
+    async fn lock(&self) -> Result<Arc<Locked>, Problem> {
+        let journal = self.journal.clone();
+        blocking("open the journal", move || journal.lock().map(Arc::new)).await
+    }
+
+    fn checked(&self, mut plan: Plan) -> Result<Plan, Problem> {
+        const DOING: &str = "apply the plan";
+        self.ctx.check(DOING)?;
+        plan.check(DOING)?;
+        plan.operations = ordered(plan.operations);
+        if let Some(clash) = clashes(&plan.operations).first() {
+            let lines = format!("lines {} and {}", clash.lines.0 + 1, clash.lines.1 + 1);
+            let problem = Problem::new(ProblemKind::Conflict, DOING, format!("{lines} get into each other's way: {}", clash.why));
+            return Err(problem.hint("take one of them out"));
+        }
+        Ok(plan)
+    }
+
+    async fn sources(&self, plan: &Plan) -> Result<Sources, Problem> {
+        let mut sources = Sources::new();
+        for operation in &plan.operations {
+            if !sources.contains_key(&operation.source) {
+                let source = self.places.place(&operation.source).await?;
+                if source.curator().is_none() {
+                    let cause = format!("{} can only be read", source.id());
+                    return Err(Problem::new(ProblemKind::Unsupported, "apply the plan", cause));
+                }
+                sources.insert(operation.source.clone(), source);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Whether each line finds what it was planned for.
+    async fn look_at_all(&self, plan: &Plan, sources: &Sources) -> Vec<LineState> {
+        let looks = plan.operations.iter().map(|operation| async {
+            if let Some(why) = operation.refused() {
+                return LineState::Skipped(why.safe());
+            }
+            let Some(curator) = curator(sources, operation) else { return LineState::Waiting };
+            match curator.look(self.ctx, &operation.target).await {
+                Ok(seen) => match seen.map(|seen| seen.digest) {
+                    observed if observed == operation.before || line::is_blind(operation.verb) => LineState::Waiting,
+                    observed => LineState::Conflict { observed },
+                },
+                Err(problem) => LineState::Failed(problem),
+            }
+        });
+        stream::iter(looks).buffered(8).collect().await
+    }
+
+    /// From the checked plan to its end in the journal.
+    async fn run(&self, locked: &Arc<Locked>, sources: &Sources, draft: Draft, backup: bool) -> Result<Report, Problem> {
+        let Draft { mut plan, mut steps, about } = draft;
+        if plan.all_or_nothing {
+            let states = self.look_at_all(&plan, sources).await;
+            if states.iter().any(|state| *state != LineState::Waiting) {
+                let trouble =
+                    Problem::new(ProblemKind::Conflict, "apply the plan", "not every line can be done, and all or nothing was asked for");
+                return Ok(Report { id: None, plan, states, rolled_back: None, trouble: Some(trouble) });
+            }
+        }
+        let now = clock::now();
+        let (next, swept) = (Arc::clone(locked), now);
+        let id = blocking("open the journal", move || {
+            next.sweep(swept)?;
+            next.next_id(swept)
+        });
+        let id = id.await?;
+        let mut early = self.save(locked, sources, &plan, &mut steps).await?;
+        if backup {
+            self.back_up(id, sources, &mut plan, &mut steps, &mut early).await?;
+        }
+        self.ctx.check("apply the plan")?;
+        let header = journal::header(id, now, plan, about, steps);
+        let (writing, written) = (Arc::clone(locked), header.clone());
+        let writer = blocking("write the plan into the journal", move || writing.begin(written)).await?;
+        let mut report = self.carry_out(&header, sources, writer, early).await;
+        if header.plan.all_or_nothing && !report.states.iter().all(LineState::is_done) && report.done() > 0 {
+            self.take_all_back(locked, sources, id, &mut report).await;
+        }
+        Ok(report)
+    }
+
+    /// Runs the lines of a plan that is in the journal. `early` are those that are decided already.
+    async fn carry_out(&self, header: &Header, sources: &Sources, writer: Writer, early: BTreeMap<usize, LineState>) -> Report {
+        let operations = &header.plan.operations;
+        let step = self.ctx.meter.step(Safe::new("lines"), Some(operations.len() as u64));
+        self.ctx.meter.phase("applying");
+        let running = Running {
+            applier: self,
+            header,
+            sources,
+            writer: &writer,
+            states: Mutex::new(vec![LineState::Waiting; operations.len()]),
+            halted: Mutex::new(None),
+            unknown: Mutex::new(false),
+            step,
+        };
+        for (n, operation) in operations.iter().enumerate() {
+            let refused = operation.refused().map(|why| LineState::Skipped(why.safe()));
+            if let Some(state) = early.get(&n).cloned().or(refused) {
+                running.end(n, state).await;
+            }
+        }
+        for stage in stages(operations) {
+            let mut by_source: BTreeMap<&SourceId, Vec<Vec<usize>>> = BTreeMap::new();
+            for unit in stage {
+                if let Some(operation) = unit.first().and_then(|n| operations.get(*n)) {
+                    by_source.entry(&operation.source).or_default().push(unit);
+                }
+            }
+            let running = &running;
+            join_all(by_source.into_iter().map(|(source, units)| async move {
+                let at_once = sources.get(source).and_then(|source| source.curator()).map_or(1, Curator::at_once);
+                stream::iter(units).map(|unit| running.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
+            }))
+            .await;
+        }
+        let (states, halted, unknown) = running.into_parts();
+        self.ctx.meter.finish(step, if states.iter().all(LineState::is_done) { StepState::Done } else { StepState::Failed });
+        let at = clock::now();
+        let last = match &halted {
+            None => Entry::Commit { at },
+            Some(problem) => Entry::Stopped { at, why: problem.cause.to_string() },
+        };
+        // What nobody could look at stays without an end: the next start looks again.
+        let closed = if unknown { Ok(()) } else { writer.close(&last).await };
+        let trouble = halted.or_else(|| closed.err());
+        Report { id: Some(header.id), plan: header.plan.clone(), states, rolled_back: None, trouble }
+    }
+}
+
+/// A plan that is about to be written down.
+struct Draft {
+    plan: Plan,
+    steps: Vec<Step>,
+    about: Option<Relation>,
+}
+
+fn curator<'a>(sources: &'a Sources, operation: &Operation) -> Option<&'a dyn Curator> {
+    sources.get(&operation.source).and_then(|source| source.curator())
+}
+
+/// A plan under way.
+struct Running<'a> {
+    applier: &'a Applier<'a>,
+    header: &'a Header,
+    sources: &'a Sources,
+    writer: &'a Writer,
+    states: Mutex<Vec<LineState>>,
+    /// Why no further line begins.
+    halted: Mutex<Option<Problem>>,
+    /// Whether the end of some line can't be told.
+    unknown: Mutex<bool>,
+    step: usize,
+}
+
+impl Running<'_> {
+    fn into_parts(self) -> (Vec<LineState>, Option<Problem>, bool) {
+        let states = self.states.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let halted = self.halted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (states, halted, self.unknown.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_decided(&self, n: usize) -> bool {
+        !matches!(self.states.lock().unwrap_or_else(PoisonError::into_inner).get(n), Some(LineState::Waiting | LineState::Running))
+    }
+
+    fn halted(&self) -> Option<Problem> {
+        let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let cancelled = || self.applier.ctx.cancel.is_cancelled().then(|| Problem::cancelled("apply the plan"));
+        halted.or_else(cancelled)
+    }
+
+    /// No further line begins.
+    fn halt(&self, problem: Problem) {
+        self.halted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
+    }
+
+    fn set(&self, n: usize, state: LineState) {
+        (self.applier.each)(n, &state);
+        let ended = !matches!(state, LineState::Waiting | LineState::Running);
+        if let Some(slot) = self.states.lock().unwrap_or_else(PoisonError::into_inner).get_mut(n) {
+            *slot = state;
+        }
+        if ended {
+            self.applier.ctx.meter.add(self.step, 1);
+        }
+    }
+
+    /// A line's end, told and written down.
+    async fn end(&self, n: usize, state: LineState) {
+        if let Some((entry, audit)) = journal::ended(self.header, n, &state, clock::now()) {
+            self.writer.note(&entry, audit).await;
+        }
+        if self.header.plan.all_or_nothing && !state.is_done() {
+            self.halt(Problem::new(ProblemKind::Conflict, "apply the plan", "a line could not be done, and all or nothing was asked for"));
+        }
+        self.set(n, state);
+    }
+
+    /// Says for lines that nobody began that they were not.
+    fn pass_over(&self, lines: &[usize], why: &Problem) {
+        self.halt(why.clone());
+        for n in lines {
+            self.set(*n, LineState::Skipped(Safe::from(format!("not tried: {}", why.cause))));
+        }
+    }
+}
+
+/// What a target is at.
+async fn look(curator: &dyn Curator, ctx: &Ctx, operation: &Operation) -> Result<Option<Digest>, Problem> {
+    Ok(curator.look(ctx, &operation.target).await?.map(|seen| seen.digest))
+}
