@@ -103,6 +103,22 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Take away tags, and the images that had no other
     Delete(DeleteArgs),
+    /// Write down what is to be changed, with what it leaves and how far it can be taken back; nothing is changed
+    Plan {
+        #[command(subcommand)]
+        what: PlanCommand,
+    },
+    /// Carry a plan out, line by line, each looked at again right before it is done
+    Apply(ApplyArgs),
+    /// Take back what a run did
+    Undo(UndoArgs),
+    /// Do again what an undo took back
+    Redo(UndoArgs),
+    /// List what was done; of one run each line, and whether it can still be taken back
+    Log {
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
     /// Show what was found on this machine, and why something is missing
     Doctor,
     /// Print the completion script of a shell
@@ -251,6 +267,107 @@ pub(super) struct DeleteArgs {
     /// Don't ask
     #[arg(short, long)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PlanCommand {
+    /// Give images other names; in a registry no layer moves
+    Retag(PlanRetagArgs),
+    /// Take tags and images away
+    Delete(PlanDeleteArgs),
+    /// Take images without a tag away that nothing uses
+    Prune {
+        #[command(flatten)]
+        how: PlanArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanRetagArgs {
+    /// The new name of each; `:TAG` stays in the repository of its source
+    #[arg(value_name = "SRC=DST")]
+    pub(super) pairs: Vec<String>,
+
+    /// Also the pairs of this file, `source -> target` a line; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) how: PlanArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanDeleteArgs {
+    #[arg(value_name = "REF", required = true)]
+    pub(super) references: Vec<String>,
+
+    /// Take the tags alone away, and leave what they are at
+    #[arg(long)]
+    pub(super) untag: bool,
+
+    #[command(flatten)]
+    pub(super) how: PlanArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Write the plan to this file
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+
+    /// Take everything back when one line can't be done
+    #[arg(long)]
+    pub(super) all_or_nothing: bool,
+
+    /// Protect references like this, such as '*:stable'; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) protect: Vec<String>,
+
+    /// Run lines that are protected all the same, for this reason
+    #[arg(long = "override", value_name = "REASON")]
+    pub(super) override_reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// What `lighterman plan … -o FILE` wrote; - reads standard input
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath, required_unless_present = "resume")]
+    pub(super) plan: Option<PathBuf>,
+
+    /// Go on with a run that was cut short instead, the last one or this one
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["plan", "dry_run", "all_or_nothing", "backup"])]
+    pub(super) resume: Option<String>,
+
+    /// Don't ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
+    /// Only look whether each line could be done now
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Take everything back when one line can't be done
+    #[arg(long)]
+    pub(super) all_or_nothing: bool,
+
+    /// Write out the images that would be lost, before anything is done
+    #[arg(long)]
+    pub(super) backup: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UndoArgs {
+    /// The run, as `lighterman log` lists it; the last one that fits when absent
+    #[arg(value_name = "ID")]
+    pub(super) id: Option<String>,
+
+    /// Only this line, counted from one; may be repeated
+    #[arg(long, value_name = "N")]
+    pub(super) line: Vec<usize>,
+
+    /// Only say what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// `--format` as typed.

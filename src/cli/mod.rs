@@ -3,6 +3,7 @@
 //! `args` says what may be typed, one file a family of commands does it, `print` alone writes. May use every room. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage, 3 done in part, 130 and its like when a signal ended it.
 
+mod apply;
 mod args;
 mod ask;
 mod change;
@@ -12,7 +13,9 @@ mod doctor;
 mod find;
 mod images;
 mod inspect;
+mod log;
 mod open;
+mod plan;
 mod print;
 mod progress;
 mod remote;
@@ -142,6 +145,11 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Tag(args) => change::tag(session, &args).await,
         Command::Delete(args) if args.references.iter().any(|text| remote::is_remote(text)) => remote::delete(session, &args).await,
         Command::Delete(args) => change::delete(session, &args).await,
+        Command::Plan { what } => plan::run(session, what).await,
+        Command::Apply(args) => apply::apply(session, &args).await,
+        Command::Undo(args) => apply::undo(session, &args).await,
+        Command::Redo(args) => apply::redo(session, &args).await,
+        Command::Log { id } => log::run(session, id.as_deref()).await,
         Command::Doctor => doctor::run(session).await,
         Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),
     }

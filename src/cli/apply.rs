@@ -1,0 +1,262 @@
+//! `apply`, `undo` and `redo`: plans carried out and taken back, written down in the journal before anything is done.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::args::{ApplyArgs, UndoArgs};
+use super::ask::{self, Question};
+use super::plan;
+use super::print::{Align, Table};
+use super::session::{Chosen as Place, Session};
+use super::{Done, Verdict};
+use crate::model::{Digest, LineState, Name, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, UndoClass, plan::Target};
+use crate::source::{Answer, Ctx, Source};
+use crate::work::apply::{Applier, Chosen, Places, Recovered, Report};
+use crate::work::journal::{Journal, RunId, StepState};
+
+impl Places for Session {
+    fn place<'a>(&'a self, id: &'a SourceId) -> Answer<'a, Arc<dyn Source>> {
+        Box::pin(async move {
+            let doing = format!("change {}", Safe::new(&id.0));
+            let place: Place = match id.registry_host() {
+                Some(host) => self.registry(&Name::new(&format!("{host}/x")))?,
+                None if id.0.starts_with("store:") => self.store().await?,
+                None => self.chosen().await?.clone(),
+            };
+            if place.source.id() != id {
+                let cause = format!("it is not what is in use here: that is {}", place.source.id());
+                return Err(Problem::new(ProblemKind::Conflict, doing, cause).hint("name it with --host, --context or --store"));
+            }
+            match place.locked {
+                Some(why) => Err(Problem::new(ProblemKind::Denied, doing, format!("it is read-only: {why}"))),
+                None => Ok(place.source),
+            }
+        })
+    }
+}
+
+pub(super) fn journal(session: &Session) -> Journal {
+    Journal::new(&session.paths.state)
+}
+
+/// Carries out one verb of an [`Applier`], with progress.
+pub(super) async fn with<T>(
+    session: &Session,
+    doing: &str,
+    verb: impl AsyncFnOnce(&Applier<'_>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let journal = journal(session);
+    session
+        .run(doing, |ctx: Ctx| async move {
+            let applier = Applier { journal: &journal, places: session, ctx: &ctx, each: &|_, _| {} };
+            verb(&applier).await
+        })
+        .await
+}
+
+/// Looks at what was cut short before, and says what became of it.
+pub(super) async fn recover(session: &Session) -> Result<(), Problem> {
+    let recovered = with(session, "look at runs that were cut short", async |applier| applier.recover().await).await?;
+    for Recovered { run, found, unknown } in &recovered {
+        let id = run.id();
+        session.printer.say(format_args!("lighterman: the run {id} was cut short"));
+        for (n, state) in found {
+            let target = run.header.plan.operations.get(*n).map_or_else(|| Safe::new(""), |line| line.target.safe());
+            let more = match state {
+                StepState::Conflict { observed: Some(now) } => format!(": it is at {} now", now.short()),
+                StepState::Conflict { observed: None } => ": it is gone".to_owned(),
+                _ => String::new(),
+            };
+            session.printer.say(format_args!("  line {} ({target}) was under way: {}{more}", n + 1, state.word()));
+        }
+        if let Some(problem) = unknown {
+            session.printer.problem(problem);
+            continue;
+        }
+        let (done, open) = (run.lines(StepState::is_done).len(), run.lines(StepState::is_open).len());
+        session.printer.say(format_args!("  {done} lines are done, {open} are not: `lighterman apply --resume {id}` or `undo {id}`"));
+    }
+    Ok(())
+}
+
+/// A run's name as typed, or the beginning of one.
+pub(super) fn named(session: &Session, text: &str, doing: &str) -> Result<RunId, Problem> {
+    let ids = journal(session).ids()?;
+    let found: Vec<&RunId> = ids.iter().filter(|id| text.len() >= 4 && id.to_string().starts_with(&text.to_ascii_lowercase())).collect();
+    match found.as_slice() {
+        [id] => Ok(**id),
+        [] => {
+            Err(Problem::new(ProblemKind::NotFound, doing, format!("there is no run {}", Safe::new(text)))
+                .hint("`lighterman log` lists them"))
+        }
+        _ => Err(Problem::new(ProblemKind::Usage, doing, format!("{} runs begin with {}", found.len(), Safe::new(text)))),
+    }
+}
+
+pub(super) async fn apply(session: &Session, args: &ApplyArgs) -> Verdict {
+    if let Some(id) = &args.resume {
+        return resume(session, id).await;
+    }
+    let file = args.plan.as_deref().ok_or_else(|| Problem::new(ProblemKind::Usage, "apply a plan", "no plan is named"))?;
+    let mut plan = Plan::parse(&plan::read_input(file, "read the plan")?, "read the plan")?;
+    plan.all_or_nothing |= args.all_or_nothing;
+    if args.dry_run {
+        let report = with(session, "look at what would be done", async |applier| applier.dry_run(plan).await).await?;
+        print(session, &report)?;
+        let fit = report.states.iter().all(|state| *state == LineState::Waiting);
+        return Ok(if fit { Done::All } else { Done::Part });
+    }
+    recover(session).await?;
+    let doing = format!("apply {} lines", plan.operations.len());
+    if plan.operations.iter().any(|line| line.refused().is_none()) {
+        let what = said(&plan, args.backup);
+        ask::agreed(Question { doing: &doing, what: &what, ask: "Apply" }, args.yes, &session.printer, &session.cancel).await?;
+    }
+    let report = with(session, &doing, async |applier| applier.apply(plan, args.backup).await).await?;
+    told(session, report)
+}
+
+/// What will be done, before it is asked for.
+fn said(plan: &Plan, backup: bool) -> Vec<String> {
+    let mut what: Vec<String> = plan::table(&plan.operations).render(false).lines().map(str::to_owned).collect();
+    let lost = plan.operations.iter().filter(|line| line.undo >= UndoClass::OnlyFromBackup && line.refused().is_none()).count();
+    if lost > 0 && !backup {
+        what.push(format!("{lost} of these lines can't be taken back without --backup"));
+    }
+    what
+}
+
+async fn resume(session: &Session, id: &str) -> Verdict {
+    recover(session).await?;
+    let id = if id.is_empty() { None } else { Some(named(session, id, "go on with a run")?) };
+    let report = with(session, "go on with a run", async |applier| applier.resume(&Chosen { id, lines: Vec::new() }).await).await?;
+    told(session, report)
+}
+
+pub(super) async fn undo(session: &Session, args: &UndoArgs) -> Verdict {
+    reverse(session, args, PlanKind::Undo).await
+}
+
+pub(super) async fn redo(session: &Session, args: &UndoArgs) -> Verdict {
+    reverse(session, args, PlanKind::Redo).await
+}
+
+async fn reverse(session: &Session, args: &UndoArgs, kind: PlanKind) -> Verdict {
+    let doing = format!("{} a run", kind.word());
+    let id = args.id.as_deref().map(|id| named(session, id, &doing)).transpose()?;
+    if args.line.contains(&0) {
+        return Err(Problem::new(ProblemKind::Usage, doing, "lines are counted from one"));
+    }
+    let chosen = Chosen { id, lines: args.line.iter().map(|line| line - 1).collect() };
+    if args.dry_run {
+        let report = with(session, &doing, async |applier| {
+            let plan = applier.reversal(&chosen, kind).await?;
+            applier.dry_run(plan).await
+        });
+        print(session, &report.await?)?;
+        return Ok(Done::All);
+    }
+    recover(session).await?;
+    let report = with(session, &doing, async |applier| match kind {
+        PlanKind::Redo => applier.redo(&chosen).await,
+        _ => applier.undo(&chosen).await,
+    });
+    told(session, report.await?)
+}
+
+/// What `apply`, `undo` and `redo` print.
+#[derive(Serialize)]
+struct Carried<'a> {
+    id: Option<RunId>,
+    kind: PlanKind,
+    done: usize,
+    rolled_back: Option<RunId>,
+    trouble: Option<String>,
+    lines: Vec<Line<'a>>,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the document")]
+struct Line<'a> {
+    line: usize,
+    verb: crate::model::Verb,
+    source: &'a SourceId,
+    target: &'a Target,
+    before: &'a Option<Digest>,
+    after: &'a Option<Digest>,
+    state: &'static str,
+    observed: Option<&'a Digest>,
+    why: Option<String>,
+    undo: UndoClass,
+}
+
+fn print(session: &Session, report: &Report) -> Result<(), Problem> {
+    let pairs = report.plan.operations.iter().zip(&report.states).enumerate();
+    if session.printer.json {
+        let line = |(n, (operation, state)): (usize, (&'_ crate::model::Operation, &'_ LineState))| (n, operation.clone(), state.clone());
+        let lines: Vec<_> = pairs.map(line).collect();
+        let lines = lines.iter().map(|(n, operation, state)| Line {
+            line: n + 1,
+            verb: operation.verb,
+            source: &operation.source,
+            target: &operation.target,
+            before: &operation.before,
+            after: &operation.after,
+            state: state.word(),
+            observed: match state {
+                LineState::Done { observed } | LineState::Conflict { observed } => observed.as_ref(),
+                _ => None,
+            },
+            why: state.why().map(|why| why.to_string()),
+            undo: operation.undo,
+        });
+        return session.printer.document(&Carried {
+            id: report.id,
+            kind: report.plan.kind,
+            done: report.done(),
+            rolled_back: report.rolled_back.as_ref().and_then(|back| back.id),
+            trouble: report.trouble.as_ref().map(ToString::to_string),
+            lines: lines.collect(),
+        });
+    }
+    let mut table =
+        Table::new(&[("LINE", Align::Right), ("WHAT", Align::Left), ("TARGET", Align::Left), ("STATE", Align::Left), ("WHY", Align::Left)]);
+    for (n, (operation, state)) in pairs {
+        table.row(vec![
+            Safe::from((n + 1).to_string()),
+            operation.verb.word().into(),
+            operation.target.safe(),
+            state.word().into(),
+            state.why().unwrap_or_default(),
+        ]);
+    }
+    session.printer.table(&table)
+}
+
+fn told(session: &Session, report: Report) -> Verdict {
+    print(session, &report)?;
+    if let Some(id) = report.id.filter(|_| !session.printer.json) {
+        session.printer.say(format_args!(
+            "{} of {} lines done; `lighterman undo {id}` takes them back",
+            report.done(),
+            report.states.len()
+        ));
+    }
+    if let Some(back) = &report.rolled_back {
+        let left = back.states.len() - back.done();
+        session
+            .printer
+            .say(format_args!("lighterman: taken back{}", if left == 0 { String::new() } else { format!(", but for {left} lines") }));
+    }
+    let done = report.done();
+    match report.trouble {
+        Some(problem) if problem.is_cancelled() => Err(problem),
+        Some(problem) => {
+            session.printer.problem(&problem);
+            Ok(if done > 0 { Done::Part } else { Done::Failed })
+        }
+        None if done == report.states.len() => Ok(Done::All),
+        None => Ok(if done > 0 { Done::Part } else { Done::Failed }),
+    }
+}

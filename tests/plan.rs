@@ -1,0 +1,305 @@
+//! Plans on the command line against a registry in memory and the embedded store: made, applied, taken back, and what others do meanwhile.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking; tests start servers"
+)]
+
+mod common;
+#[path = "common/fake.rs"]
+mod fake;
+#[path = "common/scripted.rs"]
+mod scripted;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use common::images::{ImageSpec, docker_archive};
+use common::program::{Program, assert_tame};
+use fake::{Deletes, Fake};
+use lighterman::model::Digest;
+use scripted::Reply;
+use serde_json::{Value, json};
+
+const REPO: &str = "team/app";
+
+fn tags(registry: &Fake) -> BTreeMap<String, Digest> {
+    registry.tags(REPO).into_iter().map(|tag| (tag.clone(), registry.tag(REPO, &tag).unwrap())).collect()
+}
+
+fn at(registry: &Fake, tag: &str) -> String {
+    format!("docker://{}/{REPO}:{tag}", registry.host())
+}
+
+/// Tags `v0` and so on, an image each, and `stable` on the first.
+fn registry(count: usize) -> Fake {
+    let registry = Fake::new();
+    for n in 0..count {
+        registry.image(REPO, Some(&format!("v{n}")), "amd64", &n.to_string());
+    }
+    let first = registry.tag(REPO, "v0").unwrap();
+    registry.state.lock().unwrap().tags.insert((REPO.into(), "stable".into()), first);
+    registry
+}
+
+fn states(result: &Value) -> Vec<&str> {
+    result["lines"].as_array().unwrap().iter().map(|line| line["state"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_plan_is_made_applied_taken_back_and_done_again() {
+    let registry = registry(3);
+    let program = Program::without_engine();
+    let before = tags(&registry);
+    let list = format!("{} -> :stable\n{} -> :v2-old\n", at(&registry, "v1"), at(&registry, "v2"));
+    std::fs::write(program.home().join("pairs"), list).unwrap();
+    let plan = program.json(&["plan", "retag", "--from", "pairs", "-o", "plan.json"]);
+    assert_eq!(plan["version"], 1);
+    let verbs: Vec<_> = plan["operations"].as_array().unwrap().iter().map(|line| line["verb"].as_str().unwrap()).collect();
+    assert_eq!(verbs, ["tag", "move_tag"]);
+    assert_eq!(tags(&registry), before, "a plan changes nothing");
+    assert!(!program.home().join(".local/state/lighterman/journal").exists());
+    let dry = program.json(&["apply", "plan.json", "--dry-run"]);
+    assert_eq!((states(&dry), &dry["id"]), (vec!["waiting", "waiting"], &Value::Null));
+    let asked = program.run(&["apply", "plan.json"]).ended(2);
+    assert!(asked.stderr.contains("--yes") && asked.stderr.contains("reversible now"), "{}", asked.stderr);
+    let applied = program.json(&["apply", "plan.json", "--yes"]);
+    assert_eq!((states(&applied), &applied["done"]), (vec!["done", "done"], &json!(2)));
+    let after = tags(&registry);
+    assert_eq!((&after["stable"], &after["v2-old"]), (&before["v1"], &before["v2"]));
+
+    let id = applied["id"].as_str().unwrap();
+    let log = program.json(&["log"]);
+    assert_eq!((&log[0]["id"], &log[0]["done"], &log[0]["end"]), (&json!(id), &json!(2), &json!("complete")));
+    let one = program.json(&["log", id]);
+    assert_eq!(one["operations"][1]["restorable"], true, "{one}");
+    program.json(&["undo", "--line", "2"]);
+    assert_eq!(tags(&registry)["stable"], before["stable"]);
+    assert!(tags(&registry).contains_key("v2-old"));
+    program.json(&["undo"]);
+    assert_eq!(tags(&registry), before, "bit for bit");
+    program.run(&["undo"]).ended(1);
+    program.json(&["redo"]);
+    program.json(&["redo"]);
+    assert_eq!(tags(&registry), after);
+    program.run(&["redo"]).ended(1);
+    program.json(&["undo", id]);
+    assert_eq!(tags(&registry), before);
+    let trail = std::fs::read_to_string(program.home().join(".local/state/lighterman/audit.jsonl")).unwrap();
+    assert_eq!(trail.lines().count(), 2 + 2 + 2 + 2, "{trail}");
+    let first: Value = serde_json::from_str(trail.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["run"], &first["result"]), (&json!(id), &json!("done")));
+}
+
+#[test]
+fn deleted_manifests_come_back_with_their_tags_until_garbage_is_collected() {
+    for deletes in [Deletes::Spec, Deletes::DigestOnly] {
+        let registry = registry(3);
+        registry.state.lock().unwrap().deletes = deletes;
+        let children = [registry.image(REPO, None, "amd64", "a"), registry.image(REPO, None, "arm64", "b")];
+        registry.index(REPO, Some("multi"), &[(&children[0], "amd64"), (&children[1], "arm64")]);
+        let program = Program::without_engine();
+        let before = tags(&registry);
+        let wanted = ["v0", "v1", "multi"].map(|tag| at(&registry, tag));
+        let plan = program.json(&["plan", "delete", &wanted[0], &wanted[1], &wanted[2], "-o", "p"]);
+        let verbs: Vec<_> = plan["operations"].as_array().unwrap().iter().map(|line| line["verb"].as_str().unwrap()).collect();
+        assert_eq!(verbs, ["untag", "delete_tag", "delete_tag"], "stable keeps the digest of v0");
+        program.json(&["apply", "p", "--yes"]);
+        assert_eq!(registry.tags(REPO), ["stable", "v2"], "{deletes:?}");
+        // As a collector of untagged manifests would.
+        registry.state.lock().unwrap().manifests.retain(|(_, digest), _| !children.contains(digest));
+        program.json(&["undo"]);
+        assert_eq!(tags(&registry), before, "{deletes:?}");
+        assert!(children.iter().all(|child| registry.has(REPO, child)), "the parts of an index too");
+        program.json(&["redo"]);
+        registry.state.lock().unwrap().blobs.clear();
+        registry.state.lock().unwrap().manifests.remove(&(REPO.into(), before["v1"].clone()));
+        let log = program.json(&["log"]);
+        let told = program.json(&["log", log[0]["id"].as_str().unwrap()]);
+        let v1 = told["operations"].as_array().unwrap().iter().find(|line| line["target"].as_str().unwrap().ends_with(":v1")).unwrap();
+        assert_eq!(v1["restorable"], false, "{told}");
+        assert!(v1["hindrance"].as_str().unwrap().contains("lost its blob"), "{v1}");
+    }
+}
+
+#[test]
+fn a_tag_that_somebody_moved_since_is_left_alone_and_named() {
+    let registry = registry(3);
+    let program = Program::without_engine();
+    program.json(&["plan", "retag", &format!("{}=:stable", at(&registry, "v1")), &format!("{}=:new", at(&registry, "v1")), "-o", "p"]);
+    let third = registry.tag(REPO, "v2").unwrap();
+    registry.state.lock().unwrap().tags.insert((REPO.into(), "stable".into()), third.clone());
+    let applied = program.run(&["apply", "p", "--yes", "--json"]).ended(3).document();
+    assert_eq!(states(&applied), ["done", "conflict"]);
+    assert_eq!(applied["lines"][1]["observed"], json!(third));
+    assert_eq!(registry.tag(REPO, "stable"), Some(third.clone()));
+    // All or nothing looks before it does anything.
+    program.json(&["undo"]);
+    let whole = program.run(&["apply", "p", "--yes", "--all-or-nothing", "--json"]).ended(1).document();
+    assert_eq!((states(&whole), &whole["id"]), (vec!["waiting", "conflict"], &Value::Null));
+    assert_eq!(registry.tag(REPO, "new"), None);
+    // And an undo leaves alone what others changed after.
+    program.json(&["plan", "retag", &format!("{}=:v0", at(&registry, "v1")), "-o", "q"]);
+    program.json(&["apply", "q", "--yes"]);
+    registry.state.lock().unwrap().tags.insert((REPO.into(), "v0".into()), third.clone());
+    let undone = program.run(&["undo", "--json"]).ended(1).document();
+    assert_eq!(states(&undone), ["conflict"]);
+    assert_eq!(registry.tag(REPO, "v0"), Some(third));
+}
+
+/// Another writer that comes between our last look and our write can't be stopped by any registry; it is seen right after.
+#[test]
+fn a_tag_that_moves_between_the_look_and_the_write_is_told() {
+    let armed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&armed);
+    let registry = Fake::bent(move |request, state| {
+        if request.method == "PUT" && request.path.ends_with("/manifests/stable") && seen.swap(false, Ordering::SeqCst) {
+            let answer = state.answer(request);
+            // Theirs comes right after ours.
+            let theirs = state.tags[&(REPO.to_owned(), "v2".to_owned())].clone();
+            state.tags.insert((REPO.into(), "stable".into()), theirs);
+            return Some(answer);
+        }
+        None
+    });
+    for n in 0..3 {
+        registry.image(REPO, Some(&format!("v{n}")), "amd64", &n.to_string());
+    }
+    registry.image(REPO, Some("stable"), "amd64", "old");
+    let program = Program::without_engine();
+    program.json(&["plan", "retag", &format!("{}=:stable", at(&registry, "v1")), "-o", "p"]);
+    armed.store(true, Ordering::SeqCst);
+    let applied = program.run(&["apply", "p", "--yes", "--json"]).ended(1).document();
+    assert_eq!(states(&applied), ["conflict"]);
+    assert_eq!(applied["lines"][0]["observed"], json!(registry.tag(REPO, "v2")));
+}
+
+#[test]
+fn all_or_nothing_takes_back_what_was_done_when_a_line_fails() {
+    let puts = Arc::new(AtomicUsize::new(0));
+    let (counted, refusing) = (Arc::clone(&puts), Arc::new(AtomicBool::new(true)));
+    let refuses = Arc::clone(&refusing);
+    let registry = Fake::bent(move |request, _| {
+        let refused = request.method == "PUT" && request.path.contains("/manifests/") && refuses.load(Ordering::SeqCst);
+        if !refused {
+            return None;
+        }
+        // A registry that becomes read-only in the middle, for new tags.
+        (counted.fetch_add(1, Ordering::SeqCst) >= 4 && request.path.contains("new")).then(|| Reply::status(403))
+    });
+    for n in 0..8 {
+        registry.image(REPO, Some(&format!("v{n}")), "amd64", &n.to_string());
+    }
+    let program = Program::without_engine();
+    let before = tags(&registry);
+    let pairs: Vec<String> = (0..8).map(|n| format!("{}=:new{n}", at(&registry, &format!("v{n}")))).collect();
+    let args = ["plan", "retag", "-o", "p"].into_iter().chain(pairs.iter().map(String::as_str)).collect::<Vec<_>>();
+    program.json(&args);
+    let whole = program.run(&["apply", "p", "--yes", "--all-or-nothing", "--json"]).ended(1).document();
+    assert!(whole["rolled_back"].is_string(), "{whole}");
+    assert_eq!(tags(&registry), before);
+    assert!(!states(&whole).contains(&"done"), "{whole}");
+    // Without it the rest is done, and each that was not is named with what the registry said.
+    puts.store(0, Ordering::SeqCst);
+    let part = program.run(&["apply", "p", "--yes", "--json"]).ended(3).document();
+    assert_eq!(part["done"], 4);
+    assert!(part["lines"].as_array().unwrap().iter().any(|line| line["why"].as_str().is_some_and(|why| why.contains("403"))), "{part}");
+    assert_eq!(tags(&registry).len(), 12);
+    refusing.store(false, Ordering::SeqCst);
+    program.json(&["undo"]);
+    assert_eq!(tags(&registry), before);
+}
+
+#[test]
+fn protected_lines_stand_in_the_plan_and_do_not_run() {
+    let registry = registry(2);
+    let program = Program::without_engine();
+    let plan =
+        program.run(&["plan", "delete", &at(&registry, "v1"), &at(&registry, "stable"), "--protect", "*:stable", "-o", "p", "--json"]);
+    let plan = plan.ended(0);
+    assert!(plan.stderr.contains("1 of 2 lines are protected"), "{}", plan.stderr);
+    let applied = program.run(&["apply", "p", "--yes", "--json"]).ended(3).document();
+    let mut got = states(&applied);
+    got.sort_unstable();
+    assert_eq!(got, ["done", "skipped"]);
+    assert!(registry.tag(REPO, "stable").is_some());
+    program.json(&["plan", "delete", &at(&registry, "stable"), "--protect", "*:stable", "--override", "it is mine", "-o", "p"]);
+    program.json(&["apply", "p", "--yes"]);
+    assert_eq!(registry.tag(REPO, "stable"), None);
+    let clash = program.run(&["plan", "retag", &format!("{}=:x", at(&registry, "v0")), &format!("{}=:x", at(&registry, "v0"))]).ended(0);
+    assert_eq!(clash.stdout.lines().count(), 2, "the same wish twice is one line");
+}
+
+#[test]
+fn hostile_plans_are_refused_in_words() {
+    let program = Program::without_engine();
+    for (text, word) in [
+        ("{\"version\":7}", "version 7"),
+        ("not json", "no plan"),
+        (
+            "{\"version\":1,\"kind\":\"retag\",\"made_at\":\"2026-01-01T00:00:00Z\",\"made_by\":\"\u{1b}[31m\",\"operations\":[{\"verb\":\"\u{1b}[31m\"}]}",
+            "no plan",
+        ),
+    ] {
+        std::fs::write(program.home().join("p"), text).unwrap();
+        let ran = program.run(&["apply", "p", "--yes"]);
+        assert!(ran.code == Some(1) || ran.code == Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(word), "{}", ran.stderr);
+        assert_tame(&ran.stderr);
+    }
+    program.run(&["apply", "absent", "--yes"]).ended(1);
+    assert!(!program.home().join(".local/state/lighterman/journal").exists());
+}
+
+#[test]
+fn images_of_the_store_go_and_come_back_from_a_backup() {
+    let program = Program::without_engine();
+    let specs = [ImageSpec::new("app:1").name("app:2").layer(&[("a", b"1")]), ImageSpec::new("web:1").layer(&[("b", b"2")])];
+    std::fs::write(program.home().join("in.tar"), docker_archive(&specs)).unwrap();
+    program.json(&["import", "in.tar"]);
+    let names = |program: &Program| {
+        let images = program.json(&["images"]);
+        let mut all: Vec<(String, String)> = images
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|image| {
+                image["tags"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|tag| (tag.as_str().unwrap().to_owned(), image["id"].as_str().unwrap().to_owned()))
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let before = names(&program);
+    assert_eq!(before.len(), 3);
+    // Retagged, and taken back.
+    program.json(&["plan", "retag", "app:1=web:1", "-o", "p"]);
+    program.json(&["apply", "p", "--yes"]);
+    assert_ne!(names(&program), before);
+    program.json(&["undo"]);
+    assert_eq!(names(&program), before);
+    // Deleted without a backup there is no way back, and that is said first.
+    program.json(&["plan", "delete", "app:1", "app:2", "web:1", "-o", "p"]);
+    let asked = program.run(&["apply", "p"]).ended(2);
+    assert!(asked.stderr.contains("2 of these lines can't be taken back without --backup"), "{}", asked.stderr);
+    let applied = program.json(&["apply", "p", "--yes", "--backup"]);
+    assert_eq!(applied["done"], 3);
+    assert!(names(&program).is_empty());
+    let undone = program.json(&["undo"]);
+    assert_eq!(undone["done"], 3, "{undone}");
+    assert_eq!(names(&program), before);
+    // The last name of an image is not a name that may go by itself.
+    program.json(&["plan", "delete", "--untag", "app:1", "-o", "p"]);
+    program.json(&["delete", "app:2", "--yes"]);
+    let last = program.run(&["apply", "p", "--yes", "--json"]).ended(1).document();
+    assert!(last["lines"][0]["why"].as_str().unwrap().contains("last name"), "{last}");
+    assert_eq!(names(&program).len(), 2);
+}
