@@ -5,6 +5,7 @@
 
 pub mod describe;
 pub mod plan;
+pub mod reclaim;
 pub mod removal;
 
 use crate::model::Safe;
