@@ -5,8 +5,10 @@
 
 pub mod describe;
 pub mod plan;
+pub mod mistake;
 pub mod reclaim;
 pub mod removal;
+pub mod semver;
 
 use crate::model::Safe;
 
