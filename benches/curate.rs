@@ -1,8 +1,10 @@
 //! What curating costs while a user types or marks: ten thousand rows have to answer within a keystroke.
 
 use divan::{Bencher, black_box, counter::ItemsCount};
+use jiff::Timestamp;
 use lighterman::curate::reclaim::Holdings;
-use lighterman::model::Digest;
+use lighterman::curate::rename::{Case, Pattern, Preset, Row, Rows, Rule, Template, check, wishes};
+use lighterman::model::{Digest, Foreign, Name};
 
 fn main() {
     divan::main();
@@ -38,4 +40,37 @@ fn reclaim_from_digests(bencher: Bencher, count: usize) {
 fn reclaim_of_marks(bencher: Bencher, count: usize) {
     let all = holdings(&layers(count));
     bencher.counter(ItemsCount::new(count)).bench_local(|| black_box(&all).free((0..count).step_by(2)));
+}
+
+/// Tags of one repository: releases, candidates, and tags that are no versions.
+fn rows(count: usize) -> Vec<Row> {
+    let tag = |n: usize| match n % 4 {
+        0 => format!("{}.{}.{}-rc{}", n / 1000, n / 100 % 10, n / 40 % 10, n % 10),
+        1 => format!("v{}.{}.{}", n / 1000, n / 100 % 10, n % 100),
+        2 => format!("pr-{n}"),
+        _ => format!("build-{n}-deadbee"),
+    };
+    let row = |n: usize| Row {
+        name: Name::new(&format!("registry.example.org:5000/harbour/lighter:{}", tag(n))),
+        digest: Digest::sha256(&n.to_le_bytes()),
+        created: i64::try_from(n).ok().and_then(|n| Timestamp::from_second(1_700_000_000 + 3600 * n).ok()),
+        labels: Some([("org.opencontainers.image.version".into(), Foreign::from(format!("1.{n}")))].into()),
+    };
+    (0..count).map(row).collect()
+}
+
+/// A rule put to all rows, and all wishes looked at together: what a keystroke costs.
+#[divan::bench(args = ["pattern", "template", "promote"])]
+fn retag_10000_rows(bencher: Bencher, kind: &str) {
+    let rows = rows(10_000);
+    let names = rows.iter().map(|row| (row.name.clone(), row.digest.clone())).collect();
+    let rule = || match kind {
+        "pattern" => Pattern::new(r"^v?(\d+\.\d+\.\d+)(-rc\d+)?$", "stable-$1", false, Case::AsIs).ok().map(Rule::Pattern),
+        "template" => Template::parse("{tag}-{date}-{digest:7}-{label:org.opencontainers.image.version}-{n:05}").ok().map(Rule::Template),
+        _ => Preset::parse("promote:latest,stable").ok().map(Rule::Preset),
+    };
+    bencher.counter(ItemsCount::new(rows.len())).bench_local(|| {
+        let wishes = wishes(&Rows { rows: black_box(&rows), names: &names, now: Timestamp::UNIX_EPOCH }, &rule()?);
+        Some(check(&wishes, &names))
+    });
 }

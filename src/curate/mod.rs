@@ -8,6 +8,7 @@ pub mod plan;
 pub mod mistake;
 pub mod reclaim;
 pub mod removal;
+pub mod rename;
 pub mod semver;
 
 use crate::model::Safe;

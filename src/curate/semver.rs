@@ -64,10 +64,22 @@ impl<'a> Version<'a> {
         self.core.split('.').next().unwrap_or_default()
     }
 
+    /// Which of two versions is newer by numbers and candidates, whatever their variants.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        self.core_numbers().cmp(&other.core_numbers()).then_with(|| match (self.pre, other.pre) {
+            (Some(one), Some(other)) => version::compare(one, other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        })
+    }
+
+    fn core_numbers(&self) -> [u64; 3] {
+        [self.major, self.minor.unwrap_or(0), self.patch.unwrap_or(0)]
+    }
+
     /// Where it stands among versions: variants of one version stand together.
     fn point(&self) -> Point {
-        let core = [self.major, self.minor.unwrap_or(0), self.patch.unwrap_or(0)];
-        Point { core, pre: self.pre.map_or(Pre::Release, |pre| Pre::Candidate(pre.to_owned())) }
+        Point { core: self.core_numbers(), pre: self.pre.map_or(Pre::Release, |pre| Pre::Candidate(pre.to_owned())) }
     }
 }
 
