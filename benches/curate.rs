@@ -4,6 +4,7 @@ use divan::{Bencher, black_box, counter::ItemsCount};
 use jiff::Timestamp;
 use lighterman::curate::reclaim::Holdings;
 use lighterman::curate::rename::{Case, Pattern, Preset, Row, Rows, Rule, Template, check, wishes};
+use lighterman::curate::retention::{self, EXAMPLE, Policy};
 use lighterman::model::{Digest, Foreign, Name};
 
 fn main() {
@@ -73,4 +74,30 @@ fn retag_10000_rows(bencher: Bencher, kind: &str) {
         let wishes = wishes(&Rows { rows: black_box(&rows), names: &names, now: Timestamp::UNIX_EPOCH }, &rule()?);
         Some(check(&wishes, &names))
     });
+}
+
+/// The same repository as a policy sees it: every tenth an index, every tenth a signature.
+fn retained(count: usize) -> Vec<retention::Row> {
+    let all = rows(count);
+    let digest = |at: usize| all.get(at).map(|row| row.digest.clone());
+    let row = |(at, row): (usize, &Row)| retention::Row {
+        digest: Some(row.digest.clone()),
+        created: row.created,
+        labels: row.labels.clone(),
+        platforms: Some(Vec::new()),
+        children: if at % 10 == 0 { digest(at + 1).into_iter().collect() } else { Vec::new() },
+        subject: if at % 10 == 9 { digest(at - 5) } else { None },
+        ..retention::Row::unread(row.name.split().1.unwrap_or_default())
+    };
+    all.iter().enumerate().map(row).collect()
+}
+
+/// From the text of a policy to a decision on every tag: what typing a rule costs, and planning a run.
+#[divan::bench]
+fn policy_over_10000_tags(bencher: Bencher) {
+    let rows = retained(10_000);
+    let now = Timestamp::from_second(1_740_000_000).unwrap_or_default();
+    bencher
+        .counter(ItemsCount::new(rows.len()))
+        .bench_local(|| Policy::parse(black_box(EXAMPLE)).ok().map(|policy| policy.decide(black_box(&rows), now).dropped));
 }

@@ -9,6 +9,7 @@ pub mod mistake;
 pub mod reclaim;
 pub mod removal;
 pub mod rename;
+pub mod retention;
 pub mod semver;
 
 use crate::model::Safe;
