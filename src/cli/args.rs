@@ -119,6 +119,11 @@ pub(super) enum Command {
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
+    /// Say which tags a retention policy would keep and drop, and why
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Show what was found on this machine, and why something is missing
     Doctor,
     /// Print the completion script of a shell
@@ -368,6 +373,47 @@ pub(super) struct UndoArgs {
     /// Only say what would be done
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Put a policy to the tags of a repository: each with its decision and the rule that made it; nothing is changed
+    Check(PolicyCheckArgs),
+    /// Print a policy to start from, with every rule and condition explained
+    Example,
+    /// Take over the policy of another registry as TOML; what has no equivalent is named
+    Import(PolicyImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PolicyCheckArgs {
+    /// The policy
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+
+    /// The repository, such as localhost:5000/team/app
+    #[arg(value_name = "HOST/REPO")]
+    pub(super) repository: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PolicyImportArgs {
+    /// Where the policy is from
+    #[arg(value_name = "KIND")]
+    pub(super) kind: PolicyKind,
+
+    /// Its JSON, as the registry's API or command line gives it
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+}
+
+/// Whose policies can be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PolicyKind {
+    /// A lifecycle policy of Amazon ECR
+    Ecr,
+    /// Tag retention rules of Harbor
+    Harbor,
 }
 
 /// `--format` as typed.

@@ -16,6 +16,7 @@ mod inspect;
 mod log;
 mod open;
 mod plan;
+mod policy;
 mod print;
 mod progress;
 mod remote;
@@ -150,6 +151,7 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Undo(args) => apply::undo(session, &args).await,
         Command::Redo(args) => apply::redo(session, &args).await,
         Command::Log { id } => log::run(session, id.as_deref()).await,
+        Command::Policy { command } => policy::run(session, &command).await,
         Command::Doctor => doctor::run(session).await,
         Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),
     }

@@ -4,8 +4,8 @@
 //! [`crate::model::Change`] out reads again just before each write.
 
 pub mod describe;
-pub mod plan;
 pub mod mistake;
+pub mod plan;
 pub mod reclaim;
 pub mod removal;
 pub mod rename;

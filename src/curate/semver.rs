@@ -64,6 +64,13 @@ impl<'a> Version<'a> {
         self.core.split('.').next().unwrap_or_default()
     }
 
+    /// The words of the variant up to its first digit: `alpine` of `1.4-alpine3.19`, nothing of a mere build number.
+    #[must_use]
+    pub fn flavour(&self) -> &'a str {
+        let variant = self.variant.unwrap_or_default();
+        variant.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default()
+    }
+
     /// Which of two versions is newer by numbers and candidates, whatever their variants.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
@@ -294,6 +301,11 @@ mod tests {
         assert_eq!((version.major_line(), version.minor_line()), ("01", Some("01.04")));
         assert_eq!(Version::parse("1.4").unwrap().minor_line(), Some("1.4"));
         assert_eq!(Version::parse("1").unwrap().minor_line(), None);
+        for (tag, flavour) in
+            [("1.4", ""), ("1.4-alpine3.19", "alpine"), ("1.4.0-rc1-slim-bookworm", "slim-bookworm"), ("1.4.0-3-gdead", "")]
+        {
+            assert_eq!(Version::parse(tag).unwrap().flavour(), flavour, "{tag}");
+        }
     }
 
     #[test]

@@ -218,12 +218,20 @@ impl Policy {
     /// Decides over a whole repository.
     ///
     /// # Errors
-    /// A list that isn't proved complete: what is not in it may be what a kept index or "the last three" is about.
+    /// A list that isn't proved complete: what is not in it may be what a kept index or "the last three" is about. A tag of which it isn't
+    /// known what it points at: it may be an index, and need what would go.
     pub fn check(&self, listing: Listing<'_>, now: Timestamp) -> Result<Report, Problem> {
         if let Completeness::Incomplete(why) = listing.completeness {
             let doing = format!("decide what stays in {}", Safe::ascii(listing.repository));
             let problem = Problem::new(ProblemKind::Conflict, doing, format!("the list of tags may not be complete: {why}"));
             return Err(problem.hint("a policy never decides over a part of a repository; list it again"));
+        }
+        let unread: Vec<&Row> = listing.rows.iter().filter(|row| row.digest.is_none()).collect();
+        if let Some(first) = unread.first() {
+            let doing = format!("decide what stays in {}", Safe::ascii(listing.repository));
+            let more = if unread.len() > 1 { format!(" and {} more", unread.len() - 1) } else { String::new() };
+            let cause = format!("what {}{more} points at is not known, and may need what would go", first.shown());
+            return Err(Problem::new(ProblemKind::Conflict, doing, cause).hint("delete a tag that is broken, or try again"));
         }
         Ok(self.decide(listing.rows, now))
     }

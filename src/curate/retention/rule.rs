@@ -69,6 +69,7 @@ pub struct KeepLast {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Group {
     All,
+    /// By version; a variant such as `alpine` is a line of its own.
     Major,
     Minor,
     /// What this group of the rule's expression captures.
@@ -172,10 +173,13 @@ impl Match {
         let version = || Version::parse(tag?);
         Some(match per {
             Group::All => GroupKey::All,
-            Group::Major => GroupKey::Line(version()?.major, None),
+            Group::Major => {
+                let version = version()?;
+                GroupKey::Line(version.major, None, version.flavour().to_owned())
+            }
             Group::Minor => {
                 let version = version()?;
-                GroupKey::Line(version.major, Some(version.minor?))
+                GroupKey::Line(version.major, Some(version.minor?), version.flavour().to_owned())
             }
             Group::Capture(name) => {
                 let found = self.regex.as_ref()?.captures(tag?)?;
@@ -193,7 +197,8 @@ impl Match {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum GroupKey {
     All,
-    Line(u64, Option<u64>),
+    /// Major, minor, and the word of the variant: `alpine` images are no older `slim` ones.
+    Line(u64, Option<u64>, String),
     Text(String),
 }
 

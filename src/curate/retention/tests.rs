@@ -99,6 +99,13 @@ fn two_names_of_one_image_count_once() {
 }
 
 #[test]
+fn a_variant_is_a_line_of_its_own() {
+    let last = policy("[[rule]]\nmatch = { semver = \"*\" }\nkeep_last = 1\nper = \"minor\"\nrest = \"drop\"");
+    let rows = ["1.4.0", "1.4.1", "1.4.0-alpine3.18", "1.4.1-alpine3.19", "1.4.0-slim", "1.4.1-2"].map(|tag| row(tag, 1));
+    assert_eq!(gone(&last, &rows), ["1.4.0", "1.4.1", "1.4.0-alpine3.18"]);
+}
+
+#[test]
 fn parts_signatures_and_referrers_go_with_what_they_belong_to() {
     let drop = policy(
         "[[rule]]\nmatch = { tag = \"old*\" }\naction = \"drop\"\n[[rule]]\nmatch = { untagged = true }\naction = \"drop\"\n\
@@ -147,6 +154,9 @@ fn a_list_that_may_not_be_whole_is_refused() {
     assert!(problem.to_string().contains("the registry sent no end"), "{problem}");
     let whole = Listing { completeness: &Completeness::Complete, ..listing };
     assert!(policy(EXAMPLE).check(whole, now()).is_ok());
+    let unread = [row("a", 1), Row::unread("b"), Row::unread("c")];
+    let problem = policy(EXAMPLE).check(Listing { rows: &unread, ..whole }, now()).unwrap_err();
+    assert!(problem.to_string().contains("what b and 1 more points at is not known"), "{problem}");
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl Inner {
     }
 
     /// A configuration, from the cache where it was read before.
-    async fn config(&self, repo: &Repo, blob: &Descriptor) -> Result<oci::Config, Problem> {
+    pub(super) async fn config(&self, repo: &Repo, blob: &Descriptor) -> Result<oci::Config, Problem> {
         let doing = format!("read the configuration {} of {}", blob.digest.short(), repo.full());
         let bytes = if let Some(bytes) = self.documents.get(&blob.digest).await {
             bytes

@@ -53,6 +53,7 @@ mod details;
 mod errors;
 mod http;
 mod keep;
+mod labels;
 mod manifests;
 mod names;
 mod paging;

@@ -1,0 +1,271 @@
+//! `policy`: what a retention policy would keep and drop in a repository, a policy to start from, and the policies of others as ours.
+//! Nothing is changed here.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::args::{PolicyCheckArgs, PolicyCommand, PolicyImportArgs, PolicyKind};
+use super::print::{Align, Table, or_dash};
+use super::session::Session;
+use super::{Done, Verdict};
+use crate::curate::mistake::Mistake;
+use crate::curate::removal::counted;
+use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import};
+use crate::model::{Digest, Name, Problem, ProblemKind, Safe, TagDetails, TagRow, time};
+use crate::shell::paths::read_bounded;
+use crate::source::TagAnswer;
+use crate::source::registry::{Client, Repo};
+use crate::work::clock::now;
+
+/// Longest file that is read, in bytes.
+const LONGEST: u64 = 4 << 20;
+/// Labels looked up at once; how many requests a host gets at a time is the client's to say.
+const AT_ONCE: usize = 16;
+
+pub(super) async fn run(session: &Session, command: &PolicyCommand) -> Verdict {
+    match command {
+        PolicyCommand::Check(args) => check(session, args).await,
+        PolicyCommand::Example => example(session),
+        PolicyCommand::Import(args) => imported(session, args),
+    }
+}
+
+fn read(file: &Path, doing: &str) -> Result<String, Problem> {
+    let bytes = read_bounded(file, LONGEST).map_err(|error| Problem::disk(doing, file, &error))?;
+    String::from_utf8(bytes).map_err(|error| Problem::new(ProblemKind::Usage, doing, format!("{}: {error}", file.display())))
+}
+
+/// A policy as text, in the shape of `--json`.
+#[derive(Serialize)]
+struct Text<'a> {
+    policy: &'a str,
+    notes: Vec<Noted>,
+}
+
+#[derive(Serialize)]
+struct Noted {
+    at: String,
+    words: String,
+    left_out: bool,
+}
+
+fn example(session: &Session) -> Verdict {
+    if session.printer.json {
+        session.printer.document(&Text { policy: EXAMPLE, notes: Vec::new() })?;
+    } else {
+        session.printer.text(EXAMPLE)?;
+    }
+    Ok(Done::All)
+}
+
+fn imported(session: &Session, args: &PolicyImportArgs) -> Verdict {
+    let text = read(&args.file, "read the policy to take over")?;
+    let imported = match args.kind {
+        PolicyKind::Ecr => import::ecr(&text)?,
+        PolicyKind::Harbor => import::harbor(&text)?,
+    };
+    let left_out = imported.notes.iter().any(|note| note.left_out);
+    if session.printer.json {
+        let noted = |note: &import::Note| Noted { at: note.at.clone(), words: note.words.to_string(), left_out: note.left_out };
+        session.printer.document(&Text { policy: &imported.toml, notes: imported.notes.iter().map(noted).collect() })?;
+    } else {
+        // What was written by others stands in it: no line of it may command a terminal.
+        let lines: Vec<String> = imported.toml.lines().map(|line| Safe::new(line).to_string()).collect();
+        session.printer.text(&(lines.join("\n") + "\n"))?;
+        for note in &imported.notes {
+            let what = if note.left_out { "left out: " } else { "" };
+            session.printer.say(format_args!("lighterman: {}: {what}{}", Safe::new(&note.at), note.words));
+        }
+    }
+    Ok(if left_out { Done::Part } else { Done::All })
+}
+
+/// Decisions on a repository, in the shape of `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    repository: &'a str,
+    complete: bool,
+    decisions: Vec<Line<'a>>,
+    /// Tags that stand for themselves: not signatures and the like.
+    of: usize,
+    dropped: usize,
+    /// Percent.
+    share: usize,
+    most_dropped: u8,
+    needs_name: bool,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    tag: Option<&'a str>,
+    digest: Option<&'a Digest>,
+    created: Option<Timestamp>,
+    decision: &'static str,
+    /// From 1, in the order of the file.
+    rule: Option<usize>,
+    why: String,
+}
+
+async fn check(session: &Session, args: &PolicyCheckArgs) -> Verdict {
+    let text = read(&args.file, "read the policy")?;
+    let doing = format!("read the policy {}", args.file.display());
+    let policy = Policy::parse(&text)
+        .map_err(|mistakes| Mistake::problem(&mistakes, &doing).hint("`lighterman policy example` prints one with everything explained"))?;
+    let typed = args.repository.strip_prefix("docker://").unwrap_or(&args.repository);
+    let name = Name::new(typed);
+    if name.split().1.is_some() {
+        let problem =
+            Problem::new(ProblemKind::Usage, format!("check the tags of {}", name.safe()), "that is one tag, and not a repository");
+        return Err(problem.hint("write HOST/REPOSITORY"));
+    }
+    let repo = Repo::parse(typed)?;
+    let repository = repo.full();
+    if !policy.is_for(&repository) {
+        session.printer.say(format_args!(
+            "lighterman: the policy names other repositories than {}; it is put to it all the same",
+            Safe::ascii(&repository)
+        ));
+    }
+    let Seen { rows, completeness } = seen(session, &repo, &policy).await?;
+    let now = now();
+    let report = policy.check(Listing { repository: &repository, rows: &rows, completeness: &completeness }, now)?;
+    told(session, &policy, &repository, &rows, &report, now)?;
+    Ok(Done::All)
+}
+
+fn told<'a>(
+    session: &Session,
+    policy: &Policy,
+    repository: &'a str,
+    rows: &'a [Row],
+    report: &Report,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let word = |reason: Reason| if reason.drops() { "drop" } else { "keep" };
+    if session.printer.json {
+        let decision = |row: &'a Row, reason: Reason| Line {
+            tag: row.tag.as_deref(),
+            digest: row.digest.as_ref(),
+            created: row.created,
+            decision: word(reason),
+            rule: reason.rule().map(|rule| rule + 1),
+            why: policy.words(reason, rows).to_string(),
+        };
+        return session.printer.document(&Told {
+            repository,
+            complete: true,
+            decisions: rows.iter().zip(&report.reasons).map(|(row, reason)| decision(row, *reason)).collect(),
+            of: report.of,
+            dropped: report.dropped,
+            share: report.share(),
+            most_dropped: policy.most_dropped,
+            needs_name: report.needs_name,
+        });
+    }
+    let mut table =
+        Table::new(&[("TAG", Align::Left), ("DIGEST", Align::Left), ("CREATED", Align::Right), ("", Align::Left), ("WHY", Align::Left)]);
+    for (row, reason) in rows.iter().zip(&report.reasons) {
+        table.row(vec![
+            row.shown(),
+            or_dash(row.digest.as_ref().map(|digest| digest.short().into())),
+            or_dash(row.created.map(|then| time::age(then, now).into())),
+            word(*reason).into(),
+            policy.words(*reason, rows),
+        ]);
+    }
+    session.printer.table(&table)?;
+    session.printer.say(format_args!("lighterman: {} of {} would go, {} %", report.dropped, counted(report.of, "tag"), report.share()));
+    if report.needs_name {
+        session.printer.say(format_args!(
+            "lighterman: that is more than the {} % the policy allows at once: a run asks for the repository's name",
+            policy.most_dropped
+        ));
+    }
+    Ok(())
+}
+
+/// A repository as far as it could be seen.
+struct Seen {
+    rows: Vec<Row>,
+    completeness: crate::model::Completeness,
+}
+
+async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Result<Seen, Problem> {
+    let client = session.client()?;
+    let doing = format!("list the tags of {}", repo.full());
+    let mut tags = Vec::new();
+    let mut each = |rows: Vec<TagRow>| tags.extend(rows.into_iter().filter(|row| row.fit).map(|row| row.tag.raw().to_owned()));
+    let listed = session.run(&doing, |_| client.tags(repo, &mut each)).await?;
+    let mut details: BTreeMap<String, TagDetails> = BTreeMap::new();
+    let mut vanished = HashSet::new();
+    let mut each = |(tag, answer): TagAnswer| match answer {
+        Ok(found) => _ = details.insert(tag, found),
+        // Gone since it was listed, or broken: there is nothing that could need anything.
+        Err(problem) if problem.kind == ProblemKind::NotFound => {
+            session.printer.problem(&problem);
+            vanished.insert(tag);
+        }
+        Err(problem) => session.printer.problem(&problem),
+    };
+    session.run(&doing, |_| client.details(repo, &tags, &mut each)).await?;
+    tags.retain(|tag| !vanished.contains(tag));
+    let mut rows: Vec<Row> = tags.iter().map(|tag| details.get(tag).map_or_else(|| Row::unread(tag), Row::remote)).collect();
+    if policy.needs_labels() {
+        session.run("read the labels", |_| async { labelled(session, &client, repo, &details, &mut rows).await }).await?;
+    }
+    if policy.keep_in_use || policy.rules.iter().any(|rule| rule.matches.in_use.is_some() || rule.matches.unused_for.is_some()) {
+        let used = used(session).await;
+        for row in &mut rows {
+            row.in_use = row.digest.iter().chain(&row.children).any(|digest| used.contains(digest));
+        }
+    }
+    Ok(Seen { rows, completeness: listed.completeness })
+}
+
+async fn labelled(
+    session: &Session,
+    client: &Client,
+    repo: &Repo,
+    details: &BTreeMap<String, TagDetails>,
+    rows: &mut [Row],
+) -> Result<(), Problem> {
+    let asked = stream::iter(rows.iter_mut()).map(|row| async move {
+        let found = details.get(row.tag.as_deref().unwrap_or_default());
+        if let Some(found) = found {
+            row.labels = Some(client.labels(repo, found).await?);
+        }
+        Ok::<(), Problem>(())
+    });
+    let mut answers = std::pin::pin!(asked.buffer_unordered(AT_ONCE));
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Err(problem) if matches!(problem.kind, ProblemKind::Unreachable | ProblemKind::Denied) => return Err(problem),
+            // What is not known stays.
+            Err(problem) => session.printer.problem(&problem),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The digests that containers of the current engine use, stopped ones too.
+async fn used(session: &Session) -> HashSet<Digest> {
+    let list = async {
+        let source = session.current().await?;
+        session.run("see what containers use", |ctx| async move { source.list(&ctx).await }).await
+    };
+    match list.await {
+        Ok(list) => {
+            let used = list.images.iter().filter(|image| image.is_unused() == Some(false));
+            used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect()
+        }
+        Err(problem) => {
+            session.printer.say(format_args!("lighterman: what containers use is not known: {problem}"));
+            HashSet::new()
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The labels of what a tag points at, which its configuration holds: for policies that keep by label.
+
+use std::collections::BTreeMap;
+
+use super::{Client, Repo, pick};
+use crate::model::{Foreign, Platform, Problem, ProblemKind, TagDetails};
+use crate::source::oci::Manifest;
+
+impl Client {
+    /// The labels of the image that `details` are of; of an index, those of the image that its date and size are of. What is no image has none.
+    /// Nothing is asked for again that was read for the details.
+    ///
+    /// # Errors
+    /// What the registry answered.
+    pub async fn labels(&self, repo: &Repo, details: &TagDetails) -> Result<BTreeMap<Box<str>, Foreign>, Problem> {
+        let inner = &*self.0;
+        let _turn = inner.turn(repo.host()).await;
+        let doing = format!("read the labels of {}:{}", repo.full(), details.tag);
+        if !details.is_readable() {
+            return Ok(BTreeMap::new());
+        }
+        let mut manifest = inner.known_manifest(repo, &details.digest, details.media_type.raw()).await?;
+        if let Manifest::Index(_) = manifest {
+            let runnable: Vec<_> = details.children.iter().filter(|child| child.platform.is_some()).collect();
+            let one = pick(&runnable, |child| child.platform.as_ref(), &Platform::host()).or_else(|| runnable.first());
+            let Some(one) = one.copied().or_else(|| details.children.first()) else { return Ok(BTreeMap::new()) };
+            manifest = inner.known_manifest(repo, &one.digest, one.media_type.raw()).await?;
+        }
+        match manifest {
+            Manifest::Image(image) if image.is_image() => {
+                let config = inner.config(repo, &image.config).await?;
+                Ok(config.run.labels.into_iter().map(|(key, value)| (key.into_boxed_str(), value)).collect())
+            }
+            Manifest::Image(_) => Ok(BTreeMap::new()),
+            Manifest::Index(_) => Err(Problem::new(ProblemKind::Unsupported, doing, "its index leads to another index")),
+        }
+    }
+}
