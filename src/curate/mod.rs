@@ -3,6 +3,7 @@
 //! May use model only. Nothing here reads a clock or a source: it works on the list the user was looking at, and whoever carries a
 //! [`crate::model::Change`] out reads again just before each write.
 
+pub mod cleanup;
 pub mod describe;
 pub mod mistake;
 pub mod plan;
