@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod describe;
 pub mod mistake;
 pub mod plan;
+pub mod quarantine;
 pub mod reclaim;
 pub mod removal;
 pub mod rename;

@@ -1,0 +1,461 @@
+//! Where something polluted is: everything known that contains an image or a layer, and the containers made from it.
+//!
+//! May use model only. The suspect is any digest: of an image's configuration or manifest, of a layer as stored, or of its uncompressed tar
+//! (diff ID). A layer is looked for under every digest it is known by. An image pollutes what is built on it: what begins with all of its layers,
+//! and not what merely shares a base with it. What could not be looked into is counted, so that "nothing found" never means "not looked".
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::removal::counted;
+use crate::model::{ContainerUse, Digest, ImageSummary, Name, Safe};
+
+/// A layer, by the digests it is known by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Layer {
+    /// Of the stored bytes.
+    pub digest: Option<Digest>,
+    pub diff_id: Option<Digest>,
+}
+
+/// An image on this machine.
+#[derive(Debug, Clone)]
+pub struct Local<'a> {
+    pub image: &'a ImageSummary,
+    /// Oldest first; `None` where they were not read.
+    pub layers: Option<Vec<Layer>>,
+}
+
+/// A manifest in a registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remote {
+    pub name: Name,
+    pub digest: Digest,
+    pub config: Option<Digest>,
+    /// Oldest first; `None` where they were not read, and for an index.
+    pub layers: Option<Vec<Layer>>,
+    /// The manifests of an index; `None` for an image.
+    pub children: Option<Vec<Digest>>,
+}
+
+/// How something is concerned.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It is the suspect itself.
+    Itself,
+    /// It has the layer, as the nth from 0.
+    Layer(usize),
+    /// It begins with all layers of the suspect.
+    BuiltOnIt,
+    /// It is an index with something concerned in it.
+    Index,
+}
+
+/// What of the suspect was found, in the shape of a JSON document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    pub suspect: Digest,
+    /// Every digest under which it was looked for.
+    pub also: Vec<Digest>,
+    pub local: Vec<LocalHit>,
+    pub remote: Vec<RemoteHit>,
+    pub containers: Vec<ContainerHit>,
+    pub not_looked_into: NotLooked,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LocalHit {
+    pub id: Digest,
+    pub tags: Vec<Name>,
+    pub how: How,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RemoteHit {
+    pub name: Name,
+    pub digest: Digest,
+    pub how: How,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContainerHit {
+    #[serde(flatten)]
+    pub container: ContainerUse,
+    /// The image it was made from.
+    pub image: Digest,
+}
+
+/// What may contain the suspect without our knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct NotLooked {
+    /// Local images whose layers were not read.
+    pub local: usize,
+    /// Manifests whose layers were not read.
+    pub remote: usize,
+    /// Local images of which it is not known which containers use them, among those found.
+    pub containers: usize,
+}
+
+/// Looks for a suspect among all that is known.
+#[must_use]
+pub fn trace(suspect: &Digest, local: &[Local<'_>], remote: &[Remote]) -> Report {
+    let layers = || local.iter().filter_map(|one| one.layers.as_deref()).chain(remote.iter().filter_map(|one| one.layers.as_deref()));
+    let same = Same::new(layers().flatten());
+    let suspects = same.all_of(suspect);
+    let base = base(suspect, local, remote).map(|base| same.keys(base));
+    let how = |itself: bool, layers: Option<&[Layer]>| {
+        if itself {
+            return Some(How::Itself);
+        }
+        let keys = same.keys(layers?);
+        let at = layers?.iter().position(|layer| layer.digests().any(|digest| suspects.contains(digest)));
+        at.map(How::Layer)
+            .or_else(|| base.as_ref().is_some_and(|base| !base.is_empty() && keys.starts_with(base)).then_some(How::BuiltOnIt))
+    };
+    let mut report = Report {
+        suspect: suspect.clone(),
+        also: suspects.iter().filter(|digest| *digest != suspect).cloned().collect(),
+        local: Vec::new(),
+        remote: Vec::new(),
+        containers: Vec::new(),
+        not_looked_into: NotLooked::default(),
+    };
+    for one in local {
+        match how(is_local(suspect, one), one.layers.as_deref()) {
+            Some(how) => report.add_local(one.image, how),
+            None => report.not_looked_into.local += usize::from(one.layers.is_none()),
+        }
+    }
+    let mut found: Vec<Option<How>> = remote.iter().map(|one| how(is_remote(suspect, one), one.layers.as_deref())).collect();
+    spread(remote, &mut found);
+    let known: HashSet<&Digest> = remote.iter().map(|one| &one.digest).collect();
+    for (one, how) in remote.iter().zip(found) {
+        match how {
+            Some(how) => report.remote.push(RemoteHit { name: one.name.clone(), digest: one.digest.clone(), how }),
+            None => report.not_looked_into.remote += usize::from(is_dark(one, &known)),
+        }
+    }
+    report
+}
+
+fn is_local(suspect: &Digest, one: &Local<'_>) -> bool {
+    let by_digest = |name: &Name| name.split().1 == Some(suspect.as_str());
+    one.image.id == *suspect || one.image.repo_digests.iter().any(by_digest)
+}
+
+fn is_remote(suspect: &Digest, one: &Remote) -> bool {
+    one.digest == *suspect || one.config.as_ref() == Some(suspect)
+}
+
+/// The layers of the suspect, where it is an image.
+fn base<'a>(suspect: &Digest, local: &'a [Local<'_>], remote: &'a [Remote]) -> Option<&'a [Layer]> {
+    let here = local.iter().filter(|one| is_local(suspect, one)).find_map(|one| one.layers.as_deref());
+    here.or_else(|| remote.iter().filter(|one| is_remote(suspect, one)).find_map(|one| one.layers.as_deref()))
+}
+
+/// An index is concerned by what is in it, over however many steps.
+fn spread(remote: &[Remote], found: &mut [Option<How>]) {
+    loop {
+        let bad: BTreeSet<&Digest> = remote.iter().zip(found.iter()).filter(|(_, how)| how.is_some()).map(|(one, _)| &one.digest).collect();
+        let holds = |one: &Remote| one.children.iter().flatten().any(|child| bad.contains(child));
+        let news: Vec<usize> = (0..remote.len()).filter(|at| found.get(*at) == Some(&None) && remote.get(*at).is_some_and(holds)).collect();
+        if news.is_empty() {
+            return;
+        }
+        for at in news {
+            if let Some(how) = found.get_mut(at) {
+                *how = Some(How::Index);
+            }
+        }
+    }
+}
+
+/// Whether a manifest may hold something that was not seen: an image without its layers, an index with a manifest that is not known.
+fn is_dark(one: &Remote, known: &HashSet<&Digest>) -> bool {
+    match &one.children {
+        Some(children) => children.iter().any(|child| !known.contains(child)),
+        None => one.layers.is_none(),
+    }
+}
+
+impl Layer {
+    fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.digest.iter().chain(&self.diff_id)
+    }
+}
+
+/// Which digests are of one layer: the same tar may be stored compressed in several ways.
+struct Same<'a> {
+    /// The diff ID of stored bytes.
+    diff_ids: HashMap<&'a Digest, &'a Digest>,
+    /// The digests of stored bytes with that diff ID.
+    stored: HashMap<&'a Digest, BTreeSet<&'a Digest>>,
+}
+
+impl<'a> Same<'a> {
+    fn new(layers: impl Iterator<Item = &'a Layer>) -> Self {
+        let (mut diff_ids, mut stored): (HashMap<_, _>, HashMap<_, BTreeSet<_>>) = (HashMap::new(), HashMap::new());
+        for layer in layers {
+            if let Layer { digest: Some(digest), diff_id: Some(diff_id) } = layer {
+                diff_ids.insert(digest, diff_id);
+                stored.entry(diff_id).or_default().insert(digest);
+            }
+        }
+        Self { diff_ids, stored }
+    }
+
+    /// Every digest of the layer that one digest is of, itself among them.
+    fn all_of(&self, digest: &Digest) -> BTreeSet<Digest> {
+        let diff_id = self.diff_ids.get(digest).copied().unwrap_or(digest);
+        let stored = self.stored.get(diff_id).into_iter().flatten().copied();
+        stored.chain([diff_id, digest]).cloned().collect()
+    }
+
+    /// Layers by what tells them apart: the diff ID where it is known anywhere.
+    fn keys(&self, layers: &'a [Layer]) -> Vec<Option<&Digest>> {
+        let key = |layer: &'a Layer| {
+            layer.diff_id.as_ref().or_else(|| layer.digest.as_ref().map(|digest| self.diff_ids.get(digest).copied().unwrap_or(digest)))
+        };
+        layers.iter().map(key).collect()
+    }
+}
+
+impl How {
+    /// For a person.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Itself => "is it".to_owned(),
+            Self::Layer(at) => format!("has it as layer {}", at + 1),
+            Self::BuiltOnIt => "is built on it".to_owned(),
+            Self::Index => "is an index with it".to_owned(),
+        }
+    }
+}
+
+impl Report {
+    fn add_local(&mut self, image: &ImageSummary, how: How) {
+        self.local.push(LocalHit { id: image.id.clone(), tags: image.tags.clone(), how });
+        match &image.containers {
+            Some(users) => {
+                let hit = |container: &ContainerUse| ContainerHit { container: container.clone(), image: image.id.clone() };
+                self.containers.extend(users.iter().map(hit));
+            }
+            None => self.not_looked_into.containers += 1,
+        }
+    }
+
+    /// The same for a person, as Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut out = format!("# Where {} is\n\n`{}`\n", self.suspect.short(), self.suspect);
+        for also in &self.also {
+            _ = writeln!(out, "\nthe same layer as `{also}`");
+        }
+        let running = self.containers.iter().filter(|hit| hit.container.running).count();
+        _ = writeln!(
+            out,
+            "\n{}, {} in registries, {} ({running} running).",
+            counted(self.local.len(), "local image"),
+            counted(self.remote.len(), "manifest"),
+            counted(self.containers.len(), "container")
+        );
+        let NotLooked { local, remote, containers } = self.not_looked_into;
+        if local + remote + containers > 0 {
+            _ = writeln!(
+                out,
+                "\n**Not all was looked into:** the layers of {local} local images and {remote} manifests are not known, nor the containers of \
+                 {containers} images."
+            );
+        }
+        table(
+            &mut out,
+            "Containers",
+            ["Container", "State", "Image"],
+            self.containers.iter().map(|hit| [hit.container.name.safe(), hit.container.state.safe(), Safe::new(hit.image.short())]),
+        );
+        table(
+            &mut out,
+            "Local images",
+            ["Image", "Tags", "How"],
+            self.local.iter().map(|hit| {
+                let tags: Vec<String> = hit.tags.iter().map(|tag| tag.safe().to_string()).collect();
+                [Safe::new(hit.id.short()), Safe::from(tags.join(", ")), Safe::from(hit.how.words())]
+            }),
+        );
+        table(
+            &mut out,
+            "In registries",
+            ["Name", "Digest", "How"],
+            self.remote.iter().map(|hit| [hit.name.safe(), Safe::new(hit.digest.short()), Safe::from(hit.how.words())]),
+        );
+        out
+    }
+}
+
+fn table(out: &mut String, title: &str, heads: [&str; 3], rows: impl Iterator<Item = [Safe; 3]>) {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    _ = writeln!(out, "\n## {title}\n\n| {} |\n|---|---|---|", heads.join(" | "));
+    for row in rows {
+        _ = writeln!(out, "| {} |", row.map(|cell| plain(&cell)).join(" | "));
+    }
+}
+
+/// Text that Markdown takes for nothing but text.
+fn plain(text: &Safe) -> String {
+    let mut out = String::with_capacity(text.as_str().len());
+    for c in text.as_str().chars() {
+        if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '-' | '/' | ':') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn digest(seed: &str) -> Digest {
+        Digest::sha256(seed.as_bytes())
+    }
+
+    /// `a/b`: a layer by its digest and diff ID; either may be missing.
+    fn layers(text: &str) -> Vec<Layer> {
+        let one = |seed: &str| (!seed.is_empty()).then(|| digest(seed));
+        text.split(' ')
+            .filter_map(|layer| layer.split_once('/'))
+            .map(|(stored, diff)| Layer { digest: one(stored), diff_id: one(diff) })
+            .collect()
+    }
+
+    fn image(seed: &str, container: Option<&str>) -> ImageSummary {
+        let user = |name: &str| ContainerUse { id: "c1".into(), name: name.into(), running: true, state: "running".into() };
+        ImageSummary {
+            id: digest(seed),
+            tags: vec![Name::new(&format!("{seed}:1"))],
+            repo_digests: vec![Name::new(&format!("{seed}@{}", digest(&format!("{seed}-manifest"))))],
+            created: None,
+            size: None,
+            unique_size: None,
+            platform: None,
+            containers: Some(container.map(user).into_iter().collect()),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn remote(name: &str, parts: Option<&str>, children: Option<&[&str]>) -> Remote {
+        Remote {
+            name: Name::new(&format!("reg.io/{name}:1")),
+            digest: digest(name),
+            config: Some(digest(&format!("{name}-config"))),
+            layers: parts.map(layers),
+            children: children.map(|all| all.iter().map(|child| digest(child)).collect()),
+        }
+    }
+
+    fn found(report: &Report) -> Vec<(String, How)> {
+        let local = report.local.iter().map(|hit| (hit.tags[0].raw().to_owned(), hit.how.clone()));
+        local.chain(report.remote.iter().map(|hit| (hit.name.raw().to_owned(), hit.how.clone()))).collect()
+    }
+
+    #[test]
+    fn a_layer_is_found_under_every_digest_it_is_known_by() {
+        let (one, other, clean) = (image("one", Some("web-1")), image("other", None), image("clean", None));
+        let local = [
+            Local { image: &one, layers: Some(layers("/base /bad")) },
+            Local { image: &other, layers: None },
+            Local { image: &clean, layers: Some(layers("/base /good")) },
+        ];
+        let remotes = [
+            remote("gz", Some("base-gz/base bad-gz/bad"), None),
+            remote("zst", Some("bad-zst/bad"), None),
+            remote("bare", Some("bad-zst/"), None),
+            remote("good", Some("good-gz/"), None),
+            remote("index", None, Some(&["good", "zst"])),
+            remote("outer", None, Some(&["index"])),
+            remote("dark", None, None),
+            remote("dim", None, Some(&["nobody-knows"])),
+        ];
+        for suspect in ["bad", "bad-gz", "bad-zst"] {
+            let report = trace(&digest(suspect), &local, &remotes);
+            let names = found(&report);
+            assert_eq!(
+                names,
+                [
+                    ("one:1", How::Layer(1)),
+                    ("reg.io/gz:1", How::Layer(1)),
+                    ("reg.io/zst:1", How::Layer(0)),
+                    ("reg.io/bare:1", How::Layer(0)),
+                    ("reg.io/index:1", How::Index),
+                    ("reg.io/outer:1", How::Index)
+                ]
+                .map(|(name, how)| (name.to_owned(), how)),
+                "{suspect}"
+            );
+            assert_eq!(report.containers.len(), 1);
+            assert_eq!(report.not_looked_into, NotLooked { local: 1, remote: 2, containers: 0 });
+            assert_eq!(report.also.len(), 2);
+        }
+    }
+
+    #[test]
+    fn an_image_pollutes_what_is_built_on_it_and_not_what_shares_its_base() {
+        let (bad, child, sibling) = (image("bad", None), image("child", Some("db")), image("sibling", None));
+        let local = [
+            Local { image: &bad, layers: Some(layers("/base /own")) },
+            Local { image: &child, layers: Some(layers("/base /own /more")) },
+            Local { image: &sibling, layers: Some(layers("/base /else")) },
+        ];
+        let remotes = [remote("there", Some("b-gz/base o-gz/own m-gz/more"), None), remote("short", Some("b-gz/"), None)];
+        for suspect in ["bad", "bad-manifest"] {
+            let report = trace(&digest(suspect), &local, &remotes);
+            let expected = [("bad:1", How::Itself), ("child:1", How::BuiltOnIt), ("reg.io/there:1", How::BuiltOnIt)];
+            assert_eq!(found(&report), expected.map(|(name, how)| (name.to_owned(), how)), "{suspect}");
+            assert_eq!(report.containers[0].image, digest("child"));
+        }
+        let by_config = trace(&digest("there-config"), &local, &remotes);
+        let expected = [("child:1", How::BuiltOnIt), ("reg.io/there:1", How::Itself)];
+        assert_eq!(found(&by_config), expected.map(|(name, how)| (name.to_owned(), how)), "what it is built on is not concerned");
+        // An image without layers is a part of everything, and so of nothing.
+        let empty = [Local { image: &bad, layers: Some(vec![]) }, Local { image: &child, layers: Some(layers("/base")) }];
+        assert_eq!(found(&trace(&digest("bad"), &empty, &[])).len(), 1);
+    }
+
+    #[test]
+    fn the_report_is_a_document_and_harmless_markdown() {
+        let mut hostile = image("x", Some("a|b<script>\u{1b}[2J"));
+        hostile.tags = vec![Name::new("evil`|\n# x:1")];
+        let unknown = ImageSummary { containers: None, ..image("y", None) };
+        let local = [Local { image: &hostile, layers: Some(layers("/bad")) }, Local { image: &unknown, layers: Some(layers("/bad")) }];
+        let report = trace(&digest("bad"), &local, &[remote("dark", None, None)]);
+        let text = report.markdown();
+        assert!(text.contains("2 local images, 0 manifests in registries, 1 container (1 running)"), "{text}");
+        assert!(text.contains("**Not all was looked into:**"), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains("<script>") && !text.contains("a|b"), "{text}");
+        assert!(text.lines().filter(|line| line.starts_with('|')).all(|line| line.replace("\\|", "").matches('|').count() == 4), "{text}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["suspect"], digest("bad").as_str());
+        assert_eq!(json["local"][0]["how"], serde_json::json!({"layer": 0}));
+        assert_eq!(json["containers"][0]["running"], true);
+        assert_eq!(json["not_looked_into"], serde_json::json!({"local": 0, "remote": 1, "containers": 1}));
+    }
+
+    #[test]
+    fn nothing_found_is_told_apart_from_not_looked() {
+        let report = trace(&digest("bad"), &[], &[]);
+        assert!(!report.markdown().contains("Not all"));
+        let clean = image("clean", None);
+        let report = trace(&digest("bad"), &[Local { image: &clean, layers: None }], &[]);
+        assert!(report.local.is_empty() && report.markdown().contains("Not all"));
+    }
+}
