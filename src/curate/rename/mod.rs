@@ -1,7 +1,7 @@
 //! Batch retag as pure data: rows go in, the names they shall have come out, each with the digest it was thought through for.
 //!
 //! May use model only. What is wished is written as text in an editor ([`text`]) or as a [`Rule`]: a regular expression ([`pattern`]), a
-//! template ([`template`]) or a preset ([`preset`]). A rule is compiled once and answers ten thousand rows within a keystroke. [`check`] then
+//! template ([`template`]) or a preset ([`preset`]). A rule is compiled once and answers ten thousand rows within a keystroke. [`check()`] then
 //! looks at all wishes together, for collisions and for names that another image holds. A name is only ever given here: the old one stays
 //! until it is taken away on purpose.
 

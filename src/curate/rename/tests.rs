@@ -140,6 +140,8 @@ fn every_mistake_in_a_text_has_its_place() {
             (7, 7, "ok is given to another image in line 1"),
         ]
     );
+    let both = text::read("a → b\nb → -\n", &list).unwrap_err();
+    assert_eq!((both.len(), both[0].line, both[0].column), (1, 2, 5), "{both:?}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub fn read(text: &str, rows: &[Row]) -> Result<Edited, Vec<Mistake>> {
             sources.insert(tag, row);
         }
     }
-    let mut reader = Reader { text, sources, edited: Edited::default(), given: HashMap::new(), mistakes: Vec::new() };
+    let mut reader = Reader { text, sources, edited: Edited::default(), given: HashMap::new(), taken: Vec::new(), mistakes: Vec::new() };
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         reader.line(offset, line);
@@ -104,6 +104,7 @@ pub fn read(text: &str, rows: &[Row]) -> Result<Edited, Vec<Mistake>> {
             break;
         }
     }
+    reader.both();
     if reader.mistakes.is_empty() { Ok(reader.edited) } else { Err(reader.mistakes) }
 }
 
@@ -113,6 +114,8 @@ struct Reader<'a> {
     edited: Edited,
     /// Who was given a name, and where in the text.
     given: HashMap<Name, (&'a Digest, usize)>,
+    /// Where each name is taken away.
+    taken: Vec<(Name, usize)>,
     mistakes: Vec<Mistake>,
 }
 
@@ -122,6 +125,17 @@ type Word<'a> = (&'a str, usize);
 impl<'a> Reader<'a> {
     fn wrong(&mut self, at: usize, words: impl Into<String>, hint: &str) {
         self.mistakes.push(Mistake::at(self.text, at, words).hint(hint));
+    }
+
+    /// A name can't be taken away and given: which of the two is done last would decide.
+    fn both(&mut self) {
+        for (name, at) in std::mem::take(&mut self.taken) {
+            if let Some(&(_, given)) = self.given.get(&name) {
+                let line = Mistake::at(self.text, given, "").line;
+                let words = format!("{} is taken away here, and given in line {line}", name.safe());
+                self.wrong(at, words, "giving a name to another image takes it from the one that has it");
+            }
+        }
     }
 
     fn line(&mut self, offset: usize, line: &'a str) {
@@ -158,6 +172,7 @@ impl<'a> Reader<'a> {
         if target == UNTAG {
             if !self.edited.untag.iter().any(|(name, _)| *name == row.name) {
                 self.edited.untag.push((row.name.clone(), row.digest.clone()));
+                self.taken.push((row.name.clone(), at));
             }
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range as Span;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -127,8 +127,13 @@ impl Reader<'_> {
         parse(&text).map_err(|words| self.wrong(value.span(), words, None)).ok()
     }
 
+    /// A glob, whose `*` stays within a part between slashes: `**` goes beyond.
     fn glob(&mut self, (text, span): &(String, Span<usize>)) -> Option<Glob> {
-        Glob::new(text).map_err(|error| self.wrong(span.clone(), format!("not a glob: {}", error.kind()), None)).ok()
+        GlobBuilder::new(text)
+            .literal_separator(true)
+            .build()
+            .map_err(|error| self.wrong(span.clone(), format!("not a glob: {}", error.kind()), None))
+            .ok()
     }
 
     fn globs_of(&mut self, value: Value<'_, '_>) -> Option<GlobSet> {

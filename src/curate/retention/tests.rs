@@ -42,6 +42,7 @@ fn gone<'a>(policy: &Policy, rows: &'a [Row]) -> Vec<&'a str> {
 fn the_example_is_a_policy_and_decides_as_it_says() {
     let example = policy(EXAMPLE);
     assert!(example.is_for("localhost:5000/a/b") && !example.is_for("docker.io/library/app"));
+    assert!(example.is_for("registry.example.com/team/a") && !example.is_for("registry.example.com/team/a/b"));
     assert!(example.needs_labels());
     let mut rows: Vec<Row> = ["1.4.0", "1.4.1", "1.4.2", "1.4.3", "1.3.0", "latest", "prod-1"].map(|tag| row(tag, 400)).into();
     rows.extend([row("pr-1", 15), row("pr-2", 13), row("1.5.0-rc1", 20), row("main-7", 1)]);
