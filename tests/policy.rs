@@ -130,6 +130,16 @@ fn what_can_t_be_proved_is_refused() {
     let ran = check(&registry.host()).ended(1);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("what odd points at is not known"), "{}", ran.stderr);
     program.run(&["policy", "check", "policy.toml", &format!("{}/team/app:v1", registry.host())]).ended(2);
+    // An engine that doesn't answer may run anything.
+    let registry = Fake::new();
+    registry.image("team/app", Some("1.0.0"), "amd64", "one");
+    let silent = Program::with_engine("unix:///nowhere/docker.sock");
+    let repo = format!("{}/team/app", registry.host());
+    policy(&silent, POLICY);
+    let ran = silent.run(&["policy", "check", "policy.toml", &repo]).ended(1);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("keep_in_use = false"), "{}", ran.stderr);
+    policy(&silent, &format!("keep_in_use = false\n{POLICY}"));
+    silent.run(&["policy", "check", "policy.toml", &repo]).ended(0);
     program.run(&["policy", "check", "absent.toml", &format!("{}/team/app", registry.host())]).ended(1);
 }
 
@@ -186,6 +196,57 @@ fn the_policies_of_others_are_taken_over_as_far_as_they_go() {
     assert!(part["notes"].as_array().unwrap().iter().any(|note| note["at"] == "rule 2" && note["left_out"] == true), "{part:#}");
     program.run(&["policy", "import", "harbor", "whole.json"]).ended(2);
     program.run(&["policy", "import", "nexus", "whole.json"]).ended(2);
+}
+
+#[test]
+fn the_labels_of_an_index_are_those_of_its_image() {
+    let registry = Fake::new();
+    let host = lighterman::model::Platform::host();
+    let child = labelled(&registry, "part", "keep");
+    registry.index("team/app", Some("multi"), &[(&child, &host.architecture)]);
+    let other = registry.image("team/app", None, &host.architecture, "plain");
+    registry.index("team/app", Some("plain"), &[(&other, &host.architecture)]);
+    registry.referrer("team/app", Some("chart"), &Digest::sha256(b"elsewhere"), "application/vnd.test");
+    let program = Program::without_engine();
+    policy(
+        &program,
+        "[[rule]]\nmatch = { label = \"retention=keep\" }\naction = \"keep\"\n[[rule]]\nmatch = { all = true }\naction = \"drop\"",
+    );
+    let check = || program.json(&["policy", "check", "policy.toml", &format!("{}/team/app", registry.host())]);
+    assert_eq!(dropped(&check()), ["chart", "plain"]);
+    registry.forget();
+    check();
+    assert_eq!(registry.count("GET", "/blobs/"), 0, "labels are kept with what is known of a digest");
+}
+
+#[test]
+fn what_a_container_uses_stays() {
+    let test = "what_a_container_uses_stays";
+    let (Some(engine), Some(host)) = (common::docker(test), common::registry(test)) else { return };
+    let program = Program::with_engine(&engine);
+    let repo = format!("{host}/policy-used-{}/app", std::process::id());
+    for tag in ["used", "idle"] {
+        let spec = ImageSpec::new("app:1").layer(&[("etc/motd", tag.as_bytes())]);
+        std::fs::write(program.home().join("a.oci.tar"), oci_archive(&[spec], Pack::Gzip)).unwrap();
+        program.run(&["copy", "oci-archive:a.oci.tar", &format!("docker://{repo}:{tag}")]).ended(0);
+        program.run(&["pull", &format!("{repo}:{tag}")]).ended(0);
+    }
+    let docker = |args: &[&str]| {
+        let output = std::process::Command::new("docker").args(["-H", &engine]).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let container = docker(&["create", &format!("{repo}:used"), "/bin/app"]);
+    policy(&program, "[[rule]]\nmatch = { all = true }\naction = \"drop\"");
+    let check = || program.json(&["policy", "check", "policy.toml", &repo]);
+    let document = check();
+    assert_eq!(dropped(&document), ["idle"], "{document:#}");
+    assert_eq!(by_tag(&document)["used"]["why"], "a container uses it");
+    docker(&["rm", &container]);
+    assert_eq!(dropped(&check()), ["idle", "used"]);
+    for tag in ["used", "idle"] {
+        program.run(&["delete", &format!("{repo}:{tag}"), "--yes"]).ended(0);
+    }
 }
 
 #[test]

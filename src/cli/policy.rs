@@ -218,7 +218,7 @@ async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Result<Seen, P
         session.run("read the labels", |_| async { labelled(session, &client, repo, &details, &mut rows).await }).await?;
     }
     if policy.keep_in_use || policy.rules.iter().any(|rule| rule.matches.in_use.is_some() || rule.matches.unused_for.is_some()) {
-        let used = used(session).await;
+        let used = used(session).await?;
         for row in &mut rows {
             row.in_use = row.digest.iter().chain(&row.children).any(|digest| used.contains(digest));
         }
@@ -253,19 +253,18 @@ async fn labelled(
 }
 
 /// The digests that containers of the current engine use, stopped ones too.
-async fn used(session: &Session) -> HashSet<Digest> {
+async fn used(session: &Session) -> Result<HashSet<Digest>, Problem> {
+    let doing = "see what containers use";
+    let hint = "with keep_in_use = false in the policy, or with --host store, no container is asked about";
     let list = async {
         let source = session.current().await?;
-        session.run("see what containers use", |ctx| async move { source.list(&ctx).await }).await
+        session.run(doing, |ctx| async move { source.list(&ctx).await }).await
     };
-    match list.await {
-        Ok(list) => {
-            let used = list.images.iter().filter(|image| image.is_unused() == Some(false));
-            used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect()
-        }
-        Err(problem) => {
-            session.printer.say(format_args!("lighterman: what containers use is not known: {problem}"));
-            HashSet::new()
-        }
+    let list = list.await.map_err(|problem| problem.hint(hint))?;
+    // What is not known may be in use.
+    if let Some(gap) = list.gaps.first() {
+        return Err(Problem::new(ProblemKind::Conflict, doing, format!("not all could be read: {}", gap.safe())).hint(hint));
     }
+    let used = list.images.iter().filter(|image| image.is_unused() == Some(false));
+    Ok(used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect())
 }

@@ -94,6 +94,11 @@ pub fn harbor(text: &str) -> Result<Imported, Problem> {
             "Harbor drops what no rule retains; the rules that do so are left out here, since they would drop what could not be taken over";
         writer.note("the end", words, true);
     }
+    writer.note(
+        "all rules",
+        "Harbor puts each rule to all tags; here a tag that one rule keeps doesn't count for the next, so more may stay",
+        false,
+    );
     writer.note("all rules", "Harbor counts from pushes and pulls; here it is when an image was made, and pulls are not known", false);
     Ok(writer.finish("Harbor retention rules"))
 }
@@ -116,7 +121,7 @@ fn one(writer: &mut Writer, rule: &Rule, at: &str) -> Result<(), String> {
         (condition, untagged) = ("all = true".to_owned(), false);
     }
     let number = || {
-        let number = rule.params.get(&rule.template).and_then(Value::as_u64);
+        let number = rule.params.get(&rule.template).and_then(|number| number.as_u64().or_else(|| number.as_str()?.parse().ok()));
         number.filter(|number| *number > 0).ok_or_else(|| format!("its number {:?} is missing", rule.template))
     };
     let (more, last): (String, Vec<String>) = match rule.template.as_str() {
