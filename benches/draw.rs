@@ -38,7 +38,7 @@ fn frame_of_ten_thousand(bencher: Bencher<'_, '_>, (width, height): (u16, u16)) 
 #[divan::bench]
 fn frame_with_marks_and_tasks_200x60(bencher: Bencher<'_, '_>) {
     let mut state = scene::with_tasks(scene::many(200, 60));
-    state.tasks_open = true;
+    state.drawer = Some(lighterman::pane::PaneId::Tasks);
     state.images.act(Action::InvertMarks, scene::now());
     scene::size(&mut state, 200, 60);
     frame(bencher, &state);

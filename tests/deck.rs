@@ -13,10 +13,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lighterman::app::overlay::Overlay;
 use lighterman::app::{Settings, State, start, update};
+use lighterman::flow::job::{About, Applying, Way};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::model::{
-    Change, ContainerUse, Digest, ImageList, ImageSummary, Kept, Name, Outcome, Powers, Problem, ProblemKind, Removal, Removed, Safe,
-    SourceId, SourceInfo, SourceKind, SourceStatus,
+    Change, ContainerUse, Digest, ImageList, ImageSummary, LineState, LoggedLine, LoggedRun, Name, Operation, Outcome, Plan, PlanKind,
+    Powers, Problem, ProblemKind, RunEnd, Safe, SourceId, SourceInfo, SourceKind, SourceStatus, Target, Verb,
 };
 use lighterman::pane::PaneId;
 use lighterman::pane::tasks::TaskState;
@@ -113,6 +114,24 @@ impl Deck {
 
     fn changes(&self) -> Vec<&Change> {
         self.started().filter_map(|(_, job)| if let Job::Change(change) = job { Some(change) } else { None }).collect()
+    }
+
+    fn applied(&self) -> Vec<&Applying> {
+        self.started().filter_map(|(_, job)| if let Job::Apply(applying) = job { Some(&**applying) } else { None }).collect()
+    }
+
+    /// The lines of the plan: what is done, to what, and the first word on it.
+    fn plan(&self) -> Vec<String> {
+        let words = |line: &lighterman::pane::plan::Line| {
+            let operation = &line.operation;
+            format!(
+                "{} {}: {}",
+                operation.verb.word(),
+                operation.target,
+                operation.effects.first().map_or("", lighterman::model::Foreign::raw)
+            )
+        };
+        self.state.plan.lines.iter().map(words).collect()
     }
 
     fn names(&self) -> Vec<String> {
@@ -251,12 +270,35 @@ fn registries_are_asked_how_tags_stand_only_on_request_and_seen_rows_first() {
     assert_eq!(deck.names(), ["acme/app:001"]);
 }
 
+fn plan_of(operations: Vec<Operation>) -> Plan {
+    let made_at = Timestamp::from_second(NOW).unwrap();
+    Plan { version: 1, kind: PlanKind::Delete, made_at, made_by: "test".into(), all_or_nothing: false, operations }
+}
+
+/// How the run of a job went: its lines as they are given.
+fn ran(deck: &Deck, id: JobId, states: &[LineState]) -> Arc<LoggedRun> {
+    let Some((_, Job::Apply(applying))) = deck.started().find(|(other, _)| *other == id) else { panic!("a run") };
+    let lines = applying.plan.operations.iter().zip(states);
+    Arc::new(LoggedRun {
+        id: "01abc".into(),
+        at: Timestamp::from_second(NOW).unwrap(),
+        actor: "ana@harbour".into(),
+        kind: applying.plan.kind,
+        lines: lines
+            .map(|(operation, state)| LoggedLine { operation: operation.clone(), state: state.clone(), restorable: None })
+            .collect(),
+        end: RunEnd::Whole,
+        about: None,
+        damaged: false,
+    })
+}
+
 #[test]
 fn the_first_source_found_is_listed_and_watched() {
     let deck = Deck::found(info(Powers::ALL, false));
     let jobs: Vec<_> = deck.started().map(|(_, job)| job.clone()).collect();
     let source = SourceId("engine:test".to_owned());
-    assert_eq!(jobs, [Job::Discover, Job::List { source: source.clone() }, Job::Watch { source }]);
+    assert_eq!(jobs, [Job::Discover, Job::Runs { recover: true }, Job::List { source: source.clone() }, Job::Watch { source }]);
 }
 
 #[test]
@@ -331,38 +373,169 @@ fn an_open_range_stays_on_its_images_and_counts_as_chosen() {
 }
 
 #[test]
-fn delete_says_what_goes_and_runs_exactly_that() {
+fn delete_goes_into_the_plan_and_exactly_that_is_run() {
     let mut deck = Deck::listing(vec![image(1, &["app:1", "app:latest"]), image(2, &["web:1"])]);
     deck.press("Space j Space d");
+    assert_eq!((deck.state.focus, deck.state.drawer), (PaneId::Plan, Some(PaneId::Plan)));
+    let lines = deck.plan();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("untag app:1: untag only") && lines[0].contains("app:latest"), "{lines:?}");
+    assert!(lines[1].starts_with("delete image web:1: its only tag"), "{lines:?}");
+    assert!(deck.applied().is_empty() && deck.changes().is_empty(), "nothing happens on a key");
+    deck.press("x");
     let Some(Overlay::Confirm(confirm)) = deck.state.overlays.last() else { panic!("no dialog") };
     let text: Vec<_> = confirm.lines.iter().map(|(_, text)| text.as_str()).collect();
-    assert!(text[0].contains("app:1") && text[0].contains("stays as app:latest"), "{text:?}");
-    assert!(text[1].contains("web:1") && text[1].contains("goes too"), "{text:?}");
+    assert!(text.iter().any(|line| line.contains("can't be taken back")), "{text:?}");
     deck.press("y");
+    let [applying] = deck.applied()[..] else { panic!("one run") };
+    let seen: Vec<_> =
+        applying.plan.operations.iter().map(|line| (line.target.to_string(), line.before.clone(), line.after.clone())).collect();
+    assert_eq!(seen, [("app:1".into(), Some(image(1, &[]).id), None), ("web:1".into(), Some(image(2, &[]).id), None)]);
+    // Each line is followed, and a second run of the same plan is refused.
+    let id = deck.job(|job| matches!(job, Job::Apply(_)));
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Lines(vec![(0, LineState::Running)]))));
+    assert_eq!(deck.state.plan.lines[0].state, LineState::Running);
+    deck.press("d x");
+    assert_eq!(deck.plan().len(), 2, "a plan that runs is not edited");
+    let conflict = LineState::Conflict { observed: None };
+    let run = ran(&deck, id, &[LineState::Done { observed: None }, conflict.clone()]);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Ran(run))));
+    assert_eq!(deck.state.plan.lines[1].state, conflict);
+    let toast = deck.state.toasts.list.last().unwrap();
+    assert!(toast.text.as_str().contains("1 of 2 lines done") && toast.hint.as_ref().unwrap().as_str().contains("it is gone"), "{toast:?}");
+    deck.press("x");
+    assert_eq!(deck.applied().len(), 1, "it has run");
+    // What is wanted next begins a new plan.
+    deck.press("1 g d");
+    assert_eq!(deck.plan().len(), 1);
+}
+
+#[test]
+fn lines_are_dropped_and_thought_through_anew() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1", "app:latest"]), image(2, &["web:1"])]);
+    deck.press("Space Space d");
+    let both = deck.plan();
+    assert!(both[0].starts_with("untag app:1: untags: image") && both[1].contains("goes with all its 2 tags"), "{both:?}");
+    deck.press("g j d");
+    let one = deck.plan();
+    assert!(one.len() == 1 && one[0].contains("untag only"), "without the other the image stays: {one:?}");
+    deck.press("U");
+    assert!(deck.plan().is_empty());
+    deck.press("x");
+    assert!(deck.state.overlays.is_empty(), "nothing is planned");
+    // Esc closes the drawer and keeps the plan.
+    deck.press("1 d Esc");
+    assert_eq!((deck.state.focus, deck.state.drawer, deck.plan().len()), (PaneId::Images, None, 1));
+    deck.press("o");
+    assert_eq!(deck.state.focus, PaneId::Plan);
+}
+
+#[test]
+fn a_protected_line_runs_only_with_a_reason() {
+    let mut used = image(1, &["app:1"]);
+    used.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: true, state: "running".into() }]);
+    let mut deck = Deck::listing(vec![used, image(2, &["web:1"])]);
+    deck.press("d");
+    assert!(deck.state.plan.lines[0].operation.protected.as_ref().unwrap().raw().contains("web-1"));
+    deck.press("x");
+    assert!(deck.state.overlays.is_empty() && deck.applied().is_empty(), "no line may run");
+    deck.press("! Enter");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Prompt(_))), "a reason is wanted");
+    deck.type_text("it is a leftover");
+    deck.press("Enter x y");
+    let reason = deck.applied()[0].plan.operations[0].override_reason.clone();
+    assert_eq!(reason.unwrap().raw(), "it is a leftover");
+}
+
+#[test]
+fn what_is_pruned_is_planned_too_and_what_is_used_stays() {
+    let mut used = image(3, &[]);
+    used.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: false, state: "exited".into() }]);
+    let mut unknown = image(4, &[]);
+    unknown.containers = None;
+    let images = vec![image(1, &["app:1"]), image(2, &[]), used, unknown];
+    let mut deck = Deck::listing(images.clone());
+    deck.press("X");
+    let id = deck.job(|job| matches!(job, Job::PreviewPrune { .. }));
+    let mut dangling = images[1..].to_vec();
+    dangling[0].unique_size = Some(1_000);
+    let list = ImageList { images: dangling, at: Timestamp::from_second(NOW).unwrap(), gaps: vec![] };
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Prunable(Arc::new(list)))));
+    let lines = deck.plan();
+    assert!(lines.len() == 1 && lines[0].starts_with(&format!("delete image {}", image(2, &[]).id)), "{lines:?}");
+    assert_eq!(deck.state.plan.totals().freed_at_least, 1_000);
+}
+
+#[test]
+fn undo_puts_the_way_back_into_the_drawer_and_says_which_run_it_is_about() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1", "app:2"])]);
+    deck.press("z");
+    let id = deck.job(|job| matches!(job, Job::Back { way: Way::Undo, run: None, lines: None }));
+    let source = SourceId("engine:test".to_owned());
+    let target = Target::Tag(Name::new("app:0"));
+    let line = Operation::new(Verb::Tag, source, target, None, Some(image(1, &[]).id));
+    let plan = Plan { kind: PlanKind::Undo, ..plan_of(vec![line]) };
+    let about = About { way: Way::Undo, run: "01abc".into(), lines: vec![4] };
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Back { plan: Box::new(plan), about: about.clone() })));
+    assert_eq!((deck.state.focus, deck.plan().len()), (PaneId::Plan, 1));
+    deck.press("x y");
+    assert_eq!(deck.applied()[0].about, Some(about));
+    // Nothing to take back is said.
+    deck.press("z");
+    let id = deck.job(|job| matches!(job, Job::Back { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::NotFound, "undo", "nothing was changed yet"))));
     assert!(deck.state.overlays.is_empty());
-    let expected = Change::Remove {
-        source: SourceId("engine:test".to_owned()),
-        items: vec![
-            Removal::Tag { name: Name::new("app:1"), expected: image(1, &[]).id },
-            Removal::Tag { name: Name::new("web:1"), expected: image(2, &[]).id },
-        ],
+    assert!(
+        deck.state.toasts.list.iter().any(|toast| toast.hint.as_ref().is_some_and(|hint| hint.as_str().contains("nothing was changed"))
+            || toast.text.as_str().contains("nothing was changed"))
+    );
+}
+
+#[test]
+fn the_log_lists_runs_and_asks_about_the_one_that_is_opened() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    deck.press("7");
+    let id = deck.job(|job| matches!(job, Job::Runs { recover: false }));
+    let target = Target::Tag(Name::new("app:0"));
+    let operation = Operation::new(Verb::Tag, SourceId("engine:test".to_owned()), target, None, Some(image(1, &[]).id));
+    let line = LoggedLine { operation, state: LineState::Done { observed: None }, restorable: None };
+    let run = LoggedRun {
+        id: "01abc".into(),
+        at: Timestamp::from_second(NOW - 60).unwrap(),
+        actor: "ana@harbour".into(),
+        kind: PlanKind::Retag,
+        lines: vec![line.clone(), line],
+        end: RunEnd::Whole,
+        about: None,
+        damaged: false,
     };
-    assert_eq!(deck.changes(), [&expected]);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Runs(Arc::new(vec![run.clone()])))));
+    assert_eq!(deck.state.log.rows.len(), 1);
+    deck.press("Enter");
+    assert_eq!(deck.state.log.rows.len(), 3);
+    let asked = deck.job(|job| matches!(job, Job::Restorable { run } if run == "01abc"));
+    let mut known = run;
+    known.lines[1].restorable = Some(Some(Safe::new("the manifest is gone")));
+    deck.tell(Msg::Job(asked, JobEvent::Done(JobOutput::Restorable(Box::new(known.clone())))));
+    assert_eq!(deck.state.log.all()[0], known);
+    // One line alone is taken back.
+    deck.press("j j z");
+    deck.job(|job| matches!(job, Job::Back { way: Way::Undo, run: Some(run), lines: Some(lines) } if run == "01abc" && lines == &[1]));
 }
 
 #[test]
 fn a_dialog_is_not_answered_by_enter_held_paste_or_the_key_that_opened_it() {
     let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
-    deck.press("d");
+    deck.press("d x");
     deck.tell(Msg::Paste("y\n".to_owned()));
     deck.tell(Msg::Key { chord: Chord::char('y'), held: true });
-    deck.press("d d");
+    deck.press("x x");
     assert!(matches!(deck.state.overlays.last(), Some(Overlay::Confirm(_))));
-    assert!(deck.changes().is_empty());
+    assert!(deck.applied().is_empty());
     deck.press("Enter");
-    assert!(deck.state.overlays.is_empty() && deck.changes().is_empty(), "Enter cancels: the focus is there");
-    deck.press("d Tab Enter");
-    assert_eq!(deck.changes().len(), 1);
+    assert!(deck.state.overlays.is_empty() && deck.applied().is_empty(), "Enter cancels: the focus is there");
+    deck.press("x Tab Enter");
+    assert_eq!(deck.applied().len(), 1);
 }
 
 #[test]
@@ -371,30 +544,21 @@ fn retag_runs_straight_to_a_free_name_and_asks_before_it_moves_one() {
     deck.press("t Ctrl-u");
     deck.type_text("app:3");
     deck.press("Enter");
-    assert!(matches!(deck.changes()[..], [Change::Tag { replaces: None, .. }]));
+    assert!(matches!(deck.applied()[0].plan.operations[..], [Operation { verb: Verb::Tag, before: None, .. }]));
     deck.press("t Ctrl-u");
     deck.type_text("app:2");
     deck.press("Enter Enter");
-    assert_eq!(deck.changes().len(), 1, "the Enter that opened the dialog does not answer it");
+    assert_eq!(deck.applied().len(), 1, "the Enter that opened the dialog does not answer it");
     deck.press("Esc");
     deck.press("t Ctrl-u");
     deck.type_text("app:2");
     deck.press("Enter y");
-    assert!(matches!(deck.changes()[..], [_, Change::Tag { replaces: Some(id), .. }] if *id == image(2, &[]).id));
+    let moved = &deck.applied()[1].plan.operations[0];
+    assert_eq!((moved.verb, moved.before.as_ref()), (Verb::MoveTag, Some(&image(2, &[]).id)));
     deck.press("t Ctrl-u");
     deck.type_text("UPPER Case");
     deck.press("Enter");
     assert!(matches!(deck.state.overlays.last(), Some(Overlay::Prompt(prompt)) if prompt.note.is_err()));
-}
-
-#[test]
-fn what_a_container_uses_is_not_offered_for_removal() {
-    let mut used = image(1, &["app:1"]);
-    used.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: true, state: "running".into() }]);
-    let mut deck = Deck::listing(vec![used]);
-    deck.press("d");
-    assert!(deck.state.overlays.is_empty());
-    assert!(deck.state.toasts.list[0].hint.as_ref().is_some_and(|why| why.as_str().contains("web-1")));
 }
 
 #[test]
@@ -405,7 +569,7 @@ fn read_only_leaves_nothing_that_changes_anything_in_reach() {
         deck.tell(Msg::Act(row.action));
         assert!(deck.state.overlays.is_empty(), "{} opened a dialog", row.name);
     }
-    assert!(deck.changes().is_empty());
+    assert!(deck.changes().is_empty() && deck.applied().is_empty() && deck.state.plan.is_empty());
 }
 
 #[test]
@@ -499,21 +663,6 @@ fn only_the_last_of_many_moves_is_fetched() {
         deck.tell(Msg::Follow(n));
     }
     assert_eq!(deck.started().filter(|(_, job)| matches!(job, Job::Inspect { .. })).count(), 1);
-}
-
-#[test]
-fn a_partly_done_removal_says_what_was_kept_and_why() {
-    let mut deck = Deck::listing(vec![image(1, &["a:1"]), image(2, &["b:1"])]);
-    deck.press("* d y");
-    let id = deck.job(|job| matches!(job, Job::Change(_)));
-    let outcome = Outcome::Removed {
-        removed: vec![Removed { reference: "a:1".to_owned(), digest: image(1, &[]).id }],
-        kept: vec![Kept { reference: "b:1".to_owned(), digest: image(2, &[]).id, why: "used by container web-1".to_owned() }],
-    };
-    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Applied(outcome))));
-    let toast = deck.state.toasts.list.last().unwrap();
-    assert_eq!(toast.text.as_str(), "1 removed, 1 kept");
-    assert!(toast.hint.as_ref().is_some_and(|why| why.as_str().contains("web-1")));
 }
 
 #[test]

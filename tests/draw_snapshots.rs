@@ -100,7 +100,9 @@ fn each_size(name: &str, make: impl Fn(u16, u16) -> State) {
 /// At 80 columns one pane shows at a time: the others are seen by giving them the focus.
 fn focused(mut state: State, pane: PaneId) -> State {
     state.focus = pane;
-    state.tasks_open |= pane == PaneId::Tasks;
+    if pane.is_drawer() {
+        state.drawer = Some(pane);
+    }
     let (width, height) = (state.width, state.height);
     scene::size(&mut state, width, height);
     state
@@ -286,7 +288,7 @@ fn overlays() {
         ("palette", ":tag"),
         ("palette-all", ":"),
         ("copy", "y"),
-        ("delete", "d"),
+        ("delete", "dx"),
         ("retag", "t"),
         ("pull", "p"),
         ("export", "e"),
@@ -296,7 +298,7 @@ fn overlays() {
     }
     check("overlay-help-80x24", &after("?", 80, 24));
     check("overlay-help-200x60", &after("?", 200, 60));
-    check("overlay-delete-many-80x24", &after("g            d", 80, 24));
+    check("overlay-delete-many-80x24", &after("g            dx", 80, 24));
     for (name, action) in
         [("themes", Action::Themes), ("sources", Action::Sources), ("inspect", Action::Inspect), ("open", Action::OpenFile)]
     {
@@ -317,10 +319,18 @@ fn overlays() {
         state
     });
     check("overlay-agree-120x40", &{
-        let mut state = after("d", 120, 40);
+        let mut state = after("dx", 120, 40);
         let _ = update(&mut state, Msg::Key { chord: Chord::plain(Key::Tab), held: false });
         state
     });
+}
+
+#[test]
+fn the_plan_and_the_log() {
+    for (width, height) in SIZES {
+        check(&format!("plan-lines-{width}x{height}"), &scene::planned(scene::full(width, height)));
+        check(&format!("log-runs-{width}x{height}"), &scene::logged(scene::full(width, height)));
+    }
 }
 
 #[test]
@@ -352,7 +362,7 @@ fn ascii_is_ascii() {
     stays_ascii("hostile", scene::hostile(120, 40));
     stays_ascii("tasks", focused(scene::with_tasks(scene::full(120, 40)), PaneId::Tasks));
     stays_ascii("help", after("?", 120, 40));
-    stays_ascii("delete", after("d", 120, 40));
+    stays_ascii("delete", after("dx", 120, 40));
     stays_ascii("loading", scene::loading(120, 40));
     stays_ascii("registries", browsing("tags", 120, 40));
 }
@@ -367,7 +377,7 @@ fn monochrome_keeps_every_meaning() {
             press(&mut state, "gjj  jj");
             state
         }),
-        ("delete", after("d", 120, 40)),
+        ("delete", after("dx", 120, 40)),
     ] {
         let (buffer, _) = scene::draw(&state, &theme);
         assert!(buffer.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
@@ -414,9 +424,9 @@ proptest! {
         if which % 2 == 1 {
             state = scene::with_tasks(state);
         }
-        state.focus = PaneId::ALL[which % 3];
+        state.focus = PaneId::ALL[which % PaneId::ALL.len()];
         state.zoomed = which % 4 == 3;
-        state.tasks_open = which % 3 == 2;
+        state.drawer = [None, None, Some(PaneId::Tasks), Some(PaneId::Plan), Some(PaneId::Log)][which % 5];
         state.settings.ascii = over % 5 == 4;
         let keys = ["", "?", ":", "y", "d", "t", "/x y", "e", "p", "f"][over];
         press(&mut state, keys);

@@ -281,17 +281,19 @@ fn a_paste_or_a_held_key_never_confirms() {
     let mut screen = demo();
     let rows = screen.contents().matches("acme/").count();
     screen.send("d");
+    screen.wait_for("1 to run");
+    screen.send("x");
     screen.wait_for("Cancel");
     screen.paste("y\n");
     screen.paste("\ry\r\n");
     // The key that opened the dialog, held down.
-    screen.send("dddddddddd");
+    screen.send("xxxxxxxxxx");
     screen.send("?");
     screen.wait_for("Cancel");
     screen.send("<Esc>");
     screen.wait_gone("Cancel");
     // A paste that the terminal doesn't mark as one: its letters open the dialog, and answer nothing.
-    screen.send("dy");
+    screen.send("xy");
     screen.wait_for("Cancel");
     screen.send("<Esc>");
     screen.wait_gone("Cancel");

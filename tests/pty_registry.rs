@@ -65,9 +65,11 @@ fn an_operator_browses_retags_copies_and_deletes() {
     screen.send("k");
     screen.wait_for("3/4");
     screen.send("d");
-    screen.wait_for("Delete 1 tag");
+    screen.wait_for("1 to run");
+    screen.send("x");
+    screen.wait_for("Run 1 line");
     screen.answer("y");
-    screen.wait_for("1 reference removed");
+    screen.wait_for("1 line done");
     screen.wait_gone("1.9.0");
     assert_eq!(there(&repository), ["1.10.0", "2.0.0-rc1", "stable"]);
     // Back through the levels, to the list of repositories, and to the hosts.

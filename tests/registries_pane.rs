@@ -15,7 +15,7 @@ mod scene;
 use common::remote::{Remote, complete, details, digest, index, registry, rows};
 use lighterman::app::overlay::Overlay;
 use lighterman::flow::{Action, Job, JobEvent, JobOutput, Key, Msg};
-use lighterman::model::{Change, Completeness, CopyFrom, ImageKey, Listed, Name, Problem, ProblemKind, Removal, Safe};
+use lighterman::model::{Change, Completeness, CopyFrom, Foreign, ImageKey, Listed, Name, Problem, ProblemKind, RepositoryView, Safe};
 use lighterman::pane::PaneId;
 use lighterman::pane::registries::Level;
 
@@ -115,31 +115,52 @@ fn signatures_kept_as_tags_are_no_rows_and_hostile_tags_can_not_be_acted_on() {
 }
 
 #[test]
-fn delete_names_what_shares_the_digest_and_carries_what_was_seen() {
+fn delete_looks_at_the_repository_and_names_what_shares_the_digest() {
     let mut deck = Remote::in_tags(120, 40, &["2", "1", "latest"]);
-    deck.press(" ");
-    deck.press("d");
-    assert!(deck.state.overlays.is_empty(), "what it points at is not known yet");
-    deck.stand_still();
-    deck.detail(vec![details("2", "a", 1, 1), details("1", "b", 1, 1), details("latest", "a", 1, 1)]);
-    deck.press("d");
-    let Some(Overlay::Confirm(confirm)) = deck.state.overlays.last() else { panic!("a dialog") };
-    let text: Vec<&str> = confirm.lines.iter().map(|(_, line)| line.as_str()).collect();
-    assert!(confirm.title.as_str().contains("1 tag") && text.iter().any(|line| line.contains("not chosen: latest")), "{text:?}");
-    deck.press("y");
-    let item = Removal::Tag { name: Name::new("registry.example.com/acme/web:2"), expected: digest("a") };
-    assert_eq!(deck.changes(), [&Change::Remove { source: registry(), items: vec![item] }]);
+    deck.press(" d");
+    let id = deck.job(|job| matches!(job, Job::View { .. }));
+    assert_eq!(
+        deck.state.jobs[&id],
+        Job::View { source: registry(), repository: "acme/web".into(), tags: vec!["2".into()], digests: vec![] },
+        "also before it is known what the tag points at"
+    );
+    assert!(deck.state.plan.lines.is_empty() && deck.state.focus == PaneId::Plan);
+    let kind = Foreign::new("application/vnd.oci.image.manifest.v1+json");
+    let at = |seed: &str| (digest(seed), kind.clone());
+    let view = RepositoryView {
+        source: registry(),
+        name: "registry.example.com/acme/web".into(),
+        tags: [("2".to_owned(), at("a")), ("1".to_owned(), at("b")), ("latest".to_owned(), at("a"))].into(),
+        indexes: std::collections::BTreeMap::new(),
+        referrers: std::collections::BTreeMap::new(),
+        completeness: Completeness::Complete,
+    };
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Viewed(Box::new(view)))));
+    let line = deck.state.plan.lines[0].operation.clone();
+    assert_eq!((line.before, line.after, line.shares), (Some(digest("a")), None, vec![Foreign::new("latest")]));
+    assert!(line.effects[0].raw().contains("untag only"), "{:?}", line.effects);
+    deck.press("xy");
+    let id = deck.job(|job| matches!(job, Job::Apply(_)));
     // When it ended, the tags are read again.
     let before = deck.jobs(|job| matches!(job, Job::Tags { .. }));
-    let id = deck.job(|job| matches!(job, Job::Change(_)));
-    let outcome = lighterman::model::Outcome::Removed { removed: vec![], kept: vec![] };
-    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Applied(outcome))));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "run the plan", "gone"))));
     assert_eq!(deck.jobs(|job| matches!(job, Job::Tags { .. })), before + 1);
     assert_eq!(deck.tags().len(), 3, "the rows stay while they are read");
     let list = deck.job(|job| matches!(job, Job::Tags { .. }));
     deck.tell(Msg::Job(list, JobEvent::Chunk(JobOutput::Tags(rows(&["1"])))));
     deck.tell(Msg::Job(list, JobEvent::Done(JobOutput::Listed(complete(1)))));
     assert_eq!((deck.tags(), deck.state.registries.tags.marks.len()), (vec!["1"], 0));
+}
+
+#[test]
+fn a_repository_that_can_not_be_looked_at_has_no_lines() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
+    deck.press("d");
+    let id = deck.job(|job| matches!(job, Job::View { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "look", "gone"))));
+    assert!(deck.state.plan.is_empty());
+    deck.press("x");
+    assert!(deck.state.overlays.is_empty());
 }
 
 #[test]
@@ -167,20 +188,22 @@ fn a_new_tag_is_given_at_once_and_a_moved_one_is_asked_for() {
     deck.key(Key::Backspace);
     deck.press("stable");
     deck.enter();
-    let to = |tag: &str, replaces| Change::Tag {
-        source: registry(),
-        id: digest("a"),
-        to: Name::new(&format!("registry.example.com/acme/web:{tag}")),
-        replaces,
+    let lines = |deck: &Remote| -> Vec<(String, Option<lighterman::model::Digest>, Option<lighterman::model::Digest>)> {
+        let all = deck.effects.iter().filter_map(|effect| match effect {
+            lighterman::flow::Effect::Start(_, Job::Apply(applying)) => Some(&applying.plan.operations[0]),
+            _ => None,
+        });
+        all.map(|line| (line.target.to_string(), line.before.clone(), line.after.clone())).collect()
     };
-    assert_eq!(deck.changes(), [&to("stable", None)]);
+    let to = |tag: &str, replaces| (format!("registry.example.com/acme/web:{tag}"), replaces, Some(digest("a")));
+    assert_eq!(lines(&deck), [to("stable", None)]);
     deck.press("t");
     deck.key(Key::Backspace);
     deck.press("1");
     deck.enter();
-    assert_eq!(deck.changes().len(), 1, "asked first");
+    assert_eq!(lines(&deck).len(), 1, "asked first");
     deck.press("y");
-    assert_eq!(deck.changes().last(), Some(&&to("1", Some(digest("b")))));
+    assert_eq!(lines(&deck).last(), Some(&to("1", Some(digest("b")))));
 }
 
 #[test]

@@ -227,6 +227,7 @@ fn worker_over_registries(lists: &std::path::Path) -> (lighterman::work::Worker,
     use lighterman::source::Source;
     use lighterman::source::credentials::Credentials;
     use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Timers};
+    use lighterman::work::journal::Journal;
     use lighterman::work::{Env, Found, KnownLists, Table, Worker};
     let timers = Timers { tries: 1, ..Timers::default() };
     let client = Client::new(RegistrySettings { timers, ..RegistrySettings::default() }, Credentials::none()).unwrap();
@@ -251,7 +252,7 @@ fn worker_over_registries(lists: &std::path::Path) -> (lighterman::work::Worker,
         })
     };
     let table = Table::new(Arc::new(Vec::new), Arc::new(open));
-    Worker::new(Arc::new(Env::new(table, KnownLists::new(lists.to_owned()))))
+    Worker::new(Arc::new(Env::new(table, KnownLists::new(lists.to_owned()), Journal::new(lists))))
 }
 
 /// What the deck's key for it does: each local tag against its registry, and one that is down keeps no other from answering.

@@ -132,6 +132,8 @@ fn a_deletion_says_what_will_be_gone() {
     // The cursor is on the third row now, and its layers are there.
     screen.wait_for("ADD file:3f1bd");
     screen.send("d");
+    screen.wait_for("to run");
+    screen.send("x");
     screen.wait_for("Cancel");
     take("delete", &screen);
     screen.send("<Esc>");

@@ -2,8 +2,7 @@
 
 use tui_input::Input;
 
-use crate::curate::RemovalPlan;
-use crate::curate::removal::counted;
+use crate::curate::words::counted;
 use crate::flow::{Action, Effect, Job, Place};
 use crate::model::{ArchiveFormat, Change, ImageKey, Name, Powers, Safe};
 use crate::pane::PaneId;
@@ -12,7 +11,9 @@ use crate::pane::images::RowKey;
 use super::drift;
 use super::filter;
 use super::jobs;
+use super::log;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay, Prompt};
+use super::plan;
 use super::registries;
 use super::state::State;
 use super::tasks;
@@ -81,7 +82,14 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusImages => focus(state, PaneId::Images),
         Action::FocusRegistries => focus(state, PaneId::Registries),
         Action::FocusLayers => focus(state, PaneId::Layers),
-        Action::FocusTasks => toggle_tasks(state),
+        Action::FocusPlan => toggle(state, PaneId::Plan),
+        Action::FocusTasks => toggle(state, PaneId::Tasks),
+        Action::FocusLog => {
+            toggle(state, PaneId::Log);
+            return log::opened(state);
+        }
+        Action::RunPlan | Action::Override | Action::SavePlan => return plan::act(state, action),
+        Action::Undo | Action::Redo | Action::Resume => return log::act(state, action),
         Action::NextPane => step_focus(state, 1),
         Action::PreviousPane => step_focus(state, -1),
         Action::Zoom => state.zoomed = !state.zoomed,
@@ -91,7 +99,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Inspect => return overlay::inspect::open(state),
         Action::Copy => overlay::menu::copy(state),
         Action::Retag => retag(state),
-        Action::Delete => return delete(state),
+        Action::Delete => return plan::delete_images(state),
         Action::Prune => return overlay::wait(state, "reading what a prune would remove", |source| Job::PreviewPrune { source }),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
         Action::Push => return push(state),
@@ -121,7 +129,9 @@ fn pane(state: &mut State, action: Action) -> bool {
         PaneId::Images => state.images.act(action, state.now),
         PaneId::Registries => state.registries.act(action, state.now),
         PaneId::Layers => state.layers.act(action),
+        PaneId::Plan => state.plan.act(action),
         PaneId::Tasks => state.tasks.act(action),
+        PaneId::Log => state.log.act(action),
     }
 }
 
@@ -129,13 +139,15 @@ fn focus(state: &mut State, pane: PaneId) {
     state.focus = pane;
 }
 
-fn toggle_tasks(state: &mut State) {
-    state.tasks_open = !(state.tasks_open && state.focus == PaneId::Tasks);
-    state.focus = if state.tasks_open { PaneId::Tasks } else { state.lead };
+/// Opens a drawer and goes there; from there, closes it.
+pub(super) fn toggle(state: &mut State, drawer: PaneId) {
+    let close = state.drawer == Some(drawer) && state.focus == drawer;
+    state.drawer = (!close).then_some(drawer);
+    state.focus = if close { state.lead } else { drawer };
 }
 
 fn step_focus(state: &mut State, step: isize) {
-    let open: Vec<PaneId> = PaneId::ALL.into_iter().filter(|pane| *pane != PaneId::Tasks || state.tasks_open).collect();
+    let open: Vec<PaneId> = PaneId::ALL.into_iter().filter(|pane| !pane.is_drawer() || state.drawer == Some(*pane)).collect();
     let at = open.iter().position(|pane| *pane == state.focus).unwrap_or(0);
     let next = (at + open.len()).saturating_add_signed(step) % open.len().max(1);
     if let Some(pane) = open.get(next) {
@@ -163,8 +175,8 @@ fn back(state: &mut State) {
         state.images.marks.clear();
     } else if state.zoomed {
         state.zoomed = false;
-    } else if state.focus == PaneId::Tasks {
-        toggle_tasks(state);
+    } else if state.focus.is_drawer() {
+        toggle(state, state.focus);
     } else if state.focus == PaneId::Layers {
         state.focus = state.lead;
     } else {
@@ -184,25 +196,6 @@ fn retag(state: &mut State) {
     let about = from.as_ref().map_or_else(|| Safe::from(format!("untagged image {}", id.short())), Name::safe);
     let text = from.as_ref().map_or_else(String::new, |name| name.raw().to_owned());
     ask(state, Ask::Retag { id, from }, "Give another name", Some(about), text, "Enter tag · Esc cancel");
-}
-
-fn delete(state: &mut State) -> Vec<Effect> {
-    let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) else {
-        return Vec::new();
-    };
-    let chosen: Vec<_> = state.images.chosen().into_iter().map(|RowKey { id, name }| (id, name)).collect();
-    let plan = RemovalPlan::new(&list, &chosen);
-    if plan.items.is_empty() {
-        let why = plan.statements.first().map(|(_, text)| text.clone());
-        return vec![state.toasts.show(ToastKind::Warning, "Nothing here can be removed", why)];
-    }
-    let total = plan.total();
-    let verb = if plan.deleted == 0 { "Untag" } else { "Delete" };
-    let mut lines = plan.statements;
-    lines.push((crate::curate::Tone::Quiet, Safe::new("Each is read again first: what moved or came into use meanwhile is kept.")));
-    let job = Job::Change(Change::Remove { source, items: plan.items });
-    state.overlays.push(Overlay::Confirm(Confirm::new(total, lines, verb, Agreed::Start(vec![job]))));
-    Vec::new()
 }
 
 fn push(state: &mut State) -> Vec<Effect> {

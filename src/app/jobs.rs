@@ -9,8 +9,10 @@ use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
 use super::drift;
+use super::log;
 use super::login;
 use super::overlay::{self, Overlay};
+use super::plan;
 use super::registries;
 use super::state::State;
 use super::toast::ToastKind;
@@ -90,7 +92,7 @@ pub(super) fn retry(state: &mut State) -> Vec<Effect> {
 }
 
 /// The source changed: list again soon, once for many changes.
-fn changed(state: &mut State) -> Vec<Effect> {
+pub(super) fn changed(state: &mut State) -> Vec<Effect> {
     if state.images.list.is_loading() {
         state.stale = true;
         return Vec::new();
@@ -137,6 +139,9 @@ pub(super) fn task(state: &mut State, job: Job) -> Vec<Effect> {
 pub(super) fn advance(state: &mut State) -> Vec<Effect> {
     let mut effects = Vec::new();
     while let Some((id, job)) = state.tasks.next().map(|task| (task.id, task.job.clone())) {
+        if let Job::Apply(applying) = &job {
+            plan::begun(state, id, applying);
+        }
         effects.push(start_as(state, id, job));
         state.tasks.begin(id, state.now);
     }
@@ -146,14 +151,21 @@ pub(super) fn advance(state: &mut State) -> Vec<Effect> {
 fn title(job: &Job) -> Safe {
     use crate::model::Change;
     Safe::from(match job {
-        Job::Export { file, keys, .. } => format!("export {} to {}", crate::curate::removal::counted(keys.len(), "image"), file.display()),
+        Job::Export { file, keys, .. } => format!("export {} to {}", crate::curate::words::counted(keys.len(), "image"), file.display()),
         Job::Change(Change::Tag { to, id, .. }) => format!("tag {} as {}", id.short(), to.safe()),
-        Job::Change(Change::Remove { items, .. }) => format!("remove {}", crate::curate::removal::counted(items.len(), "reference")),
+        Job::Change(Change::Remove { items, .. }) => format!("remove {}", crate::curate::words::counted(items.len(), "reference")),
         Job::Change(Change::Pull { name, .. }) => format!("pull {}", name.safe()),
         Job::Change(Change::Push { name, .. }) => format!("push {}", name.safe()),
-        Job::Change(Change::Untag { items, .. }) => format!("untag {}", crate::curate::removal::counted(items.len(), "reference")),
+        Job::Change(Change::Untag { items, .. }) => format!("untag {}", crate::curate::words::counted(items.len(), "reference")),
         Job::Change(Change::Copy { copy, .. }) => format!("copy to {}", copy.to.safe()),
         Job::Change(Change::Import { file, .. }) => format!("import {}", file.display()),
+        Job::Apply(applying) => {
+            let lines = crate::curate::words::counted(applying.plan.operations.len(), "line");
+            match applying.plan.operations.as_slice() {
+                [line] => line.doing(),
+                _ => format!("run a plan to {}: {lines}", applying.plan.kind.word()),
+            }
+        }
         other => format!("{other:?}"),
     })
 }
@@ -182,13 +194,19 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             inspected(state, id, event);
             Vec::new()
         }
+        Job::View { .. } => plan::viewed(state, id, event),
+        Job::SavePlan { .. } => plan::saved(state, event),
+        Job::Runs { .. } | Job::Restorable { .. } | Job::Back { .. } => {
+            state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
+            log::event(state, id, &job, event)
+        }
         Job::PreviewImport { .. } | Job::PreviewPrune { .. } | Job::PreviewCopy { .. } => overlay::previewed(state, id, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }
         Job::Drift { tags } => drift::event(state, id, &tags, event),
         Job::LogIn { source, .. } | Job::LogOut { source } => login::ended(state, &source, event),
-        Job::Export { .. } | Job::Change(_) => task_ended(state, id, &job, event),
+        Job::Export { .. } | Job::Change(_) | Job::Apply(_) => task_ended(state, id, &job, event),
     }
 }
 
@@ -385,6 +403,7 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
     let now = state.now;
     let (end, mut effects) = match event {
         JobEvent::Done(JobOutput::Applied(outcome)) => applied(state, &title, &outcome),
+        JobEvent::Done(JobOutput::Ran(run)) => plan::ran(state, id, &run),
         JobEvent::Done(JobOutput::Exported { file, transfer }) => {
             let text = format!("{} written, {}, verified", file.display(), size::human(transfer.bytes_transferred));
             (TaskState::Done(Safe::from(text.clone())), vec![state.toasts.show(ToastKind::Good, text, None)])
@@ -400,6 +419,10 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
             let effects = if overlay::offer_overwrite(state, job, &problem) { Vec::new() } else { vec![state.toasts.problem(&problem)] };
             (TaskState::Failed(problem), effects)
         }
+        JobEvent::Chunk(JobOutput::Lines(lines)) => {
+            plan::told(state, id, lines);
+            return Vec::new();
+        }
         JobEvent::Chunk(_) | JobEvent::Progress(_) => return Vec::new(),
     };
     state.tasks.ended(id, end, now);
@@ -411,6 +434,9 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
     if let Job::Change(change) = job {
         effects.extend(registries::changed(state, change.source()));
     }
+    if let Job::Apply(applying) = job {
+        effects.extend(plan::over(state, id, applying));
+    }
     effects
 }
 
@@ -420,7 +446,7 @@ fn applied(state: &mut State, title: &Safe, outcome: &Outcome) -> (TaskState, Ve
         Outcome::Removed { removed, kept } if kept.is_empty() => {
             // An image that had no name is named by its digest.
             let what = if removed.iter().all(|gone| gone.reference == gone.digest.as_str()) { "image" } else { "reference" };
-            (ToastKind::Good, format!("{} removed", crate::curate::removal::counted(removed.len(), what)), None)
+            (ToastKind::Good, format!("{} removed", crate::curate::words::counted(removed.len(), what)), None)
         }
         Outcome::Removed { removed, kept } => {
             let why = kept.first().map(|kept| Safe::from(format!("{}: {}", Safe::new(&kept.reference), Safe::new(&kept.why))));

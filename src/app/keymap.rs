@@ -32,6 +32,7 @@ const PRESETS: &[(&str, &[Binding])] = &[
             ("page-down", &["Ctrl-f", "PgDn"]),
             ("page-up", &["Ctrl-b", "PgUp"]),
             ("delete", &["x", "Delete"]),
+            ("run-plan", &["Ctrl-x"]),
             ("quit", &["q", "Ctrl-c", "Z"]),
         ],
     ),

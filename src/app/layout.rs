@@ -1,6 +1,6 @@
 //! Where things are on the screen, computed once from the state, for drawing and for the mouse.
 //!
-//! Wide: Images over Registries left, Layers right, the Tasks drawer below when open. Below 100 columns one pane shows at a time, with tabs. Below
+//! Wide: Images over Registries left, Layers right, one of the drawers (Plan, Tasks, Log) below when open. Below 100 columns one pane shows at a time, with tabs. Below
 //! 40×10 a card says that the terminal is too small.
 
 use crate::pane::registries::Level;
@@ -41,7 +41,7 @@ impl Layout {
         }
         let (header, rest) = screen.take_top(1);
         let (rest, footer) = rest.take_bottom(1);
-        let strip_shows = state.tasks.running() > 0 && !state.tasks_open;
+        let strip_shows = state.tasks.running() > 0 && state.drawer != Some(PaneId::Tasks);
         let (body, strip) = rest.take_bottom(u16::from(strip_shows));
         let strip = strip_shows.then_some(strip);
         let mut layout = Self { header, strip, footer, screen, ..Self::default() };
@@ -52,7 +52,12 @@ impl Layout {
             layout.tabs = Some(tabs);
             layout.panes.push((state.focus, body));
         } else {
-            let (top, drawer) = if state.tasks_open { body.take_bottom((body.height / 3).max(6)) } else { (body, Area::default()) };
+            let (top, drawer) = match state.drawer {
+                Some(PaneId::Tasks) => body.take_bottom((body.height / 3).max(6)),
+                // What is read line by line before it is agreed to gets more room.
+                Some(_) => body.take_bottom((body.height * 2 / 5).max(6)),
+                None => (body, Area::default()),
+            };
             // Names need room more than steps do.
             let (left, right) = top.split_left(top.width / 20 * 11);
             let (images, registries) = left.take_bottom(registries_height(state, left.height));
@@ -60,9 +65,7 @@ impl Layout {
                 .panes
                 .extend([(PaneId::Images, images), (PaneId::Registries, registries)].into_iter().filter(|(_, area)| area.height > 0));
             layout.panes.push((PaneId::Layers, right));
-            if state.tasks_open {
-                layout.panes.push((PaneId::Tasks, drawer));
-            }
+            layout.panes.extend(state.drawer.map(|pane| (pane, drawer)));
         }
         layout
     }
@@ -86,7 +89,7 @@ impl Layout {
         match id {
             PaneId::Images | PaneId::Registries => inner.take_top(1).1,
             PaneId::Layers => Self::layers(area).1,
-            PaneId::Tasks => inner,
+            PaneId::Plan | PaneId::Tasks | PaneId::Log => inner,
         }
     }
 
@@ -100,7 +103,7 @@ impl Layout {
         (heading, rows, detail)
     }
 
-    /// Where each tab stands in the tabs line: ` 1 Images  3 Layers  6 Tasks`.
+    /// Where each tab stands in the tabs line: ` 1 Images  3 Layers  6 Tasks  7 Log`.
     #[must_use]
     pub fn tabs(line: Area) -> Vec<(PaneId, Area)> {
         let mut x = line.x;

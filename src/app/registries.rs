@@ -1,10 +1,13 @@
 //! What the Registries pane asks for and does: going deeper and back, what is fetched for the rows that are seen, and the changes, each by
 //! way of a dialog that says what it will do.
 
-use crate::curate::Tone;
-use crate::curate::removal::counted;
+use crate::curate::plan::Wish;
+use crate::curate::words::counted;
+use crate::curate::{self, Tone};
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput};
-use crate::model::{Change, Copy, CopyFrom, Digest, Locator, Name, Platform, Removal, Safe, SourceId, Transport, remote};
+use crate::model::{
+    Change, Completeness, Copy, CopyFrom, Digest, Locator, Name, PlanKind, Platform, RepositoryView, Safe, SourceId, Transport, remote,
+};
 use crate::pane::PaneId;
 use crate::pane::registries::{Level, Registries};
 
@@ -12,6 +15,7 @@ use super::actions::ask;
 use super::jobs::{self, answer};
 use super::login;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay};
+use super::plan;
 use super::state::State;
 use super::toast::ToastKind;
 
@@ -403,9 +407,11 @@ pub(super) fn retag(state: &mut State, from: &str, digest: &Digest, to: &str, ch
     let replaces = state.registries.tags.of(to).map(|there| there.digest.clone());
     let name = state.registries.name(to);
     let title = Safe::from(format!("Move {}", name.safe()));
-    let change = Change::Tag { source, id: digest.clone(), to: name, replaces: replaces.clone() };
+    let wish = Wish::Tag { id: digest.clone(), to: name };
+    let lines = curate::plan::remote(&as_known(state, source), &[wish], &state.plan.protection);
+    let job = plan::quick(state, PlanKind::Retag, lines);
     let Some(old) = replaces else {
-        return jobs::task(state, Job::Change(change));
+        return jobs::task(state, job);
     };
     let mut lines = vec![(Tone::Plain, Safe::from(format!("{to} points at {} now, and will point at {}", old.short(), digest.short())))];
     let others = state.registries.tags.same.get(&old).copied().unwrap_or(1).saturating_sub(1);
@@ -414,10 +420,24 @@ pub(super) fn retag(state: &mut State, from: &str, digest: &Digest, to: &str, ch
     } else {
         (Tone::Quiet, Safe::from(format!("{} keep {}", counted(others, "other tag"), old.short())))
     });
-    let mut confirm = Confirm::new(title, lines, "Move", Agreed::Start(vec![Job::Change(change)]));
+    let mut confirm = Confirm::new(title, lines, "Move", Agreed::Start(vec![job]));
     confirm.opened_by = Some(chord);
     state.overlays.push(Overlay::Confirm(confirm));
     Vec::new()
+}
+
+/// The repository as far as it is known: enough to give a tag, not to take anything away.
+fn as_known(state: &State, source: SourceId) -> RepositoryView {
+    let tags = &state.registries.tags;
+    let known = tags.details.values().flatten().map(|details| (details.tag.clone(), (details.digest.clone(), details.media_type.clone())));
+    RepositoryView {
+        source,
+        name: state.registries.repository().unwrap_or_default(),
+        tags: known.collect(),
+        indexes: std::collections::BTreeMap::new(),
+        referrers: std::collections::BTreeMap::new(),
+        completeness: Completeness::Incomplete(Safe::new("only what is on the screen was looked at")),
+    }
 }
 
 /// Looks at what a copy would replace, then asks.
@@ -454,45 +474,15 @@ pub(super) fn copy_previewed(state: &mut State, copy: Copy) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Deletes the chosen tags, after saying what else hangs on their digests.
+/// Puts the removal of the chosen tags into the plan.
 fn delete(state: &mut State) -> Vec<Effect> {
     let registries = &state.registries;
     let Some(source) = registries.source().cloned() else { return Vec::new() };
-    let chosen = registries.tags.chosen();
-    let mut items = Vec::with_capacity(chosen.len());
-    let mut lines = Vec::new();
-    for tag in &chosen {
-        let Some(details) = registries.tags.of(tag) else {
-            let why = Safe::from(format!("{}: wait until its row is filled, or take its mark away", Safe::ascii(tag)));
-            return vec![state.toasts.show(ToastKind::Warning, "What a tag points at is not known yet", Some(why))];
-        };
-        lines.push((Tone::Loss, Safe::from(format!("{}  {}", Safe::ascii(tag), details.digest.short()))));
-        items.push(Removal::Tag { name: registries.name(tag), expected: details.digest.clone() });
-    }
-    let gone: Vec<&Digest> = chosen.iter().filter_map(|tag| registries.tags.of(tag)).map(|details| &details.digest).collect();
-    // In the order of the list, so that it reads the same each time.
-    let others = registries.tags.list.iter().filter_map(|row| registries.tags.of(row.tag.raw()));
-    let shared: Vec<&str> = others
-        .filter(|other| gone.contains(&&other.digest) && !chosen.contains(&other.tag))
-        .map(|other| other.tag.as_str())
-        .take(8)
-        .collect();
-    if !shared.is_empty() {
-        let text = format!("The same digest, not chosen: {}. A registry that can't take a tag alone keeps all of them.", shared.join(", "));
-        lines.push((Tone::Warning, Safe::new(&text)));
-    }
-    let tags = &registries.tags;
-    let all = tags.listed.as_ref().is_some_and(crate::model::Listed::is_complete)
-        && tags.list.iter().filter(|row| row.fit).all(|row| tags.fresh.contains(row.tag.raw()));
-    if !all {
-        lines.push((Tone::Quiet, Safe::new("Not every tag is known here; all of them are read before anything goes.")));
-    }
-    lines.push((Tone::Quiet, Safe::new("Each is read again first. The registry keeps the blobs until it collects garbage.")));
-    let title =
-        Safe::from(format!("Delete {} of {}", counted(items.len(), "tag"), Safe::new(&registries.repository().unwrap_or_default())));
-    let job = Job::Change(Change::Remove { source, items });
-    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Delete", Agreed::Start(vec![job]))));
-    Vec::new()
+    let repository = registries.tags.repository.clone();
+    let names: Vec<Name> = registries.tags.chosen().iter().map(|tag| registries.name(tag)).collect();
+    state.registries.tags.marks.clear();
+    state.registries.tags.range_from = None;
+    plan::delete_tags(state, &source, &repository, &names)
 }
 
 /// What can be put on the clipboard: key, label, text. Only what is in the grammar.

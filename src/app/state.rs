@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::flow::{Chord, Job, JobId, Loadable};
 use crate::model::{ImageKey, SourceId, SourceInfo, SourceStatus};
-use crate::pane::{PaneId, images::Images, layers::Layers, registries::Registries, tasks::Tasks};
+use crate::pane::{PaneId, images::Images, layers::Layers, log::Log, plan::PlanPane, registries::Registries, tasks::Tasks};
 
 use super::overlay::Overlay;
 use super::settings::Settings;
@@ -43,7 +43,8 @@ pub struct State {
     pub height: u16,
     pub focus: PaneId,
     pub zoomed: bool,
-    pub tasks_open: bool,
+    /// The drawer that is open below the panes.
+    pub drawer: Option<PaneId>,
     pub sources: Sources,
     pub images: Images,
     pub registries: Registries,
@@ -51,6 +52,8 @@ pub struct State {
     pub lead: PaneId,
     pub layers: Layers,
     pub tasks: Tasks,
+    pub plan: PlanPane,
+    pub log: Log,
     /// The top one, last, has the keys.
     pub overlays: Vec<Overlay>,
     pub toasts: Toasts,
@@ -116,6 +119,8 @@ impl State {
         self.tasks.running() > 0
             || self.images.list.is_loading()
             || self.images.drifting.is_some()
+            || self.plan.is_looking()
+            || self.log.runs.is_loading()
             || self.layers.image.is_loading()
             || registries.repositories.job.is_some()
             || registries.tags.job.is_some()

@@ -11,6 +11,7 @@ use super::actions;
 use super::filter;
 use super::jobs;
 use super::layout::Layout;
+use super::log;
 use super::overlay::{self, Overlay};
 use super::registries;
 use super::state::State;
@@ -26,6 +27,8 @@ pub fn start(state: &mut State) -> Vec<Effect> {
     if state.sources.current.is_some() {
         effects.extend(jobs::list(state));
     }
+    // What was cut short last time is looked at again.
+    effects.extend(log::read(state, true));
     finish(state, effects)
 }
 
@@ -76,6 +79,7 @@ fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
     }
     fit(state);
     effects.extend(follow(state));
+    effects.extend(log::follow(state));
     if state.is_busy() && !state.spinning {
         state.spinning = true;
         effects.push(Effect::After(SPIN, Box::new(Msg::Spin)));
@@ -90,6 +94,8 @@ fn fit(state: &mut State) {
     state.registries.set_height(height(PaneId::Registries));
     state.layers.cursor.set_height(height(PaneId::Layers));
     state.tasks.cursor.set_height(height(PaneId::Tasks));
+    state.plan.cursor.set_height(height(PaneId::Plan));
+    state.log.cursor.set_height(height(PaneId::Log));
     let screen = layout.screen;
     for overlay in &mut state.overlays {
         overlay.fit(screen);
@@ -140,7 +146,9 @@ pub const fn places(focus: PaneId) -> &'static [Place] {
         PaneId::Images => &[Place::Images, Place::Rows, Place::List, Place::Deck],
         PaneId::Registries => &[Place::Registries, Place::Rows, Place::List, Place::Deck],
         PaneId::Layers => &[Place::Layers, Place::List, Place::Deck],
+        PaneId::Plan => &[Place::Plan, Place::List, Place::Deck],
         PaneId::Tasks => &[Place::Tasks, Place::List, Place::Deck],
+        PaneId::Log => &[Place::Log, Place::List, Place::Deck],
     }
 }
 
@@ -204,7 +212,9 @@ fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
         PaneId::Images => &mut state.images.cursor,
         PaneId::Registries => state.registries.cursor_mut(),
         PaneId::Layers => &mut state.layers.cursor,
+        PaneId::Plan => &mut state.plan.cursor,
         PaneId::Tasks => &mut state.tasks.cursor,
+        PaneId::Log => &mut state.log.cursor,
     };
     if scroll != 0 {
         cursor.scroll(scroll);

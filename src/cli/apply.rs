@@ -151,7 +151,7 @@ async fn reverse(session: &Session, args: &UndoArgs, kind: PlanKind) -> Verdict 
     let chosen = Chosen { id, lines: args.line.iter().map(|line| line - 1).collect() };
     if args.dry_run {
         let report = with(session, &doing, async |applier| {
-            let plan = applier.reversal(&chosen, kind).await?;
+            let (plan, _) = applier.way_back(&chosen, kind).await?;
             applier.dry_run(plan).await
         });
         print(session, &report.await?)?;

@@ -10,7 +10,7 @@ use super::images::used_by;
 use super::print::{Align, Printer, Table, or_dash};
 use super::session::{Place, Reader, Session};
 use super::{Done, Tally, Verdict, verify};
-use crate::curate::removal::counted;
+use crate::curate::words::counted;
 use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Problem, Safe, size, time};
 use crate::source::Ctx;
 use crate::work::clock::now;

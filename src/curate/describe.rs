@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::{Digest, ImageList, ImageSummary, ImportPreview, Name, Safe, size, time};
 
-use super::removal::counted;
+use super::words::counted;
 use super::{Statement, Tone};
 
 /// The image that holds `name` in this list, however its source spells it.

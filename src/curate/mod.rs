@@ -9,14 +9,12 @@ pub mod mistake;
 pub mod plan;
 pub mod quarantine;
 pub mod reclaim;
-pub mod removal;
 pub mod rename;
 pub mod retention;
 pub mod semver;
+pub mod words;
 
 use crate::model::Safe;
-
-pub use removal::RemovalPlan;
 
 /// How a statement is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

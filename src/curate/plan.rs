@@ -158,7 +158,7 @@ fn counted_names(names: &[Foreign], noun: &str) -> String {
     let shown: Vec<String> = names.iter().take(3).map(|name| name.safe().to_string()).collect();
     let more = names.len().saturating_sub(3);
     let named = if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) };
-    format!("{}: {named}", super::removal::counted(names.len(), noun))
+    format!("{}: {named}", super::words::counted(names.len(), noun))
 }
 
 /// At most [`MOST_NAMED`] of them.

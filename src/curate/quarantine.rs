@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::removal::counted;
+use super::words::counted;
 use crate::model::{ContainerUse, Digest, ImageSummary, Name, Safe};
 
 /// A layer, by the digests it is known by.

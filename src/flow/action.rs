@@ -16,6 +16,8 @@ pub enum Place {
     Registries,
     Layers,
     Tasks,
+    Plan,
+    Log,
 }
 
 /// One row of the table.
@@ -74,7 +76,9 @@ actions! {
     FocusImages "images" "images" [c('1')] Deck false "Go to the Images pane.";
     FocusRegistries "registries" "registries" [c('2')] Deck false "Go to the Registries pane.";
     FocusLayers "layers" "layers" [c('3')] Deck false "Go to the Layers pane.";
+    FocusPlan "plan" "plan" [c('5'), c('o')] Deck false "Open or close the Plan drawer: what will be changed.";
     FocusTasks "tasks" "tasks" [c('6')] Deck false "Open or close the Tasks drawer.";
+    FocusLog "log" "log" [c('7')] Deck false "Open or close the Log drawer: what was changed, and what can be taken back.";
     NextPane "next-pane" "next pane" [k(Key::Tab)] Deck false "Go to the next pane.";
     PreviousPane "previous-pane" "previous pane" [SHIFT_TAB] Deck false "Go to the previous pane.";
     Zoom "zoom" "zoom" [c('+')] Deck false "Give the pane the whole screen, with more columns, or back.";
@@ -93,9 +97,9 @@ actions! {
     ShowEmpty "show-empty" "empty layers" [c('m')] Layers false "Show or hide the steps that made no layer.";
     Copy "copy" "copy text" [c('y')] List false "Copy the reference, digest or a command to the clipboard.";
     Retag "retag" "retag" [c('t')] Rows true "Give this image or tag another name.";
-    Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Untag or delete the marked rows; says first what will be gone.";
+    Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Put untagging or deleting the marked rows into the plan; nothing goes before it is run.";
     Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
-    Prune "prune" "prune" [c('X')] Images true "Preview the untagged images that nothing uses, and remove them.";
+    Prune "prune" "prune" [c('X')] Images true "Put the untagged images that nothing uses into the plan.";
     Pull "pull" "pull" [c('p')] Rows true "Pull an image from a registry.";
     Push "push" "push" [c('P')] Images true "Push this image to its registry.";
     Export "export" "export" [c('e')] Images false "Write the marked images into an archive file.";
@@ -106,6 +110,17 @@ actions! {
     LogOut "log-out" "log out" [c('O')] Registries false "Forget the login to this registry.";
     Tree "tree" "tree" [c('m')] Registries false "Show repositories by namespace, or as one list.";
     GroupDigests "group-digests" "by digest" [c('D')] Registries false "Let the tags that are the same digest stand together, or by the order they had.";
+    RunPlan "run-plan" "run" [c('x')] Deck true "Run the plan, after a last look at what it comes to.";
+    Undo "undo" "undo" [c('z')] Deck true "Take the last run back; in the Log, the run under the cursor or one of its lines.";
+    Redo "redo" "redo" [ctrl('r')] Deck true "Do again what was taken back last.";
+    DropLine "drop-line" "drop" [c('d'), k(Key::Delete)] Plan false "Take this line out of the plan.";
+    Override "override" "override" [c('!')] Plan false "Let a protected line run all the same; asks for a reason, which is written down.";
+    AllOrNothing "all-or-nothing" "all or nothing" [c('a')] Plan false "Take everything back when one line can't be done, or let the others stay done.";
+    Backup "backup" "backup" [c('b')] Plan false "Write what would be lost into a backup first, or not.";
+    TagAlone "tag-alone" "tag alone" [c('m')] Plan false "Take this tag alone away, whatever keeps its digest; or the manifest with it.";
+    SavePlan "save-plan" "save" [c('e')] Plan false "Write the plan into a file, for `lighterman apply`.";
+    ClearPlan "clear-plan" "clear" [c('U')] Plan false "Empty the plan.";
+    Resume "resume" "resume" [c('R')] Log true "Go on with a run that was cut short.";
     CancelTask "cancel-task" "cancel" [c('c')] Tasks false "Cancel this task.";
     PauseTask "pause-task" "pause" [c('p')] Tasks false "Let this task wait, or go on; a transfer goes on where it was.";
     PauseAll "pause-all" "pause all" [c('P')] Tasks false "Start nothing that waits in line, until pressed again.";
@@ -151,6 +166,8 @@ impl Place {
                 | (Self::Rows | Self::Registries, Self::Rows | Self::Registries)
                 | (Self::Layers, Self::Layers)
                 | (Self::Tasks, Self::Tasks)
+                | (Self::Plan, Self::Plan)
+                | (Self::Log, Self::Log)
         )
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::model::change::ArchiveFormat;
 use crate::model::{
-    Change, Copy, Digest, Drift, Foreign, Image, ImageKey, ImageList, ImportPreview, Listed, LocalTag, Locator, LoggedIn, LoggedOut, Login,
-    Outcome, Problem, Progress, Referrers, RepoRow, Safe, SourceId, SourceInfo, TagDetails, TagRow, Transfer,
+    Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
+    LoggedRun, Login, Outcome, Plan, Problem, Progress, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails, TagRow,
+    Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -29,6 +30,8 @@ pub enum Slot {
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
+    Runs,
+    Restorable,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +100,34 @@ pub enum Job {
         repository: String,
         subject: Digest,
     },
+    /// All of a repository that decides what may be changed there, with what refers to these tags and manifests.
+    View {
+        source: SourceId,
+        repository: String,
+        tags: Vec<String>,
+        digests: Vec<Digest>,
+    },
+    /// The only way anything is taken away, or given a name: a plan, written down before it runs.
+    Apply(Box<Applying>),
+    /// The runs that the journal has. With `recover`, what was cut short is looked at again first.
+    Runs {
+        recover: bool,
+    },
+    /// Whether the lines of a run could be taken back now.
+    Restorable {
+        run: String,
+    },
+    /// The plan that takes a run back, does it again, or goes on with it: this one, or the last that it makes sense for.
+    Back {
+        way: Way,
+        run: Option<String>,
+        /// Only these of its lines.
+        lines: Option<Vec<usize>>,
+    },
+    SavePlan {
+        plan: Box<Plan>,
+        file: PathBuf,
+    },
     LogIn {
         source: SourceId,
         login: Login,
@@ -104,7 +135,7 @@ pub enum Job {
     LogOut {
         source: SourceId,
     },
-    /// The only job that changes an image anywhere.
+    /// Moves images: everything else that changes is a plan.
     Change(Change),
 }
 
@@ -117,13 +148,22 @@ impl Job {
             Self::List { .. } => Some(Slot::List),
             Self::Watch { .. } => Some(Slot::Watch),
             Self::Inspect { .. } => Some(Slot::Inspect),
-            Self::PreviewImport { .. } | Self::PreviewPrune { .. } | Self::PreviewCopy { .. } => Some(Slot::Preview),
+            Self::PreviewImport { .. } | Self::PreviewPrune { .. } | Self::PreviewCopy { .. } | Self::Back { .. } => Some(Slot::Preview),
             Self::Repositories { .. } => Some(Slot::Repositories),
             Self::Tags { .. } => Some(Slot::Tags),
             Self::Details { .. } => Some(Slot::Details),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
-            Self::Open(_) | Self::LogIn { .. } | Self::LogOut { .. } | Self::Export { .. } | Self::Change(_) => None,
+            Self::Runs { .. } => Some(Slot::Runs),
+            Self::Restorable { .. } => Some(Slot::Restorable),
+            Self::Open(_)
+            | Self::LogIn { .. }
+            | Self::LogOut { .. }
+            | Self::Export { .. }
+            | Self::Change(_)
+            | Self::View { .. }
+            | Self::Apply(_)
+            | Self::SavePlan { .. } => None,
         }
     }
 
@@ -156,7 +196,7 @@ impl Job {
     /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
     #[must_use]
     pub const fn is_task(&self) -> bool {
-        matches!(self, Self::Export { .. } | Self::Change(_))
+        matches!(self, Self::Export { .. } | Self::Change(_) | Self::Apply(_))
     }
 }
 
@@ -193,13 +233,27 @@ pub enum JobOutput {
     /// All that was asked for was told.
     Told,
     ImportPreview(ImportPreview),
-    PrunePreview(PrunePreview),
+    /// Images without a tag, with the bytes no other image shares.
+    Prunable(Arc<ImageList>),
     /// The copy, with what it would replace.
     CopyPreview(Box<Copy>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     LoggedIn(LoggedIn),
     LoggedOut(LoggedOut),
+    Viewed(Box<RepositoryView>),
+    /// How some lines of a running plan stand now.
+    Lines(Vec<(usize, LineState)>),
+    /// How a plan went.
+    Ran(Arc<LoggedRun>),
+    /// Newest first.
+    Runs(Arc<Vec<LoggedRun>>),
+    Restorable(Box<LoggedRun>),
+    Back {
+        plan: Box<Plan>,
+        about: About,
+    },
+    Saved(PathBuf),
     Exported {
         file: PathBuf,
         transfer: Transfer,
@@ -207,26 +261,31 @@ pub enum JobOutput {
     Applied(Outcome),
 }
 
-/// What a prune would remove.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PrunePreview {
-    pub items: Vec<PruneItem>,
-    /// Images without a tag that stay, because a container uses them.
-    pub kept_in_use: usize,
-    /// Images without a tag that stay, because the source didn't say whether a container uses them.
-    pub kept_unknown: usize,
-    /// What could not be read, in the source's words.
-    pub gaps: Vec<Foreign>,
-    /// Bytes freed are between these two: shared layers make the exact figure depend on what else stays.
-    pub freed_at_least: u64,
-    pub freed_at_most: u64,
+/// A plan on its way to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applying {
+    pub plan: Plan,
+    /// Write what would be lost into a backup first.
+    pub backup: bool,
+    /// The run that it is about.
+    pub about: Option<About>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct PruneItem {
-    pub id: Digest,
-    pub size: Option<u64>,
-    pub created: Option<jiff::Timestamp>,
+/// What a plan does about a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Undo,
+    Redo,
+    /// Does what a run that was cut short did not come to.
+    Resume,
+}
+
+/// The run a plan is about, and which of its lines each line of the plan is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub way: Way,
+    pub run: String,
+    pub lines: Vec<usize>,
 }
 
 /// What a job tells while it lives. The last one is `Done`, `Failed` or `Cancelled`, exactly once.

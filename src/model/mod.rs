@@ -28,7 +28,7 @@ pub use history::HistoryEntry;
 pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo};
 pub use locator::{Locator, Transport};
 pub use name::Name;
-pub use plan::{Freed, LineState, Operation, Plan, PlanKind, Target, UndoClass, Verb};
+pub use plan::{Freed, LineState, LoggedLine, LoggedRun, Operation, Plan, PlanKind, RunEnd, Target, UndoClass, Verb};
 pub use platform::Platform;
 pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};

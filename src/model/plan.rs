@@ -386,6 +386,44 @@ impl Operation {
     }
 }
 
+/// A run as the journal has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedRun {
+    /// Sorts by time.
+    pub id: String,
+    pub at: Timestamp,
+    /// User and machine.
+    pub actor: Foreign,
+    pub kind: PlanKind,
+    pub lines: Vec<LoggedLine>,
+    pub end: RunEnd,
+    /// The run that this one takes back, does again or goes on with.
+    pub about: Option<String>,
+    /// Part of its file can't be read.
+    pub damaged: bool,
+}
+
+/// One line of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedLine {
+    pub operation: Operation,
+    pub state: LineState,
+    /// Why it could not be taken back now; `Some(None)` where it could, `None` where that was not asked.
+    pub restorable: Option<Option<Safe>>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It runs, here or in another process.
+    Running,
+    /// It was killed in the middle: what it began was looked at, and the rest can be gone on with.
+    CutShort,
+    Whole,
+    /// A user stopped it, or something that left no sense in going on.
+    Stopped,
+}
+
 /// How a line of a running plan stands.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LineState {

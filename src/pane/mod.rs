@@ -7,6 +7,8 @@ pub mod draw;
 pub mod images;
 pub mod layers;
 pub mod list;
+pub mod log;
+pub mod plan;
 pub mod registries;
 pub mod tasks;
 
@@ -20,11 +22,19 @@ pub enum PaneId {
     Images,
     Registries,
     Layers,
+    Plan,
     Tasks,
+    Log,
 }
 
 impl PaneId {
-    pub const ALL: [Self; 4] = [Self::Images, Self::Registries, Self::Layers, Self::Tasks];
+    pub const ALL: [Self; 6] = [Self::Images, Self::Registries, Self::Layers, Self::Plan, Self::Tasks, Self::Log];
+
+    /// Whether it is opened below the others, one at a time.
+    #[must_use]
+    pub const fn is_drawer(self) -> bool {
+        matches!(self, Self::Plan | Self::Tasks | Self::Log)
+    }
 
     /// The key that goes there, shown in the pane's title.
     #[must_use]
@@ -33,7 +43,9 @@ impl PaneId {
             Self::Images => '1',
             Self::Registries => '2',
             Self::Layers => '3',
+            Self::Plan => '5',
             Self::Tasks => '6',
+            Self::Log => '7',
         }
     }
 
@@ -43,7 +55,9 @@ impl PaneId {
             Self::Images => "Images",
             Self::Registries => "Registries",
             Self::Layers => "Layers",
+            Self::Plan => "Plan",
             Self::Tasks => "Tasks",
+            Self::Log => "Log",
         }
     }
 }

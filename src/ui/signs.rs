@@ -46,6 +46,8 @@ pub struct Signs {
     pub untagged: &'static str,
     pub branch: &'static str,
     pub last_branch: &'static str,
+    /// From one state to the next.
+    pub arrow: &'static str,
 }
 
 pub const UNICODE: Signs = Signs {
@@ -80,6 +82,7 @@ pub const UNICODE: Signs = Signs {
     untagged: "‹untagged›",
     branch: "├",
     last_branch: "└",
+    arrow: "→",
 };
 
 pub const ASCII: Signs = Signs {
@@ -114,6 +117,7 @@ pub const ASCII: Signs = Signs {
     untagged: "<untagged>",
     branch: "|",
     last_branch: "`",
+    arrow: "->",
 };
 
 impl Signs {

@@ -17,22 +17,22 @@ use super::run::{Chunks, Env, unable};
 /// Between two pieces.
 const PACE: Duration = Duration::from_millis(16);
 
-fn catalog<'a>(source: &'a dyn Source, doing: &str) -> Result<&'a dyn Catalog, Problem> {
+pub(super) fn catalog<'a>(source: &'a dyn Source, doing: &str) -> Result<&'a dyn Catalog, Problem> {
     source.catalog().ok_or_else(|| unable(doing, source))
 }
 
 /// What arrived and was not passed on yet.
-struct Arrived<T> {
+pub(super) struct Arrived<T> {
     items: Mutex<Vec<T>>,
     any: Notify,
 }
 
 impl<T> Arrived<T> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { items: Mutex::new(Vec::new()), any: Notify::new() }
     }
 
-    fn put(&self, more: impl IntoIterator<Item = T>) {
+    pub(super) fn put(&self, more: impl IntoIterator<Item = T>) {
         self.items.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
         self.any.notify_one();
     }
@@ -42,7 +42,7 @@ impl<T> Arrived<T> {
     }
 
     /// Passes things on while `work` brings them, and the last of them after it.
-    async fn relay<R>(&self, work: impl Future<Output = R>, chunks: &Chunks, output: impl Fn(Vec<T>) -> JobOutput) -> R {
+    pub(super) async fn relay<R>(&self, work: impl Future<Output = R>, chunks: &Chunks, output: impl Fn(Vec<T>) -> JobOutput) -> R {
         let ended = AtomicBool::new(false);
         let working = async {
             let result = work.await;

@@ -7,6 +7,7 @@ mod catalog;
 pub mod change;
 mod checksum;
 pub mod clock;
+mod curation;
 pub mod files;
 #[cfg(debug_assertions)]
 pub mod hooks;

@@ -6,20 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::flow::job::{PruneItem, PrunePreview};
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageList, Problem, ProblemKind, SourceId, SourceKind};
+use crate::model::{ImageList, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Source};
 
+use super::journal::Journal;
 use super::known::KnownLists;
 use super::table::Table;
-use super::{catalog, change};
+use super::{catalog, change, curation};
 
 /// What jobs share.
 #[derive(Debug)]
 pub struct Env {
     pub table: Table,
     pub known: KnownLists,
+    pub journal: Journal,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
 }
@@ -39,8 +40,8 @@ impl Chunks {
 
 impl Env {
     #[must_use]
-    pub fn new(table: Table, known: KnownLists) -> Self {
-        Self { table, known, shown: Mutex::default() }
+    pub fn new(table: Table, known: KnownLists, journal: Journal) -> Self {
+        Self { table, known, journal, shown: Mutex::default() }
     }
 
     /// The last known list of a source, for the first frame; it is not shown again.
@@ -76,7 +77,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::PreviewPrune { source } => {
             let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
-            Ok(JobOutput::PrunePreview(prune_preview(&curator.prunable(ctx).await?, source.kind())))
+            Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
         }
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,
         Job::Tags { source, repository } => catalog::tags(env, &source, &repository, ctx, chunks).await,
@@ -86,6 +87,12 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Referrers { source, repository, subject } => {
             catalog::referrers(&*env.table.get(&source).await?, &repository, &subject, ctx).await
         }
+        Job::View { source, repository, tags, digests } => curation::view(env, &source, &repository, &tags, &digests, ctx).await,
+        Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
+        Job::Runs { recover } => curation::runs(env, recover, ctx).await,
+        Job::Restorable { run } => curation::restorable(env, &run, ctx).await,
+        Job::Back { way, run, lines } => curation::back(env, way, run.as_deref(), &lines.unwrap_or_default(), ctx).await,
+        Job::SavePlan { plan, file } => curation::save(plan, file).await,
         Job::Drift { tags } => catalog::drift(env, tags, ctx, chunks).await,
         Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,
         Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
@@ -151,53 +158,4 @@ async fn watch(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOut
         }
     }
     Err(Problem::new(ProblemKind::Unreachable, format!("watch {}", source.id()), "the stream of changes ended"))
-}
-
-/// What a list of untagged images means for a prune. What a container uses is kept; so is what an engine didn't say that of. Other
-/// sources know no containers, so none can be in the way.
-fn prune_preview(list: &ImageList, kind: SourceKind) -> PrunePreview {
-    let mut preview = PrunePreview { gaps: list.gaps.clone(), ..PrunePreview::default() };
-    for image in list.images.iter().filter(|image| image.is_dangling()) {
-        match image.is_unused() {
-            Some(false) => preview.kept_in_use += 1,
-            None if kind == SourceKind::Engine => preview.kept_unknown += 1,
-            _ => {
-                preview.freed_at_least = preview.freed_at_least.saturating_add(image.unique_size.unwrap_or(0));
-                preview.freed_at_most = preview.freed_at_most.saturating_add(image.size.unwrap_or(0));
-                preview.items.push(PruneItem { id: image.id.clone(), size: image.size, created: image.created });
-            }
-        }
-    }
-    preview
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::model::{ContainerUse, Digest, ImageSummary};
-
-    use super::*;
-
-    #[test]
-    fn only_what_is_known_to_be_unused_is_pruned_of_an_engine() {
-        let user = ContainerUse { id: "c".into(), name: "web".into(), running: false, state: "exited".into() };
-        let image = |seed: &str, containers| ImageSummary {
-            id: Digest::sha256(seed.as_bytes()),
-            tags: vec![],
-            repo_digests: vec![],
-            created: None,
-            size: Some(10),
-            unique_size: Some(4),
-            platform: None,
-            containers,
-            labels: std::collections::BTreeMap::default(),
-        };
-        let images = vec![image("unused", Some(vec![])), image("used", Some(vec![user])), image("unknown", None)];
-        let list = ImageList { images, at: jiff::Timestamp::UNIX_EPOCH, gaps: vec!["containers: denied".into()] };
-        let engine = prune_preview(&list, SourceKind::Engine);
-        assert_eq!(engine.items.iter().map(|item| &item.id).collect::<Vec<_>>(), [&Digest::sha256(b"unused")]);
-        assert_eq!((engine.kept_in_use, engine.kept_unknown, engine.freed_at_least, engine.freed_at_most), (1, 1, 4, 10));
-        assert_eq!(engine.gaps, list.gaps);
-        let store = prune_preview(&list, SourceKind::Store);
-        assert_eq!((store.items.len(), store.kept_unknown), (2, 0), "a store has no containers to know of");
-    }
 }

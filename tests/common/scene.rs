@@ -440,3 +440,71 @@ pub fn draw(state: &State, theme: &Theme) -> (Buffer, Option<(u16, u16)>) {
 pub fn dark() -> Theme {
     Theme::builtin("lighterman-dark").unwrap()
 }
+
+/// Removals in the plan: an untagging, an image that goes, one that a container keeps, and one that runs.
+pub fn planned(mut state: State) -> State {
+    use lighterman::model::LineState;
+    let rows: Vec<usize> = ["quay-api:2.14", "alpine:3.18", "postgres:17.4", "postgres:17", "redis:7.4-alpine"]
+        .iter()
+        .filter_map(|tag| {
+            let named = |row: &lighterman::pane::images::Row| {
+                state.images.at(*row).is_some_and(|(_, name)| name.is_some_and(|name| name.raw().ends_with(tag)))
+            };
+            state.images.rows.iter().position(named)
+        })
+        .collect();
+    for row in rows {
+        state.images.cursor.go(row);
+        let _ = update(&mut state, Msg::Act(lighterman::flow::Action::Mark));
+    }
+    let _ = update(&mut state, Msg::Act(lighterman::flow::Action::Delete));
+    let _ = update(&mut state, Msg::Act(lighterman::flow::Action::Down));
+    let _ = update(&mut state, Msg::Act(lighterman::flow::Action::Open));
+    state.plan.told(0, LineState::Done { observed: None });
+    state.plan.told(1, LineState::Running);
+    state
+}
+
+/// Runs in the journal: one that is whole and opened, one that was cut short, one that was taken back.
+pub fn logged(mut state: State) -> State {
+    use lighterman::model::{LineState, LoggedLine, LoggedRun, Operation, PlanKind, RunEnd, Target, UndoClass, Verb};
+    let at = |tag: &str| Target::Tag(Name::new(&format!("registry.example.net:5000/ml/embedding-server:{tag}")));
+    let line = |verb, tag: &str, before: Option<&str>, after: Option<&str>, state| {
+        let source = SourceId::registry("registry.example.net:5000");
+        let mut operation = Operation::new(verb, source, at(tag), before.map(digest), after.map(digest));
+        operation.undo = UndoClass::UntilGarbageCollection;
+        LoggedLine { operation, state, restorable: None }
+    };
+    let done = || LineState::Done { observed: None };
+    let mut first = line(Verb::DeleteTag, "2025-11-02-cuda12", Some("old"), None, done());
+    first.restorable = Some(None);
+    let mut gone = line(Verb::DeleteTag, "2025-10-14-cuda12", Some("older"), None, done());
+    gone.restorable = Some(Some(Safe::new("the manifest's layers are gone")));
+    let moved = line(Verb::MoveTag, "stable", Some("a"), Some("b"), LineState::Conflict { observed: Some(digest("c")) });
+    let run = |id: &str, minutes: i64, kind, lines: Vec<LoggedLine>, end| LoggedRun {
+        id: id.to_owned(),
+        at: now() - SignedDuration::from_mins(minutes),
+        actor: Foreign::new("ana@harbour"),
+        kind,
+        lines,
+        end,
+        about: None,
+        damaged: false,
+    };
+    let runs = vec![
+        run("01jp9x3e0a", 12, PlanKind::Delete, vec![first, gone, moved], RunEnd::Whole),
+        run(
+            "01jp9w0000",
+            190,
+            PlanKind::Retag,
+            vec![line(Verb::Tag, "1.4.0", None, Some("x"), done()), line(Verb::Tag, "1.4", None, Some("x"), LineState::Waiting)],
+            RunEnd::CutShort,
+        ),
+        run("01jp80aaaa", 2900, PlanKind::Retag, vec![line(Verb::Tag, "edge", None, Some("y"), LineState::TakenBack)], RunEnd::Whole),
+    ];
+    let _ = update(&mut state, Msg::Act(lighterman::flow::Action::FocusLog));
+    state.log.runs = Loadable { value: Some(Arc::new(runs)), job: None, problem: None };
+    state.log.rebuild();
+    let _ = update(&mut state, Msg::Act(lighterman::flow::Action::Open));
+    state
+}

@@ -60,6 +60,20 @@ const TASKS: &[Action] = &[
     Action::FocusTasks,
     Action::Zoom,
 ];
+const PLAN: &[Action] = &[
+    Action::RunPlan,
+    Action::DropLine,
+    Action::Open,
+    Action::Override,
+    Action::TagAlone,
+    Action::AllOrNothing,
+    Action::Backup,
+    Action::SavePlan,
+    Action::ClearPlan,
+    Action::FocusPlan,
+    Action::Zoom,
+];
+const LOG: &[Action] = &[Action::Open, Action::Undo, Action::Resume, Action::Redo, Action::Refresh, Action::FocusLog, Action::Zoom];
 /// Always there, at the right.
 const ALWAYS: &[Action] = &[Action::Help, Action::Palette, Action::Quit];
 
@@ -84,7 +98,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
         PaneId::Images => IMAGES,
         PaneId::Registries => REGISTRIES,
         PaneId::Layers => LAYERS,
+        PaneId::Plan => PLAN,
         PaneId::Tasks => TASKS,
+        PaneId::Log => LOG,
     };
     for action in here.iter().filter(|action| actions::available(state, **action).is_ok()) {
         if !hint(&mut pen, &key(state, *action), action.row().label) {

@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use crate::flow::Action;
 use crate::model::{Powers, Safe, SourceStatus};
 use crate::pane::draw::Face;
-use crate::pane::{Area, PaneId, images, layers, registries, tasks};
+use crate::pane::{Area, PaneId, images, layers, log, plan, registries, tasks};
 use crate::ui::text::words;
 use crate::ui::{Canvas, Depth, Role, Shown, Theme, widgets};
 
@@ -86,7 +86,7 @@ fn pane(canvas: &mut Canvas<'_>, state: &State, id: PaneId, area: Area) {
             let (heading, _, detail) = Layout::layers(area);
             (heading, detail)
         }
-        PaneId::Tasks => (Area::default(), Area::default()),
+        PaneId::Plan | PaneId::Tasks | PaneId::Log => (Area::default(), Area::default()),
     };
     let key = |action| key(state, action);
     let face = Face {
@@ -120,7 +120,9 @@ fn pane(canvas: &mut Canvas<'_>, state: &State, id: PaneId, area: Area) {
         }
         PaneId::Registries => registries::draw::draw(canvas, &state.registries, &face),
         PaneId::Layers => layers::draw::draw(canvas, &state.layers, state.selected_key().is_some(), &face),
+        PaneId::Plan => plan::draw::draw(canvas, &state.plan, &face),
         PaneId::Tasks => tasks::draw::draw(canvas, &state.tasks, &face),
+        PaneId::Log => log::draw::draw(canvas, &state.log, &face),
     }
 }
 

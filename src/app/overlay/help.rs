@@ -26,7 +26,7 @@ pub(in crate::app) fn open(state: &mut State) {
     let mut rows = Vec::new();
     for place in places(state.focus) {
         rows.push(HelpRow::Heading(match place {
-            Place::Images | Place::Registries | Place::Layers | Place::Tasks => "This pane",
+            Place::Images | Place::Registries | Place::Layers | Place::Tasks | Place::Plan | Place::Log => "This pane",
             Place::Rows => "Rows",
             Place::List => "Moving",
             Place::Deck => "Everywhere",

@@ -11,6 +11,7 @@ use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Platf
 
 use super::super::jobs;
 use super::super::login;
+use super::super::plan;
 use super::super::registries;
 use super::super::state::State;
 use super::super::update::edit;
@@ -43,6 +44,9 @@ pub enum Ask {
     },
     /// A registry, or one of its repositories.
     Registry,
+    /// Why a protected line runs.
+    Override,
+    SavePlan,
     LogInName {
         source: SourceId,
     },
@@ -115,6 +119,14 @@ impl Prompt {
             Ask::LogInSecret { source, username } => {
                 return login::submit(state, source, username, Secret::new(self.input.value().to_owned()));
             }
+            Ask::Override => {
+                state.plan.override_selected(self.input.value().trim());
+                return Vec::new();
+            }
+            Ask::SavePlan => {
+                let file = path(state, self.input.value().trim());
+                return plan::save_to(state, file);
+            }
             _ => self.input.value().trim().to_owned(),
         };
         let Some(source) = state.sources.current.clone() else {
@@ -127,7 +139,7 @@ impl Prompt {
                 let replaces = describe::holder(&list, &to).map(|image| image.id.clone());
                 let Some(lines) = describe::tag(&list, &id, &to, state.now) else { return Vec::new() };
                 let title = Safe::from(format!("Move {}", to.safe()));
-                let job = Job::Change(Change::Tag { source, id, to, replaces: replaces.clone() });
+                let Some(job) = plan::tag_image(state, &source, &list, &id, &to) else { return Vec::new() };
                 if replaces.is_none() {
                     return jobs::task(state, job);
                 }
@@ -148,7 +160,7 @@ impl Prompt {
             Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
             Ask::CopyTo { from, digest, platforms } => registries::copy_to(state, from, digest, platforms, &text),
             Ask::Registry => registries::add(state, &text),
-            Ask::LogInName { .. } | Ask::LogInSecret { .. } => Vec::new(),
+            Ask::LogInName { .. } | Ask::LogInSecret { .. } | Ask::Override | Ask::SavePlan => Vec::new(),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {
                     locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
@@ -205,7 +217,8 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
             Some(Safe::from(format!("opens {host}{what}")))
         }),
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
-        Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
+        Ask::Override => plan::reason(text),
+        Ask::SavePlan | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;

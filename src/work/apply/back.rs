@@ -60,33 +60,27 @@ impl Applier<'_> {
     /// # Errors
     /// As [`Applier::apply`]; nothing left to do.
     pub async fn resume(&self, chosen: &Chosen) -> Result<Report, Problem> {
-        let locked = self.lock().await?;
-        let runs = self.runs().await?;
-        let open = |run: &Run| run.end.is_some() && !run.damaged && !left(run, &runs).is_empty();
-        let run = find(&runs, chosen.id, "resume", open)?;
-        let lines = pick(left(run, &runs), &chosen.lines);
-        let operation = |n: &usize| Some((*n, run.header.plan.operations.get(*n)?.clone(), run.header.steps.get(*n)?.clone()));
-        let parts: Vec<_> = lines.iter().filter_map(operation).collect();
-        self.run_parts(&locked, run, parts, PlanKind::Resume, run.header.plan.all_or_nothing).await
+        self.reverse(chosen, PlanKind::Resume).await
     }
 
-    /// The plan by which [`Applier::undo`] or [`Applier::redo`] would take it back, to be looked at first.
+    /// The plan by which [`Applier::undo`], [`Applier::redo`] or [`Applier::resume`] would go, to be looked at first, and the run it is
+    /// about.
     ///
     /// # Errors
-    /// Nothing to take back.
-    pub async fn reversal(&self, chosen: &Chosen, kind: PlanKind) -> Result<Plan, Problem> {
+    /// Nothing to take back, to do again, or left to do.
+    pub async fn way_back(&self, chosen: &Chosen, kind: PlanKind) -> Result<(Plan, Relation), Problem> {
         let runs = self.runs().await?;
-        let run = choose(&runs, chosen.id, kind)?;
-        let parts = reversed(run, &pick(in_effect(run, &runs), &chosen.lines));
-        Ok(document(kind, false, ordered(parts.into_iter().map(|(_, operation, _)| operation).collect())))
+        let (run, parts) = parts(&runs, chosen, kind)?;
+        let Draft { plan, about, .. } = drafted(run.id(), &parts, kind, false);
+        about.filter(|about| !about.lines.is_empty()).map(|about| (plan, about)).ok_or_else(|| nothing(run, kind))
     }
 
     async fn reverse(&self, chosen: &Chosen, kind: PlanKind) -> Result<Report, Problem> {
         let locked = self.lock().await?;
         let runs = self.runs().await?;
-        let run = choose(&runs, chosen.id, kind)?;
-        let parts = reversed(run, &pick(in_effect(run, &runs), &chosen.lines));
-        self.run_parts(&locked, run, parts, kind, false).await
+        let (run, parts) = parts(&runs, chosen, kind)?;
+        let all_or_nothing = kind == PlanKind::Resume && run.header.plan.all_or_nothing;
+        self.run_parts(&locked, run, parts, kind, all_or_nothing).await
     }
 
     async fn runs(&self) -> Result<Vec<Run>, Problem> {
@@ -99,13 +93,12 @@ impl Applier<'_> {
         &self,
         locked: &Arc<Locked>,
         run: &Run,
-        parts: Vec<(usize, Operation, Step)>,
+        parts: Vec<Part>,
         kind: PlanKind,
         all_or_nothing: bool,
     ) -> Result<Report, Problem> {
         if parts.is_empty() {
-            let doing = format!("{} the run {}", kind.word(), run.id());
-            return Err(Problem::new(ProblemKind::NotFound, doing, "none of the chosen lines can be"));
+            return Err(nothing(run, kind));
         }
         let draft = drafted(run.id(), &parts, kind, all_or_nothing);
         draft.plan.check("read the journal")?;
@@ -200,6 +193,25 @@ fn left(run: &Run, runs: &[Run]) -> BTreeSet<usize> {
     lines
 }
 
+/// A line of a run, what goes back over it, and what that needs.
+type Part = (usize, Operation, Step);
+
+/// The run that is chosen, and the lines that go back over it.
+fn parts<'a>(runs: &'a [Run], chosen: &Chosen, kind: PlanKind) -> Result<(&'a Run, Vec<Part>), Problem> {
+    if kind != PlanKind::Resume {
+        let run = choose(runs, chosen.id, kind)?;
+        return Ok((run, reversed(run, &pick(in_effect(run, runs), &chosen.lines))));
+    }
+    let open = |run: &Run| run.end.is_some() && !run.damaged && !left(run, runs).is_empty();
+    let run = find(runs, chosen.id, "resume", open)?;
+    let operation = |n: &usize| Some((*n, run.header.plan.operations.get(*n)?.clone(), run.header.steps.get(*n)?.clone()));
+    Ok((run, pick(left(run, runs), &chosen.lines).iter().filter_map(operation).collect()))
+}
+
+fn nothing(run: &Run, kind: PlanKind) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("{} the run {}", kind.word(), run.id()), "none of the chosen lines can be")
+}
+
 fn pick(lines: BTreeSet<usize>, chosen: &[usize]) -> Vec<usize> {
     lines.into_iter().filter(|line| chosen.is_empty() || chosen.contains(line)).collect()
 }
@@ -229,7 +241,7 @@ fn find<'a>(runs: &'a [Run], id: Option<RunId>, verb: &str, fits: impl Fn(&Run) 
 }
 
 /// For lines of a run: the line, what takes it back, and what that needs. What nothing takes back is left out.
-fn reversed(run: &Run, lines: &[usize]) -> Vec<(usize, Operation, Step)> {
+fn reversed(run: &Run, lines: &[usize]) -> Vec<Part> {
     let one = |n: &usize| {
         let (operation, step, state) = (run.header.plan.operations.get(*n)?, run.header.steps.get(*n)?, run.states.get(*n)?);
         let StepState::Done { observed, .. } = state else { return None };
@@ -246,7 +258,7 @@ fn document(kind: PlanKind, all_or_nothing: bool, operations: Vec<Operation>) ->
 }
 
 /// Parts put in order, each with its own.
-fn drafted(run: RunId, parts: &[(usize, Operation, Step)], kind: PlanKind, all_or_nothing: bool) -> Draft {
+fn drafted(run: RunId, parts: &[Part], kind: PlanKind, all_or_nothing: bool) -> Draft {
     let operations = ordered(parts.iter().map(|(_, operation, _)| operation.clone()).collect());
     // No two lines of a run change the same target.
     let by_target: HashMap<(&SourceId, &Target), (usize, &Step)> =

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream;
 
 use super::clock;
@@ -31,7 +31,7 @@ use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Saf
 use crate::source::{Answer, Ctx, Curator, Source, blocking};
 
 pub use back::{Chosen, in_effect};
-pub use recover::Recovered;
+pub use recover::{CUT_SHORT, Recovered};
 
 /// Opens the sources that lines name; refuses where nothing may be changed.
 pub trait Places: Send + Sync {
@@ -150,20 +150,26 @@ impl Applier<'_> {
 
     /// Whether each line finds what it was planned for.
     async fn look_at_all(&self, plan: &Plan, sources: &Sources) -> Vec<LineState> {
-        let looks = plan.operations.iter().map(|operation| async {
-            if let Some(why) = operation.refused() {
-                return LineState::Skipped(why.safe());
-            }
-            let Some(curator) = curator(sources, operation) else { return LineState::Waiting };
-            match curator.look(self.ctx, &operation.target).await {
-                Ok(seen) => match seen.map(|seen| seen.digest) {
-                    observed if observed == operation.before || line::is_blind(operation.verb) => LineState::Waiting,
-                    observed => LineState::Conflict { observed },
-                },
-                Err(problem) => LineState::Failed(problem),
-            }
-        });
+        // Boxed one by one: a closure over borrowed lines makes no future that may change threads.
+        let mut looks: Vec<BoxFuture<'_, LineState>> = Vec::new();
+        for operation in &plan.operations {
+            looks.push(Box::pin(self.look_at(operation, sources)));
+        }
         stream::iter(looks).buffered(8).collect().await
+    }
+
+    async fn look_at(&self, operation: &Operation, sources: &Sources) -> LineState {
+        if let Some(why) = operation.refused() {
+            return LineState::Skipped(why.safe());
+        }
+        let Some(curator) = curator(sources, operation) else { return LineState::Waiting };
+        match curator.look(self.ctx, &operation.target).await {
+            Ok(seen) => match seen.map(|seen| seen.digest) {
+                observed if observed == operation.before || line::is_blind(operation.verb) => LineState::Waiting,
+                observed => LineState::Conflict { observed },
+            },
+            Err(problem) => LineState::Failed(problem),
+        }
     }
 
     /// From the checked plan to its end in the journal.
@@ -227,12 +233,11 @@ impl Applier<'_> {
                     by_source.entry(&operation.source).or_default().push(unit);
                 }
             }
-            let running = &running;
-            join_all(by_source.into_iter().map(|(source, units)| async move {
-                let at_once = sources.get(source).and_then(|source| source.curator()).map_or(1, Curator::at_once);
-                stream::iter(units).map(|unit| running.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
-            }))
-            .await;
+            let mut going: Vec<BoxFuture<'_, ()>> = Vec::new();
+            for (source, units) in by_source {
+                going.push(Box::pin(running.units(source, units)));
+            }
+            join_all(going).await;
         }
         let (states, halted, unknown) = running.into_parts();
         self.ctx.meter.finish(step, if states.iter().all(LineState::is_done) { StepState::Done } else { StepState::Failed });
@@ -274,6 +279,12 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Lines of one source, as many at a time as it takes.
+    async fn units(&self, source: &SourceId, units: Vec<Vec<usize>>) {
+        let at_once = self.sources.get(source).and_then(|source| source.curator()).map_or(1, Curator::at_once);
+        stream::iter(units).map(|unit| self.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
+    }
+
     fn into_parts(self) -> (Vec<LineState>, Option<Problem>, bool) {
         let states = self.states.into_inner().unwrap_or_else(PoisonError::into_inner);
         let halted = self.halted.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 
 use super::super::journal::{Locked, RunId, Saved, Step};
@@ -34,16 +35,19 @@ impl Applier<'_> {
             }
         }
         let at_once = sources.values().filter_map(|source| source.curator()).map(Curator::at_once).max().unwrap_or(1);
-        let fetched = stream::iter(wanted).map(|(key, operation)| async {
-            let kept = self.fetch(sources, operation, key.2).await;
-            // The disk is another matter: without it nothing is done.
-            let saved = match kept {
-                Ok(kept) => Ok(keep(locked, kept).await?),
-                Err(problem) => Err(problem),
-            };
-            Ok::<_, Problem>((key, saved))
-        });
-        let fetched: Vec<_> = fetched.buffer_unordered(at_once).collect().await;
+        let mut fetching: Vec<BoxFuture<'_, Result<_, Problem>>> = Vec::new();
+        for (key, operation) in wanted {
+            fetching.push(Box::pin(async move {
+                let kept = self.fetch(sources, operation, key.2).await;
+                // The disk is another matter: without it nothing is done.
+                let saved = match kept {
+                    Ok(kept) => Ok(keep(locked, kept).await?),
+                    Err(problem) => Err(problem),
+                };
+                Ok((key, saved))
+            }));
+        }
+        let fetched: Vec<_> = stream::iter(fetching).buffer_unordered(at_once).collect().await;
         let mut saved = HashMap::new();
         for answer in fetched {
             let (key, manifests) = answer?;

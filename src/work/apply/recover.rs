@@ -9,6 +9,9 @@ use super::{Applier, line, look};
 use crate::model::{Digest, LineState, Operation, Problem};
 use crate::source::blocking;
 
+/// How a run is closed that was cut short, once it was looked at.
+pub const CUT_SHORT: &str = "cut short";
+
 /// What came of a run that was cut short.
 #[derive(Debug)]
 pub struct Recovered {
@@ -74,7 +77,7 @@ impl Applier<'_> {
         if unknown.is_none() {
             let at = clock::now();
             let open = run.states.iter().any(StepState::is_open);
-            let last = if open { Entry::Stopped { at, why: "cut short".to_owned() } } else { Entry::Commit { at } };
+            let last = if open { Entry::Stopped { at, why: CUT_SHORT.to_owned() } } else { Entry::Commit { at } };
             writer.close(&last).await?;
         }
         Ok(Recovered { run, found, unknown })

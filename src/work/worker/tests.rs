@@ -12,6 +12,7 @@ use crate::model::{
     SourceId, SourceInfo, SourceKind, Transfer,
 };
 use crate::source::{Answer, Curator, ExportTo, Source, Watcher};
+use crate::work::journal::Journal;
 use crate::work::{Found, KnownLists, Table};
 
 use super::*;
@@ -155,7 +156,7 @@ fn world(read_only: bool) -> (Arc<Scripted>, Worker, mpsc::Receiver<Msg>) {
     let found = Found { info, make: Arc::new(make) };
     let table = Table::new(Arc::new(move || vec![found.clone()]), Arc::new(|locator| crate::work::files::found(locator, "opened")));
     assert_eq!(table.discover_now().len(), 1);
-    let (worker, messages) = Worker::new(Arc::new(Env::new(table, KnownLists::none())));
+    let (worker, messages) = Worker::new(Arc::new(Env::new(table, KnownLists::none(), Journal::new(std::path::Path::new("/nonexistent")))));
     (source, worker, messages)
 }
 

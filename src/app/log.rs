@@ -1,0 +1,96 @@
+//! The journal on the screen: reading it, taking runs back, doing them again, going on with what was cut short.
+
+use crate::flow::job::Way;
+use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
+use crate::model::{RunEnd, Safe};
+use crate::pane::PaneId;
+
+use super::jobs::{self, answer};
+use super::overlay::Overlay;
+use super::plan;
+use super::state::State;
+use super::toast::ToastKind;
+
+/// The drawer was opened, or closed.
+pub(super) fn opened(state: &mut State) -> Vec<Effect> {
+    if state.drawer == Some(PaneId::Log) { read(state, false) } else { Vec::new() }
+}
+
+pub(super) fn read(state: &mut State, recover: bool) -> Vec<Effect> {
+    let (id, effect) = jobs::start(state, Job::Runs { recover });
+    state.log.runs.start(id);
+    vec![effect]
+}
+
+/// Something was written: what is on the screen is read again.
+pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
+    if state.drawer == Some(PaneId::Log) { read(state, false) } else { Vec::new() }
+}
+
+pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    let way = match action {
+        Action::Undo => Way::Undo,
+        Action::Redo => Way::Redo,
+        _ => Way::Resume,
+    };
+    let (run, lines) = match (state.focus == PaneId::Log).then(|| state.log.selected()).flatten() {
+        Some((run, line)) => (Some(run.id.clone()), line.map(|line| vec![line])),
+        None => (None, None),
+    };
+    let what = match way {
+        Way::Undo => "reading what is to be taken back",
+        Way::Redo => "reading what is to be done again",
+        Way::Resume => "reading what was not done",
+    };
+    let (job, effect) = jobs::start(state, Job::Back { way, run, lines });
+    state.overlays.push(Overlay::Waiting { what: Safe::new(what), job });
+    vec![effect]
+}
+
+/// Asks about the run that was opened.
+pub(super) fn follow(state: &mut State) -> Vec<Effect> {
+    match state.log.opened.take() {
+        Some(run) => {
+            let (_, effect) = jobs::start(state, Job::Restorable { run });
+            vec![effect]
+        }
+        None => Vec::new(),
+    }
+}
+
+pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {
+    match (job, answer(event, "read the journal")) {
+        (Job::Runs { recover }, Ok(JobOutput::Runs(runs))) => {
+            let cut = runs.iter().filter(|run| run.end == RunEnd::CutShort).count();
+            state.log.runs.finish(id, Ok(runs));
+            state.log.rebuild();
+            if *recover && cut > 0 {
+                let hint = state
+                    .settings
+                    .keymap
+                    .keys(Action::FocusLog)
+                    .first()
+                    .map(|key| Safe::from(format!("{key} shows what was done, and goes on")));
+                return vec![state.toasts.show(ToastKind::Warning, "A run was cut short last time", hint)];
+            }
+            Vec::new()
+        }
+        (Job::Runs { recover }, Err(problem)) => {
+            let tell = !*recover && !problem.is_cancelled();
+            let effects = if tell && state.log.runs.value.is_some() { vec![state.toasts.problem(&problem)] } else { Vec::new() };
+            state.log.runs.finish(id, Err(problem));
+            effects
+        }
+        (Job::Restorable { .. }, Ok(JobOutput::Restorable(run))) => {
+            state.log.asked(*run);
+            Vec::new()
+        }
+        (Job::Back { .. }, Ok(JobOutput::Back { plan, about })) => {
+            plan::load(state, *plan, &about);
+            Vec::new()
+        }
+        (_, Ok(_)) => Vec::new(),
+        (_, Err(problem)) if problem.is_cancelled() => Vec::new(),
+        (_, Err(problem)) => vec![state.toasts.problem(&problem)],
+    }
+}

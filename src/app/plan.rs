@@ -1,0 +1,321 @@
+//! What goes into the plan, what it says before it runs, and how a run is followed.
+
+use std::sync::Arc;
+
+use crate::curate::plan::{self, Wish};
+use crate::curate::words::{counted, freed};
+use crate::curate::{Statement, Tone};
+use crate::flow::job::{About, Applying, Way};
+use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
+use crate::model::{
+    Digest, Foreign, ImageList, LineState, LoggedRun, Name, Operation, Plan, PlanKind, RunEnd, Safe, SourceId, SourceKind, Target,
+    UndoClass,
+};
+use crate::pane::PaneId;
+use crate::pane::images::RowKey;
+use crate::pane::plan::Origin;
+use crate::pane::tasks::TaskState;
+
+use super::actions::ask;
+use super::jobs::{self, answer};
+use super::overlay::{Agreed, Ask, Confirm, Overlay};
+use super::registries;
+use super::state::State;
+use super::toast::ToastKind;
+
+/// Lines that a dialog names; the drawer has them all.
+const NAMED: usize = 12;
+
+pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    match action {
+        Action::RunPlan => run(state),
+        Action::Override => override_line(state),
+        Action::SavePlan => save(state),
+        _ => Vec::new(),
+    }
+}
+
+/// Opens the drawer and goes there.
+fn show(state: &mut State) {
+    state.drawer = Some(PaneId::Plan);
+    state.focus = PaneId::Plan;
+}
+
+/// Puts the removal of the chosen images into the plan.
+pub(super) fn delete_images(state: &mut State) -> Vec<Effect> {
+    let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) else { return Vec::new() };
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    let wishes: Vec<Wish> =
+        state.images.chosen().into_iter().map(|RowKey { id, name }| Wish::Delete(name.map_or(Target::Image(id), Target::Tag))).collect();
+    state.plan.want_local(&source, list, wishes);
+    state.images.marks.clear();
+    state.images.range_from = None;
+    show(state);
+    Vec::new()
+}
+
+/// Puts every image without a name that nothing uses into the plan.
+pub(super) fn prune(state: &mut State, source: &SourceId, dangling: &ImageList) -> Vec<Effect> {
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    let knows_containers = state.sources.info().is_some_and(|info| info.kind == SourceKind::Engine);
+    let unused = plan::prune(source, dangling, knows_containers);
+    if unused.is_empty() {
+        let stay = dangling.images.iter().filter(|image| image.is_dangling()).count();
+        let why = (stay > 0).then(|| Safe::from(format!("{} stay: containers use them, or may do", counted(stay, "untagged image"))));
+        return vec![state.toasts.show(ToastKind::Good, "Nothing to prune", why)];
+    }
+    // What was read just now says more of these than the list does.
+    let mut list: ImageList = state.images.list.value.as_deref().cloned().unwrap_or_else(|| dangling.clone());
+    list.images.retain(|image| !dangling.images.iter().any(|other| other.id == image.id));
+    list.images.extend(dangling.images.iter().cloned());
+    let wishes: Vec<Wish> = unused.into_iter().map(|line| Wish::Delete(line.target)).collect();
+    state.plan.want_local(source, Arc::new(list), wishes);
+    show(state);
+    Vec::new()
+}
+
+/// Puts the removal of tags into the plan, and looks at the repository for what needs them.
+pub(super) fn delete_tags(state: &mut State, source: &SourceId, repository: &str, tags: &[Name]) -> Vec<Effect> {
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    let place = (source.clone(), repository.to_owned());
+    state.plan.want_remote(&place, tags.iter().map(|tag| Wish::Delete(Target::Tag(tag.clone()))));
+    show(state);
+    let (tags, digests) = state.plan.asked_of(&place);
+    let (id, effect) = jobs::start(state, Job::View { source: source.clone(), repository: repository.to_owned(), tags, digests });
+    state.plan.looking.insert(id, place);
+    vec![effect]
+}
+
+fn busy(state: &mut State) -> Option<Effect> {
+    state.plan.is_running().then(|| state.toasts.show(ToastKind::Info, "The plan runs: wait for its end, or cancel it in the tasks", None))
+}
+
+/// A repository was looked at.
+pub(super) fn viewed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    match answer(event, "look at the repository") {
+        Ok(JobOutput::Viewed(view)) => {
+            state.plan.viewed(id, *view);
+            if state.plan.is_empty() && state.plan.lines.is_empty() {
+                return vec![state.toasts.show(ToastKind::Info, "There is nothing left to do there: it is gone already", None)];
+            }
+            Vec::new()
+        }
+        Ok(_) => Vec::new(),
+        Err(problem) => {
+            state.plan.not_viewed(id);
+            if problem.is_cancelled() { Vec::new() } else { vec![state.toasts.problem(&problem)] }
+        }
+    }
+}
+
+/// Says what the plan comes to, and asks.
+fn run(state: &mut State) -> Vec<Effect> {
+    let refuse = |state: &mut State, why: &str, hint: Option<Safe>| vec![state.toasts.show(ToastKind::Info, why, hint)];
+    if state.plan.is_empty() {
+        return refuse(state, "Nothing is planned", None);
+    }
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    if state.plan.ended {
+        return refuse(state, "This plan has run", Some(Safe::new("what is wanted next begins a new one")));
+    }
+    if state.plan.is_looking() {
+        return refuse(state, "Still looking at what needs these tags", None);
+    }
+    if let Some(clash) = state.plan.clashes.first() {
+        let why = clash.why.clone();
+        show(state);
+        return vec![state.toasts.show(ToastKind::Warning, "Lines of the plan are in each other's way", Some(why))];
+    }
+    let totals = state.plan.totals();
+    if totals.runs == 0 {
+        return refuse(state, "No line of the plan may run", Some(Safe::new("each says why")));
+    }
+    let operations = state.plan.operations();
+    let mut lines: Vec<Statement> = named(&operations);
+    if totals.refused > 0 {
+        lines.push((Tone::Warning, Safe::from(format!("{} refused and left alone", counted(totals.refused, "line")))));
+    }
+    if totals.freed_at_most > 0 {
+        lines.push((Tone::Plain, Safe::from(freed(Some(totals.freed_at_least), totals.freed_at_most))));
+    }
+    lines.extend(promise(totals.undo, state.plan.backup));
+    if state.plan.all_or_nothing {
+        lines.push((Tone::Quiet, Safe::new("All or nothing: when a line fails, those before it are taken back.")));
+    }
+    lines.push((Tone::Quiet, Safe::new("Each line is read again first: what moved or came into use meanwhile is left alone.")));
+    let title = Safe::from(format!("Run {}", counted(totals.runs, "line")));
+    let about = state.plan.about();
+    let applying = Applying { plan: document(state, state.plan.kind(), operations), backup: state.plan.backup, about };
+    let job = Job::Apply(Box::new(applying));
+    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Run", Agreed::Start(vec![job]))));
+    Vec::new()
+}
+
+fn named(operations: &[Operation]) -> Vec<Statement> {
+    let running: Vec<&Operation> = operations.iter().filter(|line| line.refused().is_none()).collect();
+    let mut lines: Vec<Statement> = running
+        .iter()
+        .take(NAMED)
+        .map(|line| {
+            let tone = if line.verb.takes_away() && line.undo > UndoClass::ReversibleNow { Tone::Loss } else { Tone::Plain };
+            let effect = line.effects.first().map(|effect| format!(": {}", effect.safe())).unwrap_or_default();
+            (tone, Safe::from(format!("{} {}{effect}", line.verb.word(), line.target.safe())))
+        })
+        .collect();
+    if running.len() > NAMED {
+        lines.push((Tone::Plain, Safe::from(format!("and {} more", running.len() - NAMED))));
+    }
+    lines
+}
+
+/// How far it can be taken back, in a sentence.
+fn promise(worst: Option<UndoClass>, backup: bool) -> Option<Statement> {
+    Some(match worst? {
+        UndoClass::ReversibleNow => (Tone::Quiet, Safe::new("All of it can be taken back.")),
+        UndoClass::UntilGarbageCollection => (Tone::Quiet, Safe::new("It can be taken back until the registry collects garbage.")),
+        UndoClass::OnlyFromBackup if backup => (Tone::Quiet, Safe::new("A backup is written first, so that all can be taken back.")),
+        UndoClass::OnlyFromBackup => (Tone::Warning, Safe::new("What is deleted can't be taken back: no backup is written.")),
+        UndoClass::Irreversible => (Tone::Warning, Safe::new("Some of it can't be taken back.")),
+    })
+}
+
+fn document(state: &State, kind: PlanKind, operations: Vec<Operation>) -> Plan {
+    Plan {
+        version: crate::model::plan::VERSION,
+        kind,
+        made_at: state.now,
+        made_by: Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION"))),
+        all_or_nothing: state.plan.all_or_nothing,
+        operations,
+    }
+}
+
+/// Runs lines that were agreed to in a dialog of their own, without the drawer.
+pub(super) fn quick(state: &State, kind: PlanKind, operations: Vec<Operation>) -> Job {
+    Job::Apply(Box::new(Applying { plan: document(state, kind, operations), backup: false, about: None }))
+}
+
+/// The task of a plan began: the drawer follows it, if it is the one shown there.
+pub(super) fn begun(state: &mut State, id: JobId, applying: &Applying) {
+    if !state.plan.ended && state.plan.operations() == applying.plan.operations {
+        state.plan.running = Some(id);
+    }
+}
+
+/// Lines of the running plan stand differently.
+pub(super) fn told(state: &mut State, id: JobId, lines: Vec<(usize, LineState)>) {
+    if state.plan.running == Some(id) {
+        for (n, line) in lines {
+            state.plan.told(n, line);
+        }
+    }
+}
+
+/// A plan has run, as a whole or in part.
+pub(super) fn ran(state: &mut State, id: JobId, run: &LoggedRun) -> (TaskState, Vec<Effect>) {
+    let mine = state.plan.running == Some(id);
+    if mine {
+        for (n, line) in run.lines.iter().enumerate() {
+            state.plan.told(n, line.state.clone());
+        }
+    }
+    let done = run.lines.iter().filter(|line| line.state.is_done()).count();
+    let back = run.lines.iter().filter(|line| line.state == LineState::TakenBack).count();
+    let all = run.lines.len();
+    let trouble = run.lines.iter().find_map(|line| Some(Safe::from(format!("{}: {}", line.operation.target.safe(), line.state.why()?))));
+    let undo = state.settings.keymap.keys(Action::Undo).first().map(|key| Safe::from(format!("{key} takes it back")));
+    let (kind, text, hint) = match (done == all, back) {
+        (true, _) => (ToastKind::Good, format!("{} done", counted(done, "line")), undo),
+        (false, 0) if run.end == RunEnd::Stopped => (ToastKind::Warning, format!("Stopped: {done} of {all} done"), trouble.or(undo)),
+        (false, 0) => (ToastKind::Warning, format!("{done} of {} done", counted(all, "line")), trouble),
+        (false, back) => (ToastKind::Warning, format!("{} taken back, nothing stays changed", counted(back, "line")), trouble),
+    };
+    let end = if kind == ToastKind::Good { TaskState::Done(Safe::new(&text)) } else { TaskState::Partial(Safe::new(&text)) };
+    (end, vec![state.toasts.show(kind, text, hint)])
+}
+
+/// The task of a plan is over, however it ended: what it changed is read again.
+pub(super) fn over(state: &mut State, id: JobId, applying: &Applying) -> Vec<Effect> {
+    if state.plan.running == Some(id) {
+        state.plan.running = None;
+        state.plan.ended = true;
+    }
+    let mut sources: Vec<&SourceId> = applying.plan.operations.iter().map(|line| &line.source).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let mut effects = Vec::new();
+    for source in sources {
+        if state.sources.current.as_ref() == Some(source) {
+            effects.extend(jobs::changed(state));
+        }
+        effects.extend(registries::changed(state, source));
+    }
+    effects.extend(super::log::refresh(state));
+    effects
+}
+
+/// Puts the way back of a run, or another plan about one, into the drawer.
+pub(super) fn load(state: &mut State, plan: Plan, about: &About) {
+    let origin = match about.way {
+        Way::Undo => Origin::Undo(about.run.clone()),
+        Way::Redo => Origin::Redo(about.run.clone()),
+        Way::Resume => Origin::Resume(about.run.clone()),
+    };
+    let lines = plan.operations.into_iter().zip(about.lines.iter().copied()).collect();
+    state.plan.load(plan.kind, lines, origin);
+    show(state);
+}
+
+fn override_line(state: &mut State) -> Vec<Effect> {
+    let Some(why) = state.plan.selected().and_then(|line| line.operation.protected.clone()) else {
+        return vec![state.toasts.show(ToastKind::Info, "Nothing protects this line", None)];
+    };
+    ask(state, Ask::Override, "Run it all the same?", Some(why.safe()), String::new(), "Enter with a reason · Esc leave it protected");
+    Vec::new()
+}
+
+fn save(state: &mut State) -> Vec<Effect> {
+    if state.plan.lines.is_empty() {
+        return vec![state.toasts.show(ToastKind::Info, "Nothing is planned", None)];
+    }
+    ask(state, Ask::SavePlan, "Write the plan into a file", None, "plan.json".to_owned(), "Enter write · Esc cancel");
+    Vec::new()
+}
+
+/// Writes the plan as it stands.
+pub(super) fn save_to(state: &mut State, file: std::path::PathBuf) -> Vec<Effect> {
+    let plan = Box::new(document(state, state.plan.kind(), state.plan.operations()));
+    let (_, effect) = jobs::start(state, Job::SavePlan { plan, file });
+    vec![effect]
+}
+
+pub(super) fn saved(state: &mut State, event: JobEvent) -> Vec<Effect> {
+    match answer(event, "write the plan") {
+        Ok(JobOutput::Saved(file)) => {
+            let hint = Some(Safe::from(format!("lighterman apply {}", file.display())));
+            vec![state.toasts.show(ToastKind::Good, "The plan is written", hint)]
+        }
+        Ok(_) => Vec::new(),
+        Err(problem) => vec![state.toasts.problem(&problem)],
+    }
+}
+
+/// Gives an image of this machine a name, by way of a plan of one line.
+pub(super) fn tag_image(state: &State, source: &SourceId, list: &ImageList, id: &Digest, to: &Name) -> Option<Job> {
+    let wish = Wish::Tag { id: id.clone(), to: to.clone() };
+    let lines = plan::local(source, list, &[wish], &state.plan.protection);
+    (!lines.is_empty()).then(|| quick(state, PlanKind::Retag, lines))
+}
+
+/// What a prompt's text for a reason is worth.
+pub(super) fn reason(text: &str) -> Result<Option<Safe>, Safe> {
+    if text.chars().count() < 3 { Err(Safe::new("say why, in a few words")) } else { Ok(Some(Safe::new("is written down with the run"))) }
+}

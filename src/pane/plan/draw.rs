@@ -1,0 +1,186 @@
+//! The picture of the Plan drawer: lines under their source, each with what it does, what that means and how it stands; and what the whole
+//! comes to, on the frame.
+//!
+//! A drawing file: may use `ui` and ratatui.
+
+use crate::flow::Action;
+use crate::model::{Foreign, LineState, Operation, Safe, UndoClass, Verb};
+use crate::pane::draw::{Face, position};
+use crate::ui::canvas::Align;
+use crate::ui::text::words;
+use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
+
+use super::{Line, Origin, PlanPane, PlanRow, place};
+
+/// Columns of a verb.
+const VERB: u16 = 15;
+
+/// Draws the drawer.
+pub fn draw(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
+    face.frame(canvas, &title(plan), &plan.cursor, &position(&plan.cursor));
+    totals(canvas, plan, face);
+    if plan.rows.is_empty() {
+        return empty(canvas, plan, face);
+    }
+    let seen = plan.cursor.visible().filter_map(|at| match plan.rows.get(at)? {
+        PlanRow::Line(n) => plan.lines.get(*n),
+        _ => None,
+    });
+    let targets = seen.map(|line| Shown::from(&target(&line.operation)).width()).max().unwrap_or(0);
+    for at in plan.cursor.visible() {
+        let Some(&row) = plan.rows.get(at) else { break };
+        let mut pen = face.row(canvas, &plan.cursor, at);
+        match row {
+            PlanRow::Source(n) => {
+                if let Some(line) = plan.lines.get(n) {
+                    pen.gap(1);
+                    pen.put(&Safe::ascii(&place(&line.operation)), Role::Registry);
+                }
+            }
+            PlanRow::Line(n) => {
+                line(&mut pen, plan, n, targets, face);
+            }
+            PlanRow::Note(n, note) => {
+                pen.gap(7);
+                pen.put(plan.notes(n).get(note).unwrap_or(&Safe::default()), Role::Muted);
+            }
+        }
+    }
+}
+
+fn title(plan: &PlanPane) -> Safe {
+    match plan.origin() {
+        Some(Origin::Undo(run)) => words!("takes back run {}", short(run)),
+        Some(Origin::Redo(run)) => words!("does run {} again", short(run)),
+        Some(Origin::Resume(run)) => words!("goes on with run {}", short(run)),
+        None if plan.is_running() => words!("running"),
+        None if plan.ended => words!("has run"),
+        None => Safe::default(),
+    }
+}
+
+/// The end of a run's name: its beginning is the time, which many share.
+fn short(run: &str) -> Safe {
+    Safe::ascii(&run.chars().skip(run.len().saturating_sub(6)).collect::<String>())
+}
+
+fn empty(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
+    if plan.is_looking() {
+        return face.waiting(canvas, "Looking at what needs these tags");
+    }
+    let add = words!("Nothing is planned: {} on images or tags puts their removal here", (face.key)(Action::Delete));
+    let run = words!(
+        "Nothing is changed before {} runs the plan, and {} takes a run back",
+        (face.key)(Action::RunPlan),
+        (face.key)(Action::Undo)
+    );
+    widgets::card(canvas, face.inside(), &[(Role::Text, Shown::from(&add)), (Role::Muted, Shown::from(&run))]);
+}
+
+/// `targets` is the width of the widest target that is seen.
+fn line(pen: &mut Pen<'_, '_>, plan: &PlanPane, n: usize, targets: u16, face: &Face<'_>) {
+    let Some(line) = plan.lines.get(n) else { return };
+    let operation = &line.operation;
+    let refused = operation.refused().is_some();
+    let clash = plan.clash(n);
+    let signs = pen.signs();
+    pen.gap(3);
+    let (sign, role) = match &line.state {
+        LineState::Running => (signs.spin(face.spin), Role::Info),
+        LineState::Done { .. } => (signs.good, Role::Good),
+        LineState::Conflict { .. } => (signs.warning, Role::Warning),
+        LineState::Failed(_) => (signs.bad, Role::Bad),
+        LineState::Skipped(_) | LineState::TakenBack => (signs.skipped, Role::Muted),
+        LineState::Waiting if refused || clash.is_some() => (signs.bad, Role::Bad),
+        LineState::Waiting => (signs.waiting, Role::Muted),
+    };
+    pen.put(sign, role).gap(1);
+    let verb_role = if refused { Role::Muted } else { verb_role(operation.verb) };
+    pen.cell(VERB, Align::Left, operation.verb.word(), verb_role).gap(1);
+    let (undo, undo_role) = undo(operation.undo);
+    if face.rows.width >= 90 {
+        pen.right(" ", Role::Muted);
+        pen.right(undo, undo_role);
+        pen.right("  ", Role::Muted);
+    }
+    pen.middle(targets.min(pen.room() / 2), &target(operation), if refused { Role::Muted } else { Role::Repository }).gap(2);
+    let (words, role) = meaning(line, clash);
+    pen.put(&words, role);
+}
+
+/// What is seen of the target under its source: a tag alone in a repository, else its whole name.
+fn target(operation: &Operation) -> Safe {
+    let remote = operation.source.registry_host().is_some();
+    match operation.target.name().and_then(|name| name.split().1) {
+        Some(tag) if remote => Safe::ascii(tag),
+        _ => match &operation.target {
+            crate::model::Target::Manifest { digest, .. } | crate::model::Target::Image(digest) => words!("{}", digest.short()),
+            crate::model::Target::Tag(name) => Safe::ascii(name.familiar()),
+        },
+    }
+}
+
+const fn verb_role(verb: Verb) -> Role {
+    match verb {
+        Verb::DeleteTag | Verb::DeleteManifest | Verb::DeleteImage => Role::Bad,
+        Verb::MoveTag | Verb::Untag => Role::Warning,
+        _ => Role::Good,
+    }
+}
+
+const fn undo(class: UndoClass) -> (&'static str, Role) {
+    match class {
+        UndoClass::ReversibleNow => ("undo", Role::Good),
+        UndoClass::UntilGarbageCollection => ("undo until GC", Role::Info),
+        UndoClass::OnlyFromBackup => ("undo with backup", Role::Warning),
+        UndoClass::Irreversible => ("no undo", Role::Bad),
+    }
+}
+
+/// The most important thing there is to say: what went wrong, what is in the way, what will be.
+fn meaning(line: &Line, clash: Option<&Safe>) -> (Safe, Role) {
+    if let Some(why) = line.state.why() {
+        let role = if matches!(line.state, LineState::Failed(_)) { Role::Bad } else { Role::Warning };
+        return (words!("{}: {why}", line.state.word()), role);
+    }
+    if let Some(why) = clash {
+        return (why.clone(), Role::Bad);
+    }
+    if let Some(why) = line.operation.refused() {
+        return (words!("refused: {}", why.safe()), Role::Warning);
+    }
+    let freed = line.operation.freed.as_ref().filter(|freed| freed.at_most > 0);
+    let freed = freed.map(|freed| format!(", frees {}", range(freed.at_least, freed.at_most))).unwrap_or_default();
+    let effect = line.operation.effects.first().map(Foreign::safe).unwrap_or_default();
+    (words!("{effect}{freed}"), Role::Text)
+}
+
+fn range(least: u64, most: u64) -> String {
+    if least == most { text::bytes(most).to_string() } else { format!("{} to {}", text::bytes(least), text::bytes(most)) }
+}
+
+/// What the whole comes to, on the lower frame.
+fn totals(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
+    if plan.lines.is_empty() || face.area.height < 2 {
+        return;
+    }
+    let totals = plan.totals();
+    let mut parts = vec![format!("{} to run", text::count(totals.runs))];
+    if totals.refused > 0 {
+        parts.push(format!("{} refused", text::count(totals.refused)));
+    }
+    if !plan.clashes.is_empty() {
+        parts.push(format!("{} in each other's way", text::count(plan.clashes.len())));
+    }
+    if totals.freed_at_most > 0 {
+        parts.push(format!("frees {}", range(totals.freed_at_least, totals.freed_at_most)));
+    }
+    if plan.all_or_nothing {
+        parts.push("all or nothing".to_owned());
+    }
+    if plan.backup {
+        parts.push("with backup".to_owned());
+    }
+    let role = if plan.clashes.is_empty() { Role::Accent } else { Role::Bad };
+    widgets::on_line(canvas, face.area, face.area.bottom() - 1).put(&words!(" {} ", parts.join(", ")), role);
+}

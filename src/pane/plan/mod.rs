@@ -1,0 +1,452 @@
+//! The Plan drawer: what will be changed, line by line, before anything is. What is wanted is kept as wishes; the lines are thought
+//! through anew from them and from what was last looked at, so that each says what is true with all the others.
+
+pub mod draw;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::curate::plan::{self, Clash, Protection, Wish};
+use crate::flow::job::{About, Way};
+use crate::flow::{Action, JobId};
+use crate::model::{Digest, Foreign, ImageList, LineState, Operation, PlanKind, RepositoryView, Safe, SourceId, Target, UndoClass, Verb};
+
+use super::ListCursor;
+
+/// One line, and how it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub operation: Operation,
+    pub state: LineState,
+}
+
+/// A row of the drawer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanRow {
+    /// Of the source of this line.
+    Source(usize),
+    Line(usize),
+    /// A sentence about a line.
+    Note(usize, usize),
+}
+
+/// A repository that lines are about: its registry, and its name there.
+pub type Repository = (SourceId, String);
+
+#[derive(Debug, Default)]
+pub struct PlanPane {
+    wishes: BTreeSet<(SourceId, Wish)>,
+    /// The lists that wishes about this machine's images are thought through against.
+    lists: BTreeMap<SourceId, Arc<ImageList>>,
+    /// The same for repositories.
+    views: BTreeMap<Repository, RepositoryView>,
+    /// Repositories that are being looked at.
+    pub looking: BTreeMap<JobId, Repository>,
+    /// Lines that were not thought up here: the way back of a run. They can't be changed, only dropped.
+    fixed: Option<Fixed>,
+    /// Why lines run although something protects them.
+    reasons: BTreeMap<(SourceId, String), Foreign>,
+    pub protection: Protection,
+    pub lines: Vec<Line>,
+    pub clashes: Vec<Clash>,
+    pub rows: Vec<PlanRow>,
+    pub cursor: ListCursor,
+    unfolded: BTreeSet<usize>,
+    pub all_or_nothing: bool,
+    pub backup: bool,
+    pub running: Option<JobId>,
+    /// It has run: what is wanted next begins a new plan.
+    pub ended: bool,
+}
+
+/// Where lines come from that were not thought up here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Takes this run back.
+    Undo(String),
+    /// Does this run again, or goes on with it.
+    Redo(String),
+    Resume(String),
+}
+
+/// A plan about a run: each line with the line of that run that it is about.
+#[derive(Debug, Clone)]
+struct Fixed {
+    kind: PlanKind,
+    lines: Vec<(Operation, usize)>,
+    origin: Origin,
+}
+
+/// What a plan comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    pub runs: usize,
+    pub refused: usize,
+    pub freed_at_least: u64,
+    pub freed_at_most: u64,
+    /// The worst among the lines that run.
+    pub undo: Option<UndoClass>,
+}
+
+impl PlanPane {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.looking.is_empty()
+    }
+
+    #[must_use]
+    pub fn is_looking(&self) -> bool {
+        !self.looking.is_empty()
+    }
+
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// What the plan is, as its document says.
+    #[must_use]
+    pub fn kind(&self) -> PlanKind {
+        if let Some(fixed) = &self.fixed {
+            return fixed.kind;
+        }
+        let tags = |line: &Line| matches!(line.operation.verb, Verb::Tag | Verb::MoveTag);
+        match (self.lines.iter().all(tags), self.lines.iter().any(tags)) {
+            (true, _) => PlanKind::Retag,
+            (false, true) => PlanKind::Mixed,
+            (false, false) => PlanKind::Delete,
+        }
+    }
+
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.fixed.as_ref().map(|fixed| &fixed.origin)
+    }
+
+    /// The run that the plan is about, and which of its lines.
+    #[must_use]
+    pub fn about(&self) -> Option<About> {
+        let fixed = self.fixed.as_ref()?;
+        let (way, run) = match &fixed.origin {
+            Origin::Undo(run) => (Way::Undo, run),
+            Origin::Redo(run) => (Way::Redo, run),
+            Origin::Resume(run) => (Way::Resume, run),
+        };
+        Some(About { way, run: run.clone(), lines: fixed.lines.iter().map(|(_, line)| *line).collect() })
+    }
+
+    /// What is to run, in its order.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        self.lines.iter().map(|line| line.operation.clone()).collect()
+    }
+
+    /// Forgets all, but not how plans are run.
+    pub fn clear(&mut self) {
+        let (all_or_nothing, backup, height) = (self.all_or_nothing, self.backup, self.cursor.height);
+        let protection = std::mem::take(&mut self.protection);
+        *self = Self { protection, all_or_nothing, backup, ..Self::default() };
+        self.cursor.set_height(height);
+    }
+
+    /// Adds what is wanted of images of this machine.
+    pub fn want_local(&mut self, source: &SourceId, list: Arc<ImageList>, wishes: impl IntoIterator<Item = Wish>) {
+        self.begin();
+        self.lists.insert(source.clone(), list);
+        self.wishes.extend(wishes.into_iter().map(|wish| (source.clone(), wish)));
+        self.think();
+    }
+
+    /// Adds what is wanted in a repository. It has to be looked at before there are lines.
+    pub fn want_remote(&mut self, repository: &Repository, wishes: impl IntoIterator<Item = Wish>) {
+        self.begin();
+        self.wishes.extend(wishes.into_iter().map(|wish| (repository.0.clone(), wish)));
+        self.think();
+    }
+
+    /// Tags and manifests of a repository that lines are about: what refers to them matters.
+    #[must_use]
+    pub fn asked_of(&self, repository: &Repository) -> (Vec<String>, Vec<Digest>) {
+        let mut tags = BTreeSet::new();
+        let mut digests = BTreeSet::new();
+        for (source, wish) in &self.wishes {
+            let target = match wish {
+                Wish::Tag { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
+                Wish::Delete(target) => target.clone(),
+            };
+            if *source != repository.0 || repository_of(&target) != Some(repository.1.clone()) {
+                continue;
+            }
+            match target {
+                Target::Tag(name) => {
+                    let tag = name.reference().ok().and_then(|reference| reference.tag().map(str::to_owned));
+                    tags.insert(tag.unwrap_or_else(|| "latest".to_owned()));
+                }
+                Target::Manifest { digest, .. } | Target::Image(digest) => {
+                    digests.insert(digest);
+                }
+            }
+        }
+        (tags.into_iter().collect(), digests.into_iter().collect())
+    }
+
+    /// A repository was looked at.
+    pub fn viewed(&mut self, job: JobId, view: RepositoryView) {
+        if let Some(repository) = self.looking.remove(&job) {
+            self.views.insert(repository, view);
+            self.think();
+        }
+    }
+
+    /// A repository could not be looked at: what was wanted there is dropped.
+    pub fn not_viewed(&mut self, job: JobId) {
+        let Some(repository) = self.looking.remove(&job) else { return };
+        if !self.views.contains_key(&repository) {
+            self.wishes.retain(|(source, wish)| *source != repository.0 || repository_of(&target(wish)) != Some(repository.1.clone()));
+        }
+        self.think();
+    }
+
+    /// Puts lines here that were thought up elsewhere, in the place of what is here.
+    pub fn load(&mut self, kind: PlanKind, lines: Vec<(Operation, usize)>, origin: Origin) {
+        self.clear();
+        self.fixed = Some(Fixed { kind, lines, origin });
+        self.think();
+    }
+
+    /// What ran is over: what is wanted next stands alone.
+    fn begin(&mut self) {
+        if self.ended || self.fixed.is_some() {
+            self.clear();
+        }
+    }
+
+    /// Thinks all wishes through.
+    fn think(&mut self) {
+        let kept = self.selected().map(|line| (line.operation.source.clone(), line.operation.target.canonical()));
+        let mut operations = match &self.fixed {
+            Some(fixed) => fixed.lines.iter().map(|(line, _)| line.clone()).collect(),
+            None => self.thought(),
+        };
+        for operation in &mut operations {
+            let key = (operation.source.clone(), operation.target.canonical());
+            operation.override_reason = self.reasons.get(&key).cloned().or(operation.override_reason.take());
+        }
+        self.clashes = plan::clashes(&operations);
+        self.lines = operations.into_iter().map(|operation| Line { operation, state: LineState::Waiting }).collect();
+        self.unfolded.clear();
+        self.rebuild();
+        let at = kept.and_then(|key| {
+            self.rows.iter().position(|row| match row {
+                PlanRow::Line(n) => {
+                    self.lines.get(*n).is_some_and(|line| line.operation.source == key.0 && line.operation.target.canonical() == key.1)
+                }
+                _ => false,
+            })
+        });
+        // The first row names the source.
+        self.cursor.go(at.unwrap_or(usize::from(self.rows.len() > 1)));
+    }
+
+    fn thought(&self) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for (source, list) in &self.lists {
+            let wishes: Vec<Wish> = self.wishes.iter().filter(|(of, _)| of == source).map(|(_, wish)| wish.clone()).collect();
+            operations.extend(plan::local(source, list, &wishes, &self.protection));
+        }
+        for (repository, view) in &self.views {
+            let here = self
+                .wishes
+                .iter()
+                .filter(|(source, wish)| *source == repository.0 && repository_of(&target(wish)).as_ref() == Some(&repository.1));
+            let wishes: Vec<Wish> = here.map(|(_, wish)| wish.clone()).collect();
+            operations.extend(plan::remote(view, &wishes, &self.protection));
+        }
+        plan::ordered(operations)
+    }
+
+    /// The line of the row under the cursor.
+    #[must_use]
+    pub fn selected(&self) -> Option<&Line> {
+        self.lines.get(self.selected_at()?)
+    }
+
+    fn selected_at(&self) -> Option<usize> {
+        match *self.rows.get(self.cursor.at)? {
+            PlanRow::Line(n) | PlanRow::Note(n, _) => Some(n),
+            PlanRow::Source(_) => None,
+        }
+    }
+
+    /// Lets the line under the cursor run in spite of what protects it.
+    pub fn override_selected(&mut self, reason: &str) {
+        let Some(line) = self.selected() else { return };
+        let key = (line.operation.source.clone(), line.operation.target.canonical());
+        self.reasons.insert(key, Foreign::new(reason));
+        self.think();
+    }
+
+    /// A line stands differently.
+    pub fn told(&mut self, n: usize, state: LineState) {
+        if let Some(line) = self.lines.get_mut(n) {
+            line.state = state;
+        }
+    }
+
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for line in &self.lines {
+            let operation = &line.operation;
+            if operation.refused().is_some() {
+                totals.refused += 1;
+                continue;
+            }
+            totals.runs += 1;
+            totals.undo = totals.undo.max(Some(operation.undo));
+            if let Some(freed) = &operation.freed {
+                totals.freed_at_least = totals.freed_at_least.saturating_add(freed.at_least);
+                totals.freed_at_most = totals.freed_at_most.saturating_add(freed.at_most);
+            }
+        }
+        totals
+    }
+
+    /// Lines that lie in each other's way, as the line they name.
+    #[must_use]
+    pub fn clash(&self, n: usize) -> Option<&Safe> {
+        self.clashes.iter().find(|clash| clash.lines.0 == n || clash.lines.1 == n).map(|clash| &clash.why)
+    }
+
+    /// Sentences about a line, for below it.
+    #[must_use]
+    pub fn notes(&self, n: usize) -> Vec<Safe> {
+        let Some(line) = self.lines.get(n) else { return Vec::new() };
+        let operation = &line.operation;
+        let mut notes: Vec<Safe> = operation.effects.iter().map(Foreign::safe).collect();
+        let named = |what: &str, list: &[Foreign]| {
+            let names: Vec<String> = list.iter().take(8).map(|name| name.safe().to_string()).collect();
+            let more = list.len().saturating_sub(8);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            (!list.is_empty()).then(|| Safe::from(format!("{what}: {}{more}", names.join(", "))))
+        };
+        notes.extend(named("also at this digest", &operation.shares));
+        notes.extend(named("used by", &operation.used_by));
+        notes.extend(named("part of", &operation.parents));
+        notes.extend(named("referred to by", &operation.referrers));
+        if let Some(reason) = &operation.override_reason {
+            notes.push(Safe::from(format!("runs although protected: {}", reason.safe())));
+        }
+        notes.push(Safe::from(format!("can be taken back: {}", operation.undo.words())));
+        notes
+    }
+
+    /// Moves, folds and edits; `false` when the action is not this drawer's own.
+    pub fn act(&mut self, action: Action) -> bool {
+        if self.cursor.act(action) {
+            return true;
+        }
+        match action {
+            Action::Left | Action::Right | Action::Open => self.fold(action),
+            Action::AllOrNothing if !self.is_running() => self.all_or_nothing = !self.all_or_nothing,
+            Action::Backup if !self.is_running() => self.backup = !self.backup,
+            Action::DropLine if !self.is_running() => self.drop_selected(),
+            Action::TagAlone if !self.is_running() => self.tag_alone(),
+            Action::ClearPlan if !self.is_running() => self.clear(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn fold(&mut self, action: Action) {
+        let Some(n) = self.selected_at() else { return };
+        let open = match action {
+            Action::Left => false,
+            Action::Right => true,
+            _ => !self.unfolded.contains(&n),
+        };
+        if open {
+            self.unfolded.insert(n);
+        } else {
+            self.unfolded.remove(&n);
+        }
+        self.rebuild();
+        if let Some(at) = self.rows.iter().position(|row| *row == PlanRow::Line(n)) {
+            self.cursor.go(at);
+        }
+    }
+
+    /// Takes the line under the cursor out of the plan, with whatever was wanted for it.
+    fn drop_selected(&mut self) {
+        let Some(line) = self.selected() else { return };
+        let (source, gone, image) = (line.operation.source.clone(), line.operation.target.canonical(), line.operation.before.clone());
+        let at = self.cursor.at;
+        if let Some(fixed) = &mut self.fixed {
+            fixed.lines.retain(|(line, _)| line.source != source || line.target.canonical() != gone);
+        } else {
+            let before = self.wishes.len();
+            self.wishes.retain(|(of, wish)| *of != source || target(wish).canonical() != gone);
+            // An image that was named by its ID has lines for its names.
+            if self.wishes.len() == before
+                && let Some(id) = image
+            {
+                self.wishes.retain(|(of, wish)| *of != source || target(wish) != Target::Image(id.clone()));
+            }
+        }
+        self.think();
+        self.cursor.go(at);
+    }
+
+    /// Wants the tag under the cursor taken alone away, or the other way round.
+    fn tag_alone(&mut self) {
+        let Some(name) = self.selected().and_then(|line| line.operation.target.name().cloned()) else { return };
+        let Some(source) = self.selected().map(|line| line.operation.source.clone()) else { return };
+        let (alone, whole) = ((source.clone(), Wish::Untag(name.clone())), (source, Wish::Delete(Target::Tag(name))));
+        if self.wishes.remove(&whole) {
+            self.wishes.insert(alone);
+        } else if self.wishes.remove(&alone) {
+            self.wishes.insert(whole);
+        }
+        self.think();
+    }
+
+    fn rebuild(&mut self) {
+        self.rows.clear();
+        let mut order: Vec<(String, usize)> = self.lines.iter().enumerate().map(|(n, line)| (place(&line.operation), n)).collect();
+        order.sort();
+        let mut source = None;
+        for (here, n) in order {
+            if source.as_ref() != Some(&here) {
+                source = Some(here);
+                self.rows.push(PlanRow::Source(n));
+            }
+            self.rows.push(PlanRow::Line(n));
+            if self.unfolded.contains(&n) {
+                self.rows.extend((0..self.notes(n).len()).map(|note| PlanRow::Note(n, note)));
+            }
+        }
+        self.cursor.set_len(self.rows.len());
+    }
+}
+
+/// What lines are grouped by: the source, and of a registry the repository.
+#[must_use]
+pub fn place(operation: &Operation) -> String {
+    match (operation.source.registry_host(), operation.target.repository()) {
+        (Some(_), Some(repository)) => repository,
+        (Some(host), None) => host.to_owned(),
+        (None, _) => operation.source.0.trim_start_matches("engine:").to_owned(),
+    }
+}
+
+fn target(wish: &Wish) -> Target {
+    match wish {
+        Wish::Tag { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
+        Wish::Delete(target) => target.clone(),
+    }
+}
+
+/// The repository of a target within its registry.
+fn repository_of(target: &Target) -> Option<String> {
+    target.repository()?.split_once('/').map(|(_, repository)| repository.to_owned())
+}
