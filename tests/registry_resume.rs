@@ -276,6 +276,22 @@ async fn a_cancelled_pull_keeps_what_came() {
 }
 
 #[tokio::test]
+async fn a_cache_on_another_file_system_serves_too() {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut world = World::new(ranged);
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    let device = |path: &Path| std::fs::metadata(path).unwrap().dev();
+    if device(elsewhere.path()) == device(world.dir.path()) {
+        return;
+    }
+    world.partials.folder = elsewhere.path().join("partial");
+    world.leave(&noise(SIZE)[..SIZE / 2]);
+    world.pull().await.unwrap();
+    assert_eq!(world.asked(), [Some(SIZE / 2)]);
+    world.is_whole();
+}
+
+#[tokio::test]
 async fn with_a_zero_nothing_is_kept() {
     let mut world = World::new(|_, bytes| {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());

@@ -2,13 +2,15 @@
 //! where its tags point now.
 //!
 //! Nothing here is trusted: bytes are hashed whenever they are read, and what is not what its name says is removed. Losing all of it costs
-//! requests, nothing else, so failures are silent and nothing is brought to the disk with force. Bounded: the longest unused go first.
+//! requests, nothing else, so failures are silent and nothing is brought to the disk with force. For the same reason a document is written under
+//! its own name at once: half of one is no worse than none. Bounded: the longest unused go first.
 
+use std::collections::HashSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -19,6 +21,8 @@ use crate::source::oci::LARGEST;
 
 /// Bytes of all documents together, unless the settings say otherwise.
 pub(super) const MOST: u64 = 256 << 20;
+/// Names that are read to know what is there.
+const MOST_NAMES: usize = 5000;
 /// A document's time of use is noted once in this time.
 const NOTED: Duration = Duration::from_secs(12 * 3600);
 
@@ -32,8 +36,20 @@ struct Inner {
     most: u64,
     /// Bytes there are; `None` until counted.
     total: Mutex<Option<u64>>,
+    names: Mutex<Names>,
     waiting: Mutex<Waiting>,
     written: Notify,
+}
+
+/// What is known of what is there, so that nobody goes to the disk for what is not. Another process may have added something since: that costs a
+/// request.
+#[derive(Debug, Default)]
+enum Names {
+    #[default]
+    Unread,
+    All(HashSet<Digest>),
+    /// More than are worth reading.
+    Many,
 }
 
 /// Documents on their way to the disk.
@@ -47,13 +63,23 @@ struct Waiting {
 impl Documents {
     pub(super) fn new(folder: Option<&Path>, most: u64) -> Self {
         Self(folder.map(|folder| {
-            Arc::new(Inner { folder: folder.to_owned(), most, total: Mutex::new(None), waiting: Mutex::default(), written: Notify::new() })
+            Arc::new(Inner {
+                folder: folder.to_owned(),
+                most,
+                total: Mutex::new(None),
+                names: Mutex::default(),
+                waiting: Mutex::default(),
+                written: Notify::new(),
+            })
         }))
     }
 
     /// The document, verified.
     pub(super) async fn get(&self, digest: &Digest) -> Option<Bytes> {
         let (inner, digest) = (self.0.clone()?, digest.clone());
+        if inner.lacks(&digest) {
+            return None;
+        }
         tokio::task::spawn_blocking(move || inner.get(&digest)).await.ok().flatten()
     }
 
@@ -89,7 +115,32 @@ impl Inner {
         self.folder.join(format!("{}-{}", digest.algorithm(), digest.hex()))
     }
 
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is certain that the document is not there.
+    fn lacks(&self, digest: &Digest) -> bool {
+        matches!(&*self.names(), Names::All(all) if !all.contains(digest))
+    }
+
+    /// Reads the names there are, once and where they are few.
+    fn read_names(&self) {
+        let mut names = self.names();
+        if !matches!(*names, Names::Unread) {
+            return;
+        }
+        let read = match fs::read_dir(&self.folder) {
+            Ok(entries) => {
+                entries.take(MOST_NAMES + 1).filter_map(Result::ok).filter_map(|entry| digest_of(entry.file_name().to_str()?)).collect()
+            }
+            Err(_) => HashSet::new(),
+        };
+        *names = if read.len() > MOST_NAMES { Names::Many } else { Names::All(read) };
+    }
+
     fn get(&self, digest: &Digest) -> Option<Bytes> {
+        self.read_names();
         let path = self.path(digest);
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path).ok()?;
@@ -135,14 +186,24 @@ impl Inner {
             return None;
         }
         self.make_room(size);
-        let make = || tempfile::Builder::new().prefix(".lighterman-").tempfile_in(&self.folder);
-        let mut file = make().or_else(|_| {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-            make()
+        let path = self.path(digest);
+        let make = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = make().or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+                make()
+            }
+            _ => Err(error),
         });
-        let file = file.as_mut().ok()?;
-        file.write_all(bytes).ok()?;
-        fs::rename(file.path(), self.path(digest)).ok()
+        // One that is there is read when it is needed, and goes then when it is wrong.
+        let mut file = file.ok()?;
+        let written = file.write_all(bytes);
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        } else if let Names::All(all) = &mut *self.names() {
+            all.insert(digest.clone());
+        }
+        written.ok()
     }
 
     /// Counts what is there, and removes the longest unused beyond three quarters of the bound when it is passed.
@@ -178,6 +239,11 @@ impl Inner {
     }
 }
 
+fn digest_of(name: &str) -> Option<Digest> {
+    let (algorithm, hex) = name.split_once('-')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
 /// This machine's time, as files have it.
 fn now() -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(crate::source::now().as_second()).ok()?))
@@ -185,10 +251,19 @@ fn now() -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn cache(folder: &Path, most: u64) -> Inner {
-        Inner { folder: folder.to_owned(), most, total: Mutex::new(None), waiting: Mutex::default(), written: Notify::new() }
+        Inner {
+            folder: folder.to_owned(),
+            most,
+            total: Mutex::new(None),
+            names: Mutex::default(),
+            waiting: Mutex::default(),
+            written: Notify::new(),
+        }
     }
 
     #[test]
@@ -199,9 +274,18 @@ mod tests {
         assert_eq!(cache.get(&digest), None);
         cache.put(&digest, b"hello").unwrap();
         assert_eq!(cache.get(&digest).unwrap(), "hello");
+        assert_eq!(fs::metadata(cache.path(&digest)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(cache.put(&digest, b"hello"), None, "it is there");
+        assert_eq!(cache.get(&digest).unwrap(), "hello");
         fs::write(cache.path(&digest), b"jello").unwrap();
         assert_eq!(cache.get(&digest), None);
         assert!(!cache.path(&digest).exists(), "and it is gone");
+        // Half of one, as a process leaves that is killed, is none, and the next one is written.
+        fs::write(cache.path(&digest), b"hel").unwrap();
+        assert_eq!(cache.get(&digest), None);
+        cache.put(&digest, b"hello").unwrap();
+        assert_eq!(cache.get(&digest).unwrap(), "hello");
+        fs::remove_file(cache.path(&digest)).unwrap();
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, b"hello").unwrap();
         std::os::unix::fs::symlink(&elsewhere, cache.path(&digest)).unwrap();
@@ -225,5 +309,29 @@ mod tests {
         assert!(cache.get(&Digest::sha256(&document(29))).is_some());
         assert!(cache.get(&Digest::sha256(&document(0))).is_none());
         assert_eq!(cache.put(&Digest::sha256(&[1; 2000]), &[1; 2000]), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_known_without_looking() {
+        let dir = tempfile::tempdir().unwrap();
+        let digest = |n: u32| Digest::sha256(&n.to_be_bytes());
+        let documents = Documents::new(Some(dir.path()), MOST);
+        let inner = documents.0.clone().unwrap();
+        assert!(!inner.lacks(&digest(1)), "nothing is certain before it was looked");
+        assert_eq!(documents.get(&digest(1)).await, None);
+        assert!(inner.lacks(&digest(1)));
+        documents.put(&digest(1), &Bytes::copy_from_slice(&1_u32.to_be_bytes()));
+        documents.settle().await;
+        assert!(documents.get(&digest(1)).await.is_some());
+        // Another process finds it, and of too many no list is kept.
+        let other = Documents::new(Some(dir.path()), MOST);
+        assert!(other.get(&digest(1)).await.is_some());
+        assert!(other.0.as_ref().unwrap().lacks(&digest(2)));
+        for n in 2..=u32::try_from(MOST_NAMES).unwrap() + 1 {
+            fs::write(inner.path(&digest(n)), n.to_be_bytes()).unwrap();
+        }
+        let third = Documents::new(Some(dir.path()), MOST);
+        assert!(third.get(&digest(2)).await.is_some() && third.get(&digest(0)).await.is_none());
+        assert!(!third.0.unwrap().lacks(&digest(0)));
     }
 }
