@@ -10,9 +10,11 @@ use super::plan;
 use super::print::{Align, Table};
 use super::session::{Chosen as Place, Session};
 use super::{Done, Verdict};
-use crate::model::{Digest, LineState, Name, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, UndoClass, plan::Target};
+use crate::model::plan as plan_document;
+use crate::model::{Digest, Foreign, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, UndoClass};
 use crate::source::{Answer, Ctx, Source};
 use crate::work::apply::{Applier, Chosen, Places, Recovered, Report};
+use crate::work::clock::now;
 use crate::work::journal::{Journal, RunId, StepState};
 
 impl Places for Session {
@@ -53,6 +55,32 @@ pub(super) async fn with<T>(
             verb(&applier).await
         })
         .await
+}
+
+/// Carries out lines that a command made of what it was told, by way of the journal: they can be taken back as those of a plan.
+pub(super) async fn lines(session: &Session, kind: PlanKind, operations: Vec<Operation>) -> Result<Report, Problem> {
+    recover(session).await?;
+    let plan = Plan {
+        version: plan_document::VERSION,
+        kind,
+        made_at: now(),
+        made_by: Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION"))),
+        all_or_nothing: false,
+        operations,
+    };
+    with(session, "change images", async |applier| applier.apply(plan, false).await).await
+}
+
+/// The problem of a line that was not done.
+pub(super) fn undone(operation: &Operation, state: &LineState) -> Problem {
+    match state {
+        LineState::Failed(problem) => problem.clone(),
+        LineState::Conflict { .. } => {
+            let cause = format!("meanwhile {}", state.why().unwrap_or_default());
+            Problem::new(ProblemKind::Conflict, operation.doing(), cause).hint("look again: it moved since it was shown")
+        }
+        _ => Problem::cancelled(operation.doing()),
+    }
 }
 
 /// Looks at what was cut short before, and says what became of it.
@@ -194,7 +222,7 @@ struct Line<'a> {
 fn print(session: &Session, report: &Report) -> Result<(), Problem> {
     let pairs = report.plan.operations.iter().zip(&report.states).enumerate();
     if session.printer.json {
-        let line = |(n, (operation, state)): (usize, (&'_ crate::model::Operation, &'_ LineState))| (n, operation.clone(), state.clone());
+        let line = |(n, (operation, state)): (usize, (&'_ Operation, &'_ LineState))| (n, operation.clone(), state.clone());
         let lines: Vec<_> = pairs.map(line).collect();
         let lines = lines.iter().map(|(n, operation, state)| Line {
             line: n + 1,

@@ -1,14 +1,17 @@
-//! `tag` and `delete`: changes of names. Everything is done by `work::change`, and said first where it takes something away.
+//! `tag` and `delete`: changes of names. Everything is done by `work::apply`, written down in the journal first, and said first where it takes
+//! something away.
 
 use serde::Serialize;
 
+use super::apply;
 use super::args::{DeleteArgs, TagArgs};
 use super::ask::{self, Question};
 use super::find::{self, Found};
 use super::print::Printer;
 use super::session::{Place, Session};
 use super::{Done, Tally, Verdict};
-use crate::model::{Change, Digest, Kept, Name, Outcome, Problem, ProblemKind, Removal, Removed};
+use crate::curate::plan::{self, Wish};
+use crate::model::{Digest, Kept, LineState, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Removed, Target, Verb};
 use crate::source::Ctx;
 
 #[derive(Serialize)]
@@ -22,16 +25,46 @@ pub(super) async fn tag(session: &Session, args: &TagArgs) -> Verdict {
     from.may_change(&doing)?;
     let targets = targets(session, &from, &args.to).await?;
     let image = session.run("find the image", |ctx| one(&from, ctx)).await?;
-    let mut tally = Tally::default();
+    let mut operations = Vec::new();
     for to in targets {
-        match tag_one(session, &from, &image, to).await {
-            Ok(()) => tally.done += 1,
-            Err(problem) if problem.is_cancelled() => return Err(problem),
-            Err(problem) => tally.failed(&problem, &session.printer),
+        let holder = session.run("see what holds the name", |ctx| holder(&from, ctx, &to)).await?;
+        operations.push(name(&from, &image.id, to, holder));
+    }
+    named(session, operations, &image.id).await
+}
+
+/// The line that gives `to` to the image.
+pub(super) fn name(place: &Place, id: &Digest, to: Name, holder: Option<Digest>) -> Operation {
+    let verb = if holder.is_some() { Verb::MoveTag } else { Verb::Tag };
+    Operation::new(verb, place.source.id().clone(), Target::Tag(to), holder, Some(id.clone()))
+}
+
+/// Gives the names, and says of each what it was before.
+pub(super) async fn named(session: &Session, operations: Vec<Operation>, digest: &Digest) -> Verdict {
+    let (same, operations): (Vec<_>, Vec<_>) = operations.into_iter().partition(|line| line.before == line.after);
+    let mut tally = Tally { done: same.len(), ..Tally::default() };
+    let chatty = !session.printer.json || session.printer.verbose;
+    let said = |line: &Operation| match line.before.as_ref().filter(|before| *before != digest) {
+        _ if !chatty => {}
+        Some(old) => session.printer.say(format_args!("{} moved from {} to {}", line.target.safe(), old.short(), digest.short())),
+        None => session.printer.say(format_args!("{} is now {}", line.target.safe(), digest.short())),
+    };
+    same.iter().for_each(said);
+    if !operations.is_empty() {
+        let report = apply::lines(session, PlanKind::Retag, operations).await?;
+        for (operation, state) in report.plan.operations.iter().zip(&report.states) {
+            if state.is_done() {
+                tally.done += 1;
+                said(operation);
+            } else if report.trouble.as_ref().is_some_and(Problem::is_cancelled) {
+                return Err(Problem::cancelled(operation.doing()));
+            } else {
+                tally.failed(&apply::undone(operation, state), &session.printer);
+            }
         }
     }
     if tally.done > 0 && session.printer.json {
-        session.printer.document(&Tagged { digest: image.id })?;
+        session.printer.document(&Tagged { digest: digest.clone() })?;
     }
     Ok(tally.verdict())
 }
@@ -53,19 +86,6 @@ async fn targets(session: &Session, from: &Place, texts: &[String]) -> Result<Ve
         names.push(name);
     }
     Ok(names)
-}
-
-async fn tag_one(session: &Session, place: &Place, image: &Found, to: Name) -> Result<(), Problem> {
-    let holder = session.run("see what holds the name", |ctx| holder(place, ctx, &to)).await?;
-    let change = Change::Tag { source: place.source.id().clone(), id: image.id.clone(), to: to.clone(), replaces: holder.clone() };
-    session.apply(place, &change).await?;
-    if !session.printer.json || session.printer.verbose {
-        match holder.filter(|holder| *holder != image.id) {
-            Some(old) => session.printer.say(format_args!("{} moved from {} to {}", to.safe(), old.short(), image.id.short())),
-            None => session.printer.say(format_args!("{} is now {}", to.safe(), image.id.short())),
-        }
-    }
-    Ok(())
 }
 
 /// The image that has exactly this name now.
@@ -115,23 +135,52 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
         let question = Question { doing: &doing, what: &what, ask: "Delete" };
         ask::agreed(question, args.yes, &session.printer, &session.cancel).await?;
     }
-    for Batch { place, items } in batches.into_iter().filter(|batch| !batch.items.is_empty()) {
-        let change = Change::Remove { source: place.source.id().clone(), items: items.clone() };
-        match session.apply(&place, &change).await {
-            Ok(Outcome::Removed { removed, kept }) => {
-                result.removed.extend(removed);
-                result.kept.extend(kept);
-            }
-            Ok(_) => {}
-            // What went before stays to be told.
-            Err(problem) if problem.is_cancelled() => result.kept.extend(items.iter().map(Removal::cancelled)),
-            Err(problem) => tally.failed(&problem, &session.printer),
-        }
+    let mut operations = Vec::new();
+    for batch in batches.iter().filter(|batch| !batch.items.is_empty()) {
+        operations.extend(session.run("see what goes", |ctx| lines(batch, ctx)).await?);
+    }
+    if !operations.is_empty() {
+        result.carry_out(session, operations).await?;
     }
     result.told(session, tally, doing)
 }
 
+/// The lines of one source. Whether a container needs an image is the engine's to say.
+async fn lines(batch: &Batch, ctx: Ctx) -> Result<Vec<Operation>, Problem> {
+    let list = batch.place.source.list(&ctx).await?;
+    let wish = |item: &Removal| match item {
+        Removal::Tag { name, .. } => Wish::Delete(Target::Tag(name.clone())),
+        Removal::Untagged { id } => Wish::Delete(Target::Image(id.clone())),
+    };
+    let wishes: Vec<Wish> = batch.items.iter().map(wish).collect();
+    let mut lines = plan::local(batch.place.source.id(), &list, &wishes, &plan::nothing());
+    for line in &mut lines {
+        line.protected = None;
+    }
+    Ok(lines)
+}
+
 impl Deleted {
+    /// Carries lines out and notes what went and what stayed.
+    pub(super) async fn carry_out(&mut self, session: &Session, operations: Vec<Operation>) -> Result<(), Problem> {
+        let report = apply::lines(session, PlanKind::Delete, operations).await?;
+        for (operation, state) in report.plan.operations.iter().zip(&report.states) {
+            let Some(digest) = operation.before.clone() else { continue };
+            let reference = operation.target.to_string();
+            if state.is_done() {
+                self.removed.push(Removed { reference, digest });
+            } else {
+                let why = match state {
+                    LineState::Conflict { observed: None } => "already gone".to_owned(),
+                    LineState::Conflict { observed: Some(now) } => format!("meanwhile it points at {}", now.short()),
+                    _ => state.why().unwrap_or_default().to_string(),
+                };
+                self.kept.push(Kept { reference, digest, why });
+            }
+        }
+        Ok(())
+    }
+
     /// Prints what went and what stayed, and says how that ended.
     pub(super) fn told(&self, session: &Session, mut tally: Tally, doing: String) -> Verdict {
         print(self, &session.printer)?;

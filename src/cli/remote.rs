@@ -1,5 +1,5 @@
 //! What is done in a registry: `repos` and `tags` list, `tag docker://…` and `delete docker://…` change names there. Every change goes
-//! through `work::change`, and is said first where it takes something away.
+//! through `work::apply` and its journal, and is said first where it takes something away.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::args::{DeleteArgs, ReposArgs, TagArgs, TagsArgs};
 use super::ask::{self, Question};
-use super::change::{Deleted, Tagged};
+use super::change::{self, Deleted};
 use super::print::{Align, Table, or_dash};
 use super::session::{Chosen, Place, Reader, Session};
 use super::{Done, Tally, Verdict};
 use crate::model::{
-    Change, Completeness, Copy, CopyFrom, Digest, Foreign, Listed, Name, Outcome, Problem, ProblemKind, Removal, RepoRow, Safe, TagDetails,
-    TagRow, size, time,
+    Completeness, Digest, Foreign, Listed, Name, Operation, Problem, ProblemKind, RepoRow, Safe, TagDetails, TagRow, Target, Verb, size,
+    time,
 };
 use crate::source::registry::{Repo, target};
 use crate::source::{Ctx, TagAnswer};
@@ -210,18 +210,11 @@ pub(super) async fn tag(session: &Session, args: &TagArgs) -> Verdict {
     place.may_change(&format!("tag {}", args.from))?;
     let targets: Vec<Remote> = args.to.iter().map(|text| tag_target(&from, text)).collect::<Result<_, _>>()?;
     let digest = seen(session, &from).await?.ok_or_else(|| absent(&from))?;
-    let mut tally = Tally::default();
+    let mut operations = Vec::new();
     for to in targets {
-        match tag_one(session, &place, &from, &digest, &to).await {
-            Ok(()) => tally.done += 1,
-            Err(problem) if problem.is_cancelled() => return Err(problem),
-            Err(problem) => tally.failed(&problem, &session.printer),
-        }
+        operations.push(line(session, &place, &from, &digest, &to).await?);
     }
-    if tally.done > 0 && session.printer.json {
-        session.printer.document(&Tagged { digest })?;
-    }
-    Ok(tally.verdict())
+    change::named(session, operations, &digest).await
 }
 
 /// A new tag: in the registry of the image.
@@ -237,31 +230,16 @@ fn tag_target(from: &Remote, text: &str) -> Result<Remote, Problem> {
     Ok(to)
 }
 
-async fn tag_one(session: &Session, place: &Place, from: &Remote, digest: &Digest, to: &Remote) -> Result<(), Problem> {
+async fn line(session: &Session, place: &Place, from: &Remote, digest: &Digest, to: &Remote) -> Result<Operation, Problem> {
     let replaces = seen(session, to).await?;
-    let source = place.source.id().clone();
-    let change = if to.repo == from.repo {
-        Change::Tag { source, id: digest.clone(), to: to.name.clone(), replaces: replaces.clone() }
-    } else {
-        // Another repository of the registry takes the layers by mounting them.
-        let copy = Copy {
-            from: CopyFrom::Registry(from.name.clone()),
-            expected: Some(digest.clone()),
-            to: to.name.clone(),
-            replaces: replaces.clone(),
-            platforms: Vec::new(),
-            referrers: false,
-        };
-        Change::Copy { source, copy }
-    };
-    session.apply(place, &change).await?;
-    if !session.printer.json || session.printer.verbose {
-        match replaces.filter(|old| old != digest) {
-            Some(old) => session.printer.say(format_args!("{} moved from {} to {}", to.name.safe(), old.short(), digest.short())),
-            None => session.printer.say(format_args!("{} is {}", to.name.safe(), digest.short())),
-        }
+    if to.repo == from.repo {
+        return Ok(change::name(place, digest, to.name.clone(), replaces));
     }
-    Ok(())
+    // Another repository of the registry takes the layers by mounting them.
+    let (source, target) = (place.source.id().clone(), Target::Tag(to.name.clone()));
+    let mut line = Operation::new(Verb::Copy, source, target, replaces, Some(digest.clone()));
+    line.from = Some(Name::new(&format!("{SCHEME}{}", from.name.raw())));
+    Ok(line)
 }
 
 /// What is to go from one registry.
@@ -290,25 +268,29 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
         ask::agreed(question, args.yes, &session.printer, &session.cancel).await?;
     }
     let mut result = Deleted::default();
-    for Batch { place, items } in batches {
-        let source = place.source.id().clone();
-        let removals: Vec<_> = items.iter().cloned().map(|(name, expected)| Removal::Tag { name, expected }).collect();
-        let change = if args.tag_only { Change::Untag { source, items } } else { Change::Remove { source, items: removals.clone() } };
-        match session.apply(&place, &change).await {
-            Ok(Outcome::Removed { removed, kept }) => {
-                result.removed.extend(removed);
-                result.kept.extend(kept);
-            }
-            Ok(_) => {}
-            // What went before stays to be told.
-            Err(problem) if problem.is_cancelled() => result.kept.extend(removals.iter().map(Removal::cancelled)),
-            Err(problem) => tally.failed(&problem, &session.printer),
-        }
+    let operations: Vec<Operation> = batches.iter().flat_map(|batch| planned(batch, args.tag_only)).collect();
+    if !operations.is_empty() {
+        result.carry_out(session, operations).await?;
     }
     if !args.all_tags && !args.tag_only && result.kept.iter().any(|kept| kept.why.contains("it has others")) {
         session.printer.say(format_args!("lighterman: --all-tags deletes all of them, --tag-only takes one tag alone away"));
     }
     result.told(session, tally, doing)
+}
+
+/// A line for each of a batch.
+fn planned(batch: &Batch, alone: bool) -> Vec<Operation> {
+    let line = |(name, digest): &(Name, Digest)| {
+        let (verb, target) = match name.split() {
+            (repository, Some(text)) if text.parse::<Digest>().is_ok() => {
+                (Verb::DeleteManifest, Target::Manifest { repository: Name::new(repository), digest: digest.clone() })
+            }
+            _ if alone => (Verb::Untag, Target::Tag(name.clone())),
+            _ => (Verb::DeleteTag, Target::Tag(name.clone())),
+        };
+        Operation::new(verb, batch.place.source.id().clone(), target, Some(digest.clone()), None)
+    };
+    batch.items.iter().map(line).collect()
 }
 
 /// Adds what `text` means to its registry's batch: it alone, or every tag of its digest.

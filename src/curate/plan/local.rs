@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Protection, Wish, counted_names, distinct, ordered, some};
-use crate::curate::describe;
-use crate::model::{ContainerUse, Digest, Foreign, Freed, ImageList, ImageSummary, Name, Operation, SourceId, Target, UndoClass, Verb};
+use crate::model::{
+    ContainerUse, Digest, Foreign, Freed, ImageList, ImageSummary, Name, Operation, Platform, SourceId, Target, UndoClass, Verb,
+};
 
 /// Thinks `wishes` through against a list of the source. What isn't there any more, or is so already, makes no line.
 #[must_use]
@@ -17,10 +18,10 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
     for wish in &wishes {
         match wish {
             // What is so already is no wish.
-            Wish::Tag { id, to } if describe::holder(list, to).is_some_and(|holder| holder.id == *id) => {}
+            Wish::Tag { id, to } if holder(list, to).is_some_and(|(holder, _)| holder.id == *id) => {}
             Wish::Tag { id, to } => given.push((id, to)),
             Wish::Untag(name) | Wish::Delete(Target::Tag(name)) => {
-                for (image, tag) in list.tagged(name) {
+                if let Some((image, tag)) = holder(list, name) {
                     going.entry(&image.id).or_default().insert(tag);
                 }
             }
@@ -46,6 +47,13 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
         }
     }
     ordered(lines)
+}
+
+/// The image a name stands for: of several under one name, which an index has, this machine's, as sources answer for it.
+fn holder<'a>(list: &'a ImageList, name: &Name) -> Option<(&'a ImageSummary, &'a Name)> {
+    let (all, here) = (list.tagged(name), Platform::host());
+    let fits = |(image, _): &&(&ImageSummary, &Name)| image.platform.as_ref().is_some_and(|platform| platform.serves(&here));
+    all.iter().find(fits).or(all.first()).copied()
 }
 
 /// The names each image will have.
@@ -92,7 +100,7 @@ pub fn prune(source: &SourceId, list: &ImageList, knows_containers: bool) -> Vec
 }
 
 fn tag(source: &SourceId, list: &ImageList, after: &After, id: &Digest, to: &Name) -> Operation {
-    let holder = describe::holder(list, to);
+    let holder = holder(list, to).map(|(image, _)| image);
     let verb = if holder.is_some() { Verb::MoveTag } else { Verb::Tag };
     // As the source spells it, where it has it.
     let spelled = holder.and_then(|holder| holder.tags.iter().find(|tag| same(tag, to))).unwrap_or(to);

@@ -19,6 +19,7 @@ mod recover;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, join_all};
@@ -27,7 +28,7 @@ use futures_util::stream;
 use super::clock;
 use super::journal::{self, Entry, Header, Journal, Locked, Relation, RunId, Step, Writer};
 use crate::curate::plan::{clashes, ordered, stages};
-use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Safe, SourceId, StepState};
+use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Safe, SourceId, StepState, Verb};
 use crate::source::{Answer, Ctx, Curator, Source, blocking};
 
 pub use back::{Chosen, in_effect};
@@ -88,6 +89,10 @@ impl Report {
     }
 }
 
+/// How long another process may hold the journal before that is a problem.
+const PATIENCE: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(20);
+
 type Sources = HashMap<SourceId, Arc<dyn Source>>;
 
 impl Applier<'_> {
@@ -115,9 +120,24 @@ impl Applier<'_> {
         Ok(Report { id: None, plan, states, rolled_back: None, trouble: None })
     }
 
+    /// Waits a little for another process: a short command should not fail because of another one.
     async fn lock(&self) -> Result<Arc<Locked>, Problem> {
-        let journal = self.journal.clone();
-        blocking("open the journal", move || journal.lock().map(Arc::new)).await
+        self.lock_within(PATIENCE).await
+    }
+
+    async fn lock_within(&self, patience: Duration) -> Result<Arc<Locked>, Problem> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let journal = self.journal.clone();
+            match blocking("open the journal", move || journal.lock().map(Arc::new)).await {
+                Err(problem) if problem.kind == ProblemKind::Conflict && began.elapsed() < patience => {
+                    self.ctx.check("open the journal")?;
+                    self.ctx.meter.phase("waiting for another Lighterman");
+                    tokio::time::sleep(POLL).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn checked(&self, mut plan: Plan) -> Result<Plan, Problem> {
@@ -282,6 +302,10 @@ impl Running<'_> {
     /// Lines of one source, as many at a time as it takes.
     async fn units(&self, source: &SourceId, units: Vec<Vec<usize>>) {
         let at_once = self.sources.get(source).and_then(|source| source.curator()).map_or(1, Curator::at_once);
+        // What goes from this machine goes one by one, so that whoever stops it loses as little as can be.
+        let first = units.first().and_then(|unit| self.header.plan.operations.get(*unit.first()?));
+        let goes = first.is_some_and(|first| source.registry_host().is_none() && first.verb >= Verb::Untag);
+        let at_once = if goes { 1 } else { at_once };
         stream::iter(units).map(|unit| self.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
     }
 

@@ -2,6 +2,7 @@
 //! sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::journal::{Entry, Locked, Run, StepState};
 use super::super::{clock, journal};
@@ -30,23 +31,19 @@ impl Applier<'_> {
     /// The journal can't be opened; that somebody else holds it is none.
     pub async fn recover(&self) -> Result<Vec<Recovered>, Problem> {
         let journal = self.journal.clone();
-        let open = blocking("read the journal", move || {
-            let (runs, _) = journal.runs()?;
-            Ok(runs.into_iter().filter(|run| run.end.is_none() && !run.damaged).collect::<Vec<_>>())
-        });
-        if open.await?.is_empty() {
+        if blocking("read the journal", move || journal.open_runs()).await?.is_empty() {
             return Ok(Vec::new());
         }
-        let locked = match self.lock().await {
+        let locked = match self.lock_within(Duration::ZERO).await {
             Ok(locked) => locked,
             Err(problem) if problem.kind == crate::model::ProblemKind::Conflict => return Ok(Vec::new()),
             Err(problem) => return Err(problem),
         };
         let journal = self.journal.clone();
         // Read again: whoever held the journal may have ended them meanwhile.
-        let (runs, _) = blocking("read the journal", move || journal.runs()).await?;
+        let runs = blocking("read the journal", move || journal.open_runs()).await?;
         let mut recovered = Vec::new();
-        for run in runs.into_iter().filter(|run| run.end.is_none() && !run.damaged) {
+        for run in runs {
             recovered.push(self.recover_run(&locked, run).await?);
         }
         Ok(recovered)

@@ -36,6 +36,8 @@ pub use writer::Writer;
 
 /// Bytes of a run's file: a plan has at most 64 MiB.
 const LARGEST: u64 = 256 << 20;
+/// Bytes of a run's last line at most.
+const LONGEST_END: u64 = 64 << 10;
 const LOCK: &str = "lock";
 const ENDING: &str = ".jsonl";
 
@@ -136,12 +138,48 @@ impl Journal {
         self.read_file(id).map(|found| found.map(|(run, _)| run))
     }
 
+    fn open(&self, id: RunId) -> std::io::Result<File> {
+        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(self.file(id))
+    }
+
+    /// The version of a run's file by its first bytes: plans may be long, and there may be a thousand.
+    fn peek_version(&self, id: RunId) -> Option<u32> {
+        let mut first = Vec::new();
+        self.open(id).ok()?.take(64).read_to_end(&mut first).ok()?;
+        let rest = std::str::from_utf8(&first).ok()?.strip_prefix(r#"{"event":"plan","version":"#)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
+    /// Whether a run's last line is its end.
+    fn is_ended(&self, id: RunId) -> bool {
+        let last = || {
+            let mut file = self.open(id).ok()?;
+            let length = file.metadata().ok()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_END))).ok()?;
+            let mut tail = Vec::new();
+            file.take(LONGEST_END).read_to_end(&mut tail).ok()?;
+            let json = line::read(tail.strip_suffix(b"\n")?.rsplit(|byte| *byte == b'\n').next()?)?;
+            serde_json::from_slice::<Entry>(json).ok()
+        };
+        matches!(last(), Some(Entry::Commit { .. } | Entry::Stopped { .. }))
+    }
+
+    /// Runs that were cut short, or are under way.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn open_runs(&self) -> Result<Vec<Run>, Problem> {
+        let open = self.ids()?.into_iter().filter(|id| !self.is_ended(*id));
+        let runs = open.filter_map(|id| self.read(id).ok().flatten());
+        Ok(runs.filter(|run| run.end.is_none() && !run.damaged).collect())
+    }
+
     /// Also the bytes that are whole.
     fn read_file(&self, id: RunId) -> Result<Option<(Run, u64)>, Problem> {
         let path = self.file(id);
         let doing = format!("read the run {id}");
-        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+        let file = match self.open(id) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Problem::new(ProblemKind::NotFound, doing, "there is no such run").hint("`lighterman log` lists them"));
@@ -173,6 +211,11 @@ impl Journal {
     }
 }
 
+fn other_version(doing: &str, version: u32) -> Problem {
+    let cause = format!("it was written by another version of Lighterman (format {version}, known is {})", entry::VERSION);
+    Problem::new(ProblemKind::Unsupported, doing, cause).hint("use that version")
+}
+
 fn parse(bytes: &[u8], doing: &str) -> Result<Option<(Run, u64)>, Problem> {
     #[derive(serde::Deserialize)]
     struct Versioned {
@@ -186,8 +229,7 @@ fn parse(bytes: &[u8], doing: &str) -> Result<Option<(Run, u64)>, Problem> {
     let version =
         serde_json::from_slice::<Versioned>(first).map_err(|error| corrupt(format!("its first line is no plan: {error}")))?.version;
     if version != entry::VERSION {
-        let cause = format!("it was written by another version of Lighterman (format {version}, known is {})", entry::VERSION);
-        return Err(Problem::new(ProblemKind::Unsupported, doing, cause).hint("use that version"));
+        return Err(other_version(doing, version));
     }
     let header = match serde_json::from_slice(first) {
         Ok(Entry::Plan(header)) if header.steps.len() == header.plan.operations.len() => *header,
@@ -212,9 +254,8 @@ impl Locked {
     /// Whoever doesn't understand what was begun must not go on from it.
     fn check_versions(&self) -> Result<(), Problem> {
         for id in self.journal.ids()? {
-            match self.journal.read(id) {
-                Err(problem) if problem.kind == ProblemKind::Unsupported => return Err(problem),
-                _ => {}
+            if let Some(version) = self.journal.peek_version(id).filter(|version| *version != entry::VERSION) {
+                return Err(other_version(&format!("go on from the run {id}"), version));
             }
         }
         Ok(())
