@@ -1,6 +1,6 @@
 //! Plans and accidents: the process killed at any point, a full disk, a journal that is held, damaged or from the future, a clock set back.
 //!
-//! Kills are tried at a choice of points; with `LIGHTERMAN_TEST_ALL_KILLS=1` at every one of the 200, which takes some seconds each.
+//! The process is killed a few times; with `LIGHTERMAN_TEST_KILLS=200` at every one of its points, which takes some seconds each.
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,
@@ -46,21 +46,16 @@ fn tags(program: &Program, repo: &str) -> BTreeMap<String, String> {
     list["tags"].as_array().unwrap().iter().map(tag).collect()
 }
 
-fn all_kills() -> bool {
-    std::env::var_os("LIGHTERMAN_TEST_ALL_KILLS").is_some()
+/// How often the process is killed: `usual` times, or what `LIGHTERMAN_TEST_KILLS` says.
+fn kills(usual: usize) -> usize {
+    std::env::var("LIGHTERMAN_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(usual)
 }
 
-/// Seeded, so that a failure comes again.
-fn points(most: usize) -> Vec<usize> {
-    if all_kills() {
-        return (1..=LINES * POINTS).collect();
-    }
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        1 + usize::try_from(state >> 33).unwrap() % (LINES * POINTS)
-    };
-    (0..most).map(next).collect()
+/// Points of all there are, spread and seeded so that a failure comes again; from 200 on, every one.
+fn points(count: usize) -> Vec<usize> {
+    let most = LINES * POINTS;
+    // A step that shares no factor with their number comes by all of them.
+    (0..count.min(most)).map(|n| 1 + (17 + n * 77) % most).collect()
 }
 
 /// The run that was cut short, as the next start tells of it.
@@ -130,7 +125,7 @@ fn a_batch_retag_that_is_killed_is_told_finished_and_taken_back() {
     let program = Program::without_engine();
     let repo = format!("{}/team/app", registry.host());
     plan_retag(&program, &repo);
-    for point in points(4) {
+    for point in points(kills(4)) {
         killed_retag(&program, &repo, point);
     }
 }
@@ -150,7 +145,7 @@ fn a_batch_retag_in_a_real_registry_that_is_killed_is_told_finished_and_taken_ba
         program.json(&["tag", &format!("docker://{repo}:t{:02}", n % 5), &format!("docker://{repo}:t{n:02}")]);
     }
     plan_retag(&program, &repo);
-    for point in points(3) {
+    for point in points(kills(3)) {
         killed_retag(&program, &repo, point);
     }
 }
@@ -185,7 +180,7 @@ fn a_batch_delete_that_is_killed_is_told_finished_and_taken_back() {
         let wanted: Vec<String> = before.keys().map(|tag| format!("docker://{repo}:{tag}")).collect();
         let args: Vec<&str> = ["plan", "delete", "-o", "p"].into_iter().chain(wanted.iter().map(String::as_str)).collect();
         program.json(&args);
-        for at in points(if all_kills() { LINES } else { 2 }).into_iter().map(|point| 1 + point % LINES).take(LINES) {
+        for at in points(kills(2)).into_iter().map(|point| 1 + point % LINES) {
             let mut child = program
                 .command(&["apply", "p", "--yes"])
                 .stderr(std::process::Stdio::null())
