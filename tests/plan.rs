@@ -303,3 +303,44 @@ fn images_of_the_store_go_and_come_back_from_a_backup() {
     assert!(last["lines"][0]["why"].as_str().unwrap().contains("last name"), "{last}");
     assert_eq!(names(&program).len(), 2);
 }
+
+#[test]
+fn what_is_pruned_comes_back_from_a_backup() {
+    let program = Program::without_engine();
+    std::fs::write(program.home().join("in.tar"), docker_archive(&[ImageSpec::new("").layer(&[("a", b"1")]), ImageSpec::new("kept:1")]))
+        .unwrap();
+    program.json(&["import", "in.tar"]);
+    let ids = |program: &Program| {
+        let mut ids: Vec<String> =
+            program.json(&["images"]).as_array().unwrap().iter().map(|image| image["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let before = ids(&program);
+    assert_eq!(before.len(), 2);
+    let plan = program.json(&["plan", "prune", "-o", "p"]);
+    assert_eq!(plan["operations"].as_array().unwrap().len(), 1, "{plan}");
+    assert_eq!(plan["operations"][0]["undo"], "only_from_backup");
+    program.json(&["apply", "p", "--yes", "--backup"]);
+    assert_eq!(ids(&program).len(), 1);
+    // The same plan again finds it gone, and says so.
+    let again = program.run(&["apply", "p", "--yes", "--json"]).ended(1).document();
+    assert_eq!((states(&again), &again["lines"][0]["observed"]), (vec!["conflict"], &Value::Null));
+    program.json(&["undo"]);
+    assert_eq!(ids(&program), before);
+}
+
+#[test]
+fn what_delete_and_tag_did_can_be_taken_back_too() {
+    let registry = registry(3);
+    let program = Program::without_engine();
+    let before = tags(&registry);
+    program.json(&["tag", &at(&registry, "v1"), &at(&registry, "stable"), &at(&registry, "new")]);
+    program.json(&["delete", &at(&registry, "v2"), "--yes"]);
+    assert_ne!(tags(&registry), before);
+    program.json(&["undo"]);
+    program.json(&["undo"]);
+    assert_eq!(tags(&registry), before);
+    let kinds: Vec<Value> = program.json(&["log"]).as_array().unwrap().iter().map(|run| run["kind"].clone()).collect();
+    assert_eq!(kinds, ["undo", "undo", "delete", "retag"]);
+}

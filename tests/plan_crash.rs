@@ -360,3 +360,39 @@ fn runs_follow_each_other_though_the_clock_is_set_back() {
     at("2020-01-01T00:00:00Z", &["undo"]);
     assert_eq!(now(&registry), before);
 }
+
+#[test]
+fn an_interrupted_run_stops_between_lines_and_can_go_on() {
+    let pid = Arc::new(AtomicU32::new(0));
+    let (victim, puts) = (Arc::clone(&pid), Arc::new(AtomicUsize::new(0)));
+    let registry = Fake::bent(move |request, _| {
+        let pid = victim.load(Ordering::SeqCst);
+        if pid != 0 && request.method == "PUT" && puts.fetch_add(1, Ordering::SeqCst) == 5 {
+            assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
+            // Long enough for the signal to be heard before many more lines begin.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+        None
+    });
+    for n in 0..LINES {
+        registry.image("team/app", Some(&format!("t{n:02}")), "amd64", &n.to_string());
+    }
+    let program = Program::without_engine();
+    let repo = format!("{}/team/app", registry.host());
+    plan_retag(&program, &repo);
+    let before = now(&registry);
+    let child = program.command(&["apply", "p", "--yes"]).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn();
+    let mut child = child.unwrap();
+    pid.store(child.id(), Ordering::SeqCst);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    pid.store(0, Ordering::SeqCst);
+    let changed = now(&registry).iter().filter(|(tag, at)| before[*tag] != **at).count();
+    let log = program.json(&["log"]);
+    assert_eq!((&log[0]["end"], &log[0]["done"]), (&Value::from("stopped"), &Value::from(changed)), "{log}");
+    assert!(changed < LINES, "it was stopped");
+    let resumed = program.json(&["apply", "--resume"]);
+    assert_eq!(resumed["done"], LINES - changed);
+    program.json(&["undo"]);
+    program.json(&["undo"]);
+    assert_eq!(now(&registry), before);
+}

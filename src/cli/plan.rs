@@ -272,10 +272,11 @@ pub(super) fn table(lines: &[Operation]) -> Table {
     let mut table = Table::new(&columns);
     let short = |digest: &Option<Digest>| or_dash(digest.as_ref().map(|digest| digest.short().into()));
     for (n, line) in lines.iter().enumerate() {
-        let then = match line.refused() {
-            Some(why) => Safe::from(format!("refused: {}", why.safe())),
-            None => Safe::from(line.effects.iter().map(|effect| effect.safe().to_string()).collect::<Vec<_>>().join("; ")),
-        };
+        // Where it comes from is as much part of what is agreed to as where it goes.
+        let from = line.from.as_ref().map(|from| format!("from {}", from.safe()));
+        let refused = line.refused().map(|why| format!("refused: {}", why.safe()));
+        let effects = line.effects.iter().map(|effect| effect.safe().to_string());
+        let then = refused.unwrap_or_else(|| from.into_iter().chain(effects).collect::<Vec<_>>().join("; "));
         let target =
             if line.source.registry_host().is_some() { Safe::from(format!("docker://{}", line.target.safe())) } else { line.target.safe() };
         table.row(vec![
@@ -285,7 +286,7 @@ pub(super) fn table(lines: &[Operation]) -> Table {
             short(&line.before),
             short(&line.after),
             line.undo.words().into(),
-            then,
+            Safe::from(then),
         ]);
     }
     table

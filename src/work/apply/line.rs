@@ -183,7 +183,7 @@ impl Running<'_> {
         let Some(before) = &operation.before else { return Ok(()) };
         if operation.source.registry_host().is_some() {
             let (_, kept) = curator.untag(ctx, &[(name.clone(), before.clone())]).await?;
-            return kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Other, operation.doing(), &kept.why)));
+            return kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Conflict, operation.doing(), &kept.why)));
         }
         // Taking its last name away would take the image too.
         let seen = curator.look(ctx, &operation.target).await?;
@@ -198,7 +198,7 @@ impl Running<'_> {
     async fn remove(&self, curator: &dyn Curator, operation: &Operation) -> Result<(), Problem> {
         let Some(expected) = operation.before.clone() else { return Ok(()) };
         let (_, kept) = curator.remove(&Ctx::default(), &[removal(&operation.target, expected)]).await?;
-        kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Other, operation.doing(), &kept.why)))
+        kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Conflict, operation.doing(), &kept.why)))
     }
 
     /// Tags and manifests of one repository that go together.
