@@ -254,8 +254,14 @@ impl Locked {
     /// Whoever doesn't understand what was begun must not go on from it.
     fn check_versions(&self) -> Result<(), Problem> {
         for id in self.journal.ids()? {
-            if let Some(version) = self.journal.peek_version(id).filter(|version| *version != entry::VERSION) {
-                return Err(other_version(&format!("go on from the run {id}"), version));
+            match self.journal.peek_version(id) {
+                Some(entry::VERSION) => {}
+                Some(version) => return Err(other_version(&format!("go on from the run {id}"), version)),
+                // Not as this version begins its files: read for certain.
+                None => match self.journal.read(id) {
+                    Err(problem) if problem.kind == ProblemKind::Unsupported => return Err(problem),
+                    _ => {}
+                },
             }
         }
         Ok(())
