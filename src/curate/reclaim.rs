@@ -1,10 +1,10 @@
 //! How many bytes a removal truly frees: what is stored once is counted once, over the whole set that goes and against all that stays.
 //!
 //! May use model only. [`Holdings`] is filled with the blobs each image or manifest holds: for a repository the configuration, the layers
-//! and the manifest itself, of an index also its children's; for an engine its layers by chain ID ([`chain_ids`]), because a layer that
+//! and the manifest itself, of an index also its children's ([`repository`]); for an engine its layers by chain ID ([`chain_ids`]), because a layer that
 //! lies on other layers is stored again. Identities are interned, so a set is weighed in one pass over numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::Digest;
 
@@ -199,6 +199,49 @@ struct Holders {
     goes: bool,
 }
 
+/// A manifest of a repository, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Manifest {
+    /// Bytes of the manifest itself.
+    pub size: u64,
+    /// Its configuration and layers with their bytes; `None` where it was not read.
+    pub blobs: Option<Vec<(Digest, u64)>>,
+    /// The manifests of an index.
+    pub children: Vec<Digest>,
+}
+
+/// What each of `roots` holds in a repository: itself, its blobs, and over however many steps what is in its indexes. Of a root some part of
+/// which is not among `manifests`, or was not read, nothing is known.
+#[must_use]
+pub fn repository<'a>(manifests: &BTreeMap<Digest, Manifest>, roots: impl IntoIterator<Item = &'a Digest>) -> Holdings {
+    let mut all = Holdings::default();
+    for root in roots {
+        match tree(manifests, root) {
+            Some(blobs) => all.add(blobs),
+            None => all.add_unknown(),
+        };
+    }
+    all
+}
+
+/// All blobs below `root`; `None` where something is missing.
+fn tree<'a>(manifests: &'a BTreeMap<Digest, Manifest>, root: &Digest) -> Option<Vec<(&'a Digest, u64)>> {
+    let mut blobs = Vec::new();
+    let mut open = vec![root];
+    let mut seen = HashSet::new();
+    while let Some(next) = open.pop() {
+        let (digest, manifest) = manifests.get_key_value(next)?;
+        // An index that leads back to itself is read once.
+        if !seen.insert(digest) {
+            continue;
+        }
+        blobs.push((digest, manifest.size));
+        blobs.extend(manifest.blobs.as_ref()?.iter().map(|(blob, size)| (blob, *size)));
+        open.extend(&manifest.children);
+    }
+    Some(blobs)
+}
+
 /// The chain IDs of an image's layers, as the OCI image specification derives them from its diff IDs, oldest first: an engine stores a
 /// layer once for each chain that leads to it.
 #[must_use]
@@ -213,7 +256,7 @@ pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
@@ -258,6 +301,23 @@ mod tests {
         assert_eq!(freed.basis("manifests").as_deref(), Some("based on 2 of 3 manifests"));
         assert!(!freed.items[1].known);
         assert_eq!(holdings(&[]).free([]).basis("manifests"), None);
+    }
+
+    #[test]
+    fn an_index_holds_what_is_in_it() {
+        let image = |layers: &[u8]| Manifest { size: 1, blobs: Some(layers.iter().map(|n| (blob(*n), 10)).collect()), children: vec![] };
+        let index = |children: &[u8]| Manifest { size: 2, blobs: Some(vec![]), children: children.iter().map(|n| blob(*n)).collect() };
+        let mut manifests: BTreeMap<Digest, Manifest> =
+            [(blob(100), image(&[1, 2])), (blob(101), image(&[1, 3])), (blob(102), index(&[100, 101])), (blob(103), index(&[102, 103]))]
+                .into();
+        let roots = [blob(102), blob(100), blob(103)];
+        let freed = repository(&manifests, &roots).free([0, 2]);
+        assert_eq!(freed.items.iter().map(|share| share.size).collect::<Vec<_>>(), [34, 36], "one that holds itself is counted once");
+        assert_eq!((freed.bytes, freed.kept, freed.is_exact()), (2 + 2 + 1 + 10, 1 + 20, true));
+        manifests.remove(&blob(101));
+        assert_eq!(repository(&manifests, &roots).free([0]).based_on, (1, 3), "a child that is not known");
+        manifests.insert(blob(100), Manifest { blobs: None, ..image(&[]) });
+        assert_eq!(repository(&manifests, &roots).free([0]).based_on, (0, 3));
     }
 
     #[test]
