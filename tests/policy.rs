@@ -199,21 +199,24 @@ fn the_policies_of_others_are_taken_over_as_far_as_they_go() {
 }
 
 #[test]
-fn the_labels_of_an_index_are_those_of_its_image() {
+fn the_labels_of_an_index_are_its_image_s_and_referrers_with_a_tag_follow() {
     let registry = Fake::new();
     let host = lighterman::model::Platform::host();
     let child = labelled(&registry, "part", "keep");
     registry.index("team/app", Some("multi"), &[(&child, &host.architecture)]);
     let other = registry.image("team/app", None, &host.architecture, "plain");
     registry.index("team/app", Some("plain"), &[(&other, &host.architecture)]);
-    registry.referrer("team/app", Some("chart"), &Digest::sha256(b"elsewhere"), "application/vnd.test");
+    let gone = registry.tag("team/app", "plain").unwrap();
+    registry.referrer("team/app", Some("lost"), &Digest::sha256(b"elsewhere"), "application/vnd.test");
+    registry.referrer("team/app", Some("scan-of-plain"), &gone, "application/vnd.test");
+    registry.referrer("team/app", Some("scan-of-multi"), &registry.tag("team/app", "multi").unwrap(), "application/vnd.test");
     let program = Program::without_engine();
     policy(
         &program,
         "[[rule]]\nmatch = { label = \"retention=keep\" }\naction = \"keep\"\n[[rule]]\nmatch = { all = true }\naction = \"drop\"",
     );
     let check = || program.json(&["policy", "check", "policy.toml", &format!("{}/team/app", registry.host())]);
-    assert_eq!(dropped(&check()), ["chart", "plain"]);
+    assert_eq!(dropped(&check()), ["plain", "scan-of-plain"], "what has a tag of its own and is about something goes with it");
     registry.forget();
     check();
     assert_eq!(registry.count("GET", "/blobs/"), 0, "labels are kept with what is known of a digest");

@@ -214,9 +214,8 @@ async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Result<Seen, P
     session.run(&doing, |_| client.details(repo, &tags, &mut each)).await?;
     tags.retain(|tag| !vanished.contains(tag));
     let mut rows: Vec<Row> = tags.iter().map(|tag| details.get(tag).map_or_else(|| Row::unread(tag), Row::remote)).collect();
-    if policy.needs_labels() {
-        session.run("read the labels", |_| async { labelled(session, &client, repo, &details, &mut rows).await }).await?;
-    }
+    let labels = policy.needs_labels();
+    session.run("read what tags are about", |_| async { completed(session, &client, repo, &details, &mut rows, labels).await }).await?;
     if policy.keep_in_use || policy.rules.iter().any(|rule| rule.matches.in_use.is_some() || rule.matches.unused_for.is_some()) {
         let used = used(session).await?;
         for row in &mut rows {
@@ -226,16 +225,22 @@ async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Result<Seen, P
     Ok(Seen { rows, completeness: listed.completeness })
 }
 
-async fn labelled(
+/// Adds what the details of a tag don't tell: what it is about, and its labels where they are asked for.
+async fn completed(
     session: &Session,
     client: &Client,
     repo: &Repo,
     details: &BTreeMap<String, TagDetails>,
     rows: &mut [Row],
+    labels: bool,
 ) -> Result<(), Problem> {
     let asked = stream::iter(rows.iter_mut()).map(|row| async move {
-        let found = details.get(row.tag.as_deref().unwrap_or_default());
-        if let Some(found) = found {
+        let Some(found) = details.get(row.tag.as_deref().unwrap_or_default()) else { return Ok(()) };
+        if row.subject.is_none() {
+            // What may belong to something is not judged by itself: nothing is decided over a list with such a row.
+            row.subject = client.subject(repo, found).await.inspect_err(|_| row.digest = None)?;
+        }
+        if labels {
             row.labels = Some(client.labels(repo, found).await?);
         }
         Ok::<(), Problem>(())

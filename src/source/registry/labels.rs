@@ -1,14 +1,29 @@
-//! The labels of what a tag points at, which its configuration holds: for policies that keep by label.
+//! What policies ask beyond the details of a tag: the labels of its image, and what it is about. Nothing is asked for again that was read for
+//! the details.
 
 use std::collections::BTreeMap;
 
 use super::{Client, Repo, pick};
-use crate::model::{Foreign, Platform, Problem, ProblemKind, TagDetails};
-use crate::source::oci::Manifest;
+use crate::model::{Digest, Foreign, Platform, Problem, ProblemKind, RemoteKind, TagDetails};
+use crate::source::oci::{ImageManifest, Index, Manifest};
 
 impl Client {
+    /// What a manifest is about, of a signature or another referrer that has a tag of its own.
+    ///
+    /// # Errors
+    /// What the registry answered.
+    pub async fn subject(&self, repo: &Repo, details: &TagDetails) -> Result<Option<Digest>, Problem> {
+        if !matches!(details.kind, RemoteKind::Artifact | RemoteKind::Index) {
+            return Ok(None);
+        }
+        let inner = &*self.0;
+        let _turn = inner.turn(repo.host()).await;
+        let manifest = inner.known_manifest(repo, &details.digest, details.media_type.raw()).await?;
+        let (Manifest::Image(ImageManifest { subject, .. }) | Manifest::Index(Index { subject, .. })) = manifest;
+        Ok(subject.map(|subject| subject.digest))
+    }
+
     /// The labels of the image that `details` are of; of an index, those of the image that its date and size are of. What is no image has none.
-    /// Nothing is asked for again that was read for the details.
     ///
     /// # Errors
     /// What the registry answered.
