@@ -125,7 +125,7 @@ fn a_real_registry_gets_back_deleted_tags_and_indexes() {
     assert_eq!(tags(&program), before);
     // One of three: it alone, by way of an empty manifest; and back.
     let plan = program.json(&["plan", "delete", &at("latest"), "-o", "p"]);
-    assert_eq!(plan["operations"][0]["effects"][0], "untag only, 2 other tags: stable, v1 keep this digest");
+    assert_eq!(plan["operations"][0]["effects"][0], "untag only, 2 other tags keep this digest: stable, v1");
     program.json(&["apply", "p", "--yes"]);
     assert_eq!(tags(&program).as_array().unwrap().len(), 3);
     program.json(&["undo"]);

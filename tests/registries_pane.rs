@@ -15,7 +15,9 @@ mod scene;
 use common::remote::{Remote, complete, details, digest, index, registry, rows};
 use lighterman::app::overlay::Overlay;
 use lighterman::flow::{Action, Job, JobEvent, JobOutput, Key, Msg};
-use lighterman::model::{Change, Completeness, CopyFrom, Foreign, ImageKey, Listed, Name, Problem, ProblemKind, RepositoryView, Safe};
+use lighterman::model::{
+    Change, Completeness, CopyFrom, Foreign, ImageKey, Listed, Name, Problem, ProblemKind, Quota, RepositoryView, Safe,
+};
 use lighterman::pane::PaneId;
 use lighterman::pane::registries::Level;
 
@@ -382,4 +384,18 @@ fn what_was_there_last_time_shows_until_the_registry_answers_and_stays_when_it_d
     deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Tags(rows(&["2.0", "3.0"])))));
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Listed(complete(2)))));
     assert_eq!(deck.tags(), ["3.0", "2.0"]);
+}
+
+#[test]
+fn what_a_registry_still_gives_is_on_the_frame() {
+    let mut deck = Remote::in_repositories(120, 40, &["acme/web"]);
+    let screen = |deck: &Remote| -> String {
+        scene::draw(&deck.state, &scene::dark()).0.content.iter().map(ratatui::buffer::Cell::symbol).collect()
+    };
+    assert!(!screen(&deck).contains("requests left"));
+    deck.press("r");
+    let id = deck.job(|job| matches!(job, Job::Repositories { .. }));
+    let quota = Quota { limit: Some(100), remaining: 7, window: Some(std::time::Duration::from_secs(21_600)) };
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Quota(quota))));
+    assert!(screen(&deck).contains("7 of 100 requests left, counted over 6 h"));
 }

@@ -8,8 +8,8 @@ use crate::curate::{Statement, Tone};
 use crate::flow::job::{About, Applying, Way};
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{
-    Digest, Foreign, ImageList, LineState, LoggedRun, Name, Operation, Plan, PlanKind, RunEnd, Safe, SourceId, SourceKind, Target,
-    UndoClass,
+    Digest, Foreign, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, RunEnd, Safe, SourceId, SourceKind,
+    Target, UndoClass,
 };
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
@@ -231,7 +231,14 @@ pub(super) fn ran(state: &mut State, id: JobId, run: &LoggedRun) -> (TaskState, 
     let back = run.lines.iter().filter(|line| line.state == LineState::TakenBack).count();
     let all = run.lines.len();
     let trouble = run.lines.iter().find_map(|line| Some(Safe::from(format!("{}: {}", line.operation.target.safe(), line.state.why()?))));
-    let undo = state.settings.keymap.keys(Action::Undo).first().map(|key| Safe::from(format!("{key} takes it back")));
+    let lost = |line: &&LoggedLine| line.state.is_done() && line.operation.undo >= UndoClass::OnlyFromBackup;
+    let back_again = match (run.lines.iter().filter(lost).count(), state.plan.backup && mine) {
+        (0, _) | (_, true) => Some("takes it back"),
+        (lost, _) if lost == done => None,
+        _ => Some("takes back what can be taken back"),
+    };
+    let keys = state.settings.keymap.keys(Action::Undo);
+    let undo = keys.first().zip(back_again).map(|(key, words)| Safe::from(format!("{key} {words}")));
     let (kind, text, hint) = match (done == all, back) {
         (true, _) => (ToastKind::Good, format!("{} done", counted(done, "line")), undo),
         (false, 0) if run.end == RunEnd::Stopped => (ToastKind::Warning, format!("Stopped: {done} of {all} done"), trouble.or(undo)),

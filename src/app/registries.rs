@@ -231,6 +231,10 @@ pub(super) fn details(state: &mut State) -> Vec<Effect> {
 
 /// Takes what a registry told.
 pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {
+    if let (JobEvent::Chunk(JobOutput::Quota(quota)), Some(source)) = (&event, state.registries.hosts.entered.clone()) {
+        state.registries.quotas.insert(source, *quota);
+        return Vec::new();
+    }
     match job {
         Job::Repositories { .. } => repositories(state, id, event),
         Job::Tags { .. } => tags(state, id, event),

@@ -161,6 +161,14 @@ fn counted_names(names: &[Foreign], noun: &str) -> String {
     format!("{}: {named}", super::words::counted(names.len(), noun))
 }
 
+/// `2 tags keep this image: a, b`.
+fn keepers(names: &[Foreign], noun: &str, what: &str) -> String {
+    let verb = if names.len() == 1 { "keeps" } else { "keep" };
+    let named = counted_names(names, noun);
+    let (count, list) = named.split_once(": ").unwrap_or((&named, ""));
+    format!("{count} {verb} {what}: {list}")
+}
+
 /// At most [`MOST_NAMED`] of them.
 fn some(names: impl IntoIterator<Item = Foreign>) -> Vec<Foreign> {
     names.into_iter().take(MOST_NAMED).collect()

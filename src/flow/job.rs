@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::model::change::ArchiveFormat;
 use crate::model::{
     Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
-    LoggedRun, Login, Outcome, Plan, Problem, Progress, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails, TagRow,
-    Transfer,
+    LoggedRun, Login, Outcome, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails,
+    TagRow, Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -225,6 +225,8 @@ pub enum JobOutput {
     KnownRepositories(Vec<RepoRow>),
     /// The tags a repository had, in the same way.
     KnownTags(Vec<TagRow>),
+    /// How much a registry still gives, as it said last.
+    Quota(Quota),
     /// The end of a list of repositories or tags.
     Listed(Listed),
     /// What some tags point at, or why that is not known.

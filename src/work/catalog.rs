@@ -105,6 +105,7 @@ pub(super) async fn repositories(env: &Arc<Env>, id: &SourceId, ctx: &Ctx, chunk
         arrived.put(more);
     };
     let listed = arrived.relay(catalog.repositories(ctx, &mut each), chunks, JobOutput::Repositories).await?;
+    tell_quota(catalog, chunks).await;
     remembered.keep(names);
     Ok(JobOutput::Listed(listed))
 }
@@ -124,6 +125,7 @@ pub(super) async fn tags(env: &Arc<Env>, id: &SourceId, repository: &str, ctx: &
         arrived.put(more);
     };
     let listed = arrived.relay(catalog.tags(ctx, repository, &mut each), chunks, JobOutput::Tags).await?;
+    tell_quota(catalog, chunks).await;
     remembered.keep(names);
     Ok(JobOutput::Listed(listed))
 }
@@ -139,7 +141,15 @@ pub(super) async fn details(
     let arrived = Arrived::new();
     let mut each = |answer| arrived.put([answer]);
     arrived.relay(catalog.details(ctx, repository, tags, &mut each), chunks, JobOutput::Details).await?;
+    tell_quota(catalog, chunks).await;
     Ok(JobOutput::Told)
+}
+
+/// Passes on how much the registry still gives, where it says so.
+async fn tell_quota(catalog: &dyn Catalog, chunks: &Chunks) {
+    if let Some(quota) = catalog.quota() {
+        chunks.send(JobOutput::Quota(quota)).await;
+    }
 }
 
 pub(super) async fn referrers(source: &dyn Source, repository: &str, subject: &Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Protection, Wish, counted_names, distinct, ordered, some};
+use super::{Protection, Wish, counted_names, distinct, keepers, ordered, some};
 use crate::model::{
     ContainerUse, Digest, Foreign, Freed, ImageList, ImageSummary, Name, Operation, Platform, SourceId, Target, UndoClass, Verb,
 };
@@ -141,7 +141,7 @@ fn remove(
         untag.effects.push(Foreign::from(if staying.is_empty() {
             format!("untags: image {} goes with its last tag", image.id.short())
         } else {
-            format!("untag only, {} keep this image", counted_names(staying, "other tag"))
+            format!("untag only, {}", keepers(staying, "other tag", "this image"))
         }));
         untag.shares = staying.to_vec();
         if staying.is_empty() {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Protection, Wish, counted_names, distinct, ordered, some};
+use super::{Protection, Wish, counted_names, distinct, keepers, ordered, some};
 use crate::model::remote::companion_of;
 use crate::model::{Completeness, Digest, Foreign, Name, Operation, RepositoryView, Target, UndoClass, Verb};
 
@@ -162,7 +162,7 @@ fn tag(after: &After<'_>, digest: &Digest, to: &Name) -> Option<Operation> {
             line.undo = UndoClass::UntilGarbageCollection;
             line.effects.push(Foreign::from(format!("{} is left without a tag", before.short())));
         } else {
-            line.effects.push(Foreign::from(format!("{} keep {}", counted_names(&line.shares, "tag"), before.short())));
+            line.effects.push(Foreign::from(keepers(&line.shares, "tag", before.short())));
         }
     }
     Some(line)
@@ -178,9 +178,9 @@ fn delete_tag(after: &After<'_>, tag: &str, going: &Going) -> Option<Operation> 
     line.media_type = Some(media_type.clone());
     line.referrers = referrers(view, digest);
     if !shares.is_empty() {
-        line.effects.push(Foreign::from(format!("untag only, {} keep this digest", counted_names(&shares, "other tag"))));
+        line.effects.push(Foreign::from(format!("untag only, {}", keepers(&shares, "other tag", "this digest"))));
     } else if !parents.is_empty() {
-        line.effects.push(Foreign::from(format!("untag only, {} keep this digest", counted_names(&parents, "index"))));
+        line.effects.push(Foreign::from(format!("untag only, {}", keepers(&parents, "index", "this digest"))));
     } else if alone {
         line.effects.push(Foreign::from(format!("untag only, {} stays without a tag", digest.short())));
         line.undo = UndoClass::UntilGarbageCollection;

@@ -71,7 +71,7 @@ fn a_shared_digest_is_only_untagged_and_the_line_says_who_keeps_it() {
     let view = view(&[("a", "one"), ("b", "one"), ("latest", "one")]);
     let plan = remote(&view, &[delete("a")], &nothing());
     assert_eq!(lines(&plan), [(Verb::Untag, "a".to_owned())]);
-    assert_eq!(plan[0].effects[0].raw(), "untag only, 2 other tags: b, latest keep this digest");
+    assert_eq!(plan[0].effects[0].raw(), "untag only, 2 other tags keep this digest: b, latest");
     assert_eq!(plan[0].undo, UndoClass::ReversibleNow);
     let all = remote(&view, &[delete("latest"), delete("a"), delete("b")], &nothing());
     assert_eq!(lines(&all), [(Verb::DeleteTag, "a".into()), (Verb::DeleteTag, "b".into()), (Verb::DeleteTag, "latest".into())]);

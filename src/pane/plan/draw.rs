@@ -165,7 +165,12 @@ fn totals(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
         return;
     }
     let totals = plan.totals();
-    let mut parts = vec![format!("{} to run", text::count(totals.runs))];
+    let done = plan.lines.iter().filter(|line| line.state.is_done()).count();
+    let mut parts = vec![if plan.ended || plan.is_running() {
+        format!("{} of {} done", text::count(done), text::count(totals.runs))
+    } else {
+        format!("{} to run", text::count(totals.runs))
+    }];
     if totals.refused > 0 {
         parts.push(format!("{} refused", text::count(totals.refused)));
     }

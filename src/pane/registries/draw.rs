@@ -91,6 +91,11 @@ fn state(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
         (None, Some(listed)) => incomplete(&mut pen, listed),
         _ => {}
     }
+    if let Some(quota) = registries.source().and_then(|source| registries.quotas.get(source)) {
+        // A tenth is little: most registries then refuse everything for hours.
+        let little = quota.limit.is_some_and(|limit| quota.remaining.saturating_mul(10) <= limit);
+        pen.put(&words!(" {quota} "), if little { Role::Warning } else { Role::Muted });
+    }
     if loading && has_rows {
         pen.put(&words!(" {} ", signs.spin(face.spin)), Role::Info);
     }

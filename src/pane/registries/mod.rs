@@ -7,12 +7,14 @@ pub mod parts;
 pub mod repositories;
 pub mod tags;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tui_input::Input;
 
 use crate::flow::Action;
 use crate::model::filter::Filter;
-use crate::model::{Digest, ImageKey, Name, SourceId};
+use crate::model::{Digest, ImageKey, Name, Quota, SourceId};
 
 use super::ListCursor;
 pub use hosts::Hosts;
@@ -38,6 +40,8 @@ pub struct Registries {
     pub repositories: Repositories,
     pub tags: Tags,
     pub parts: Parts,
+    /// How much each registry still gives, for those that say so.
+    pub quotas: BTreeMap<SourceId, Quota>,
     /// The line being typed, while it is.
     pub filter_input: Option<Input>,
     /// Why the filter text as typed is not a filter; the last good one stays in force.

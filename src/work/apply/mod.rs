@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 
 use super::clock;
@@ -253,11 +253,10 @@ impl Applier<'_> {
                     by_source.entry(&operation.source).or_default().push(unit);
                 }
             }
-            let mut going: Vec<BoxFuture<'_, ()>> = Vec::new();
             for (source, units) in by_source {
-                going.push(Box::pin(running.units(source, units)));
+                let lines: BoxFuture<'_, ()> = Box::pin(running.units(source, units));
+                lines.await;
             }
-            join_all(going).await;
         }
         let (states, halted, unknown) = running.into_parts();
         self.ctx.meter.finish(step, if states.iter().all(LineState::is_done) { StepState::Done } else { StepState::Failed });
