@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lighterman::app::overlay::Overlay;
+use lighterman::app::overlay::{Overlay, Standing};
 use lighterman::app::{Settings, State, start, update};
 use lighterman::flow::job::{About, Applying, Way};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Msg};
@@ -521,6 +521,39 @@ fn the_log_lists_runs_and_asks_about_the_one_that_is_opened() {
     // One line alone is taken back.
     deck.press("j j z");
     deck.job(|job| matches!(job, Job::Back { way: Way::Undo, run: Some(run), lines: Some(lines) } if run == "01abc" && lines == &[1]));
+}
+
+#[test]
+fn a_batch_of_tags_is_renamed_by_one_rule_that_shows_what_it_does() {
+    let mut deck = Deck::listing(vec![
+        image(1, &["app:1.4.0-rc2"]),
+        image(2, &["app:1.4.0-rc3"]),
+        image(3, &["app:1.3.9-rc1", "app:stable"]),
+        image(4, &["app:odd"]),
+    ]);
+    deck.press("* T");
+    let preview = |deck: &Deck| -> Vec<(String, Standing)> {
+        let Some(Overlay::Rename(rename)) = deck.state.overlays.last() else { panic!("a dialog") };
+        rename.lines.iter().map(|line| (format!("{} {}", line.from, line.to), line.standing)).collect()
+    };
+    assert_eq!(preview(&deck).len(), 5, "all marked ones, before there is a rule");
+    deck.type_text("promote:stable");
+    let lines = preview(&deck);
+    let has = |words: &str, standing| lines.iter().any(|(line, how)| line.contains(words) && *how == standing);
+    assert!(has("app:1.4.0-rc3 1.4.0", Standing::New) && has("app:1.4.0-rc3 stable, taken from", Standing::Moves), "{lines:?}");
+    assert!(has("app:1.4.0-rc2 ", Standing::Refused) && has("is a newer candidate", Standing::Refused), "{lines:?}");
+    // A rule that is none says why, and Enter does nothing.
+    deck.press("Ctrl-u");
+    deck.type_text("s/(/x/");
+    deck.press("Enter");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Rename(rename)) if rename.mistake.is_some()));
+    // Two tags that would become one are refused; the rest goes into the plan.
+    deck.press("Ctrl-u");
+    deck.type_text("s/-rc\\d+$//");
+    assert_eq!(preview(&deck).iter().filter(|(_, how)| *how == Standing::Refused).count(), 2, "{:?}", preview(&deck));
+    deck.press("Enter");
+    assert_eq!(deck.plan(), [format!("tag app:1.3.9: names image {}", image(3, &[]).id.short())]);
+    assert!(deck.state.overlays.is_empty() && deck.applied().is_empty());
 }
 
 #[test]

@@ -290,6 +290,8 @@ fn overlays() {
         ("copy", "y"),
         ("delete", "dx"),
         ("retag", "t"),
+        ("batch-retag", "g        Tpromote:edge"),
+        ("batch-rule", "*Ts/^v?(\\d+).*/$1-x/"),
         ("pull", "p"),
         ("export", "e"),
         ("push", "P"),

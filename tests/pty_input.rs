@@ -56,13 +56,18 @@ fn a_terminal_with_the_kitty_keyboard_tells_a_held_key_from_a_pressed_one() {
     let mut screen = demo("xterm-kitty");
     let has = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
     assert!(has(&screen.bytes(), b"\x1b[>3u"), "its mode was turned on");
-    // `d`: press and release. Then `y`, which would confirm: only repeated, and let go.
+    // `d` and `x`: press and release. Then `y`, which would confirm: only repeated, and let go.
     screen.send_bytes(b"\x1b[100;1:1u\x1b[100;1:3u");
+    screen.wait_for("1 to run");
+    screen.send_bytes(b"\x1b[120;1:1u\x1b[120;1:3u");
     screen.wait_for("Cancel");
     screen.send_bytes(b"\x1b[121;1:2u\x1b[121;1:2u\x1b[121;1:3u");
     // `j`, which is answered after them.
     screen.send_bytes(b"\x1b[27u");
     screen.wait_gone("Cancel");
+    // And the drawer.
+    screen.send_bytes(b"\x1b[27u");
+    screen.wait_gone("1 to run");
     screen.wait_for("1/19");
     // A press of `j` counts once, its release not at all.
     screen.send_bytes(b"\x1b[106;1:1u\x1b[106;1:3u");

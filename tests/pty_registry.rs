@@ -70,6 +70,7 @@ fn an_operator_browses_retags_copies_and_deletes() {
     screen.wait_for("Run 1 line");
     screen.answer("y");
     screen.wait_for("1 line done");
+    screen.send("<Esc>");
     screen.wait_gone("1.9.0");
     assert_eq!(there(&repository), ["1.10.0", "2.0.0-rc1", "stable"]);
     // Back through the levels, to the list of repositories, and to the hosts.

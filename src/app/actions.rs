@@ -39,7 +39,7 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     }
     let powers = source.map_or(Powers::ALL, |info| info.powers);
     let able = match action {
-        Action::Retag => powers.tag,
+        Action::Retag | Action::BatchRetag => powers.tag,
         Action::Delete => powers.remove,
         Action::Prune => powers.prune,
         Action::Pull => powers.pull,
@@ -56,7 +56,7 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     }
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
     match action {
-        Action::Retag | Action::Delete | Action::Push | Action::Export | Action::Inspect | Action::Copy
+        Action::Retag | Action::BatchRetag | Action::Delete | Action::Push | Action::Export | Action::Inspect | Action::Copy
             if row.place != Place::Tasks && nothing =>
         {
             Err("there is no image to do that with")
@@ -99,6 +99,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Inspect => return overlay::inspect::open(state),
         Action::Copy => overlay::menu::copy(state),
         Action::Retag => retag(state),
+        Action::BatchRetag => return overlay::rename::open(state),
         Action::Delete => return plan::delete_images(state),
         Action::Prune => return overlay::wait(state, "reading what a prune would remove", |source| Job::PreviewPrune { source }),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),

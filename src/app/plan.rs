@@ -44,12 +44,17 @@ fn show(state: &mut State) {
 /// Puts the removal of the chosen images into the plan.
 pub(super) fn delete_images(state: &mut State) -> Vec<Effect> {
     let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) else { return Vec::new() };
+    let chosen = state.images.chosen().into_iter();
+    let wishes = chosen.map(|RowKey { id, name }| Wish::Delete(name.map_or(Target::Image(id), Target::Tag))).collect();
+    want_local(state, &source, list, wishes)
+}
+
+/// Adds what is wanted of images of this machine, and shows the plan.
+pub(super) fn want_local(state: &mut State, source: &SourceId, list: Arc<ImageList>, wishes: Vec<Wish>) -> Vec<Effect> {
     if let Some(busy) = busy(state) {
         return vec![busy];
     }
-    let wishes: Vec<Wish> =
-        state.images.chosen().into_iter().map(|RowKey { id, name }| Wish::Delete(name.map_or(Target::Image(id), Target::Tag))).collect();
-    state.plan.want_local(&source, list, wishes);
+    state.plan.want_local(source, list, wishes);
     state.images.marks.clear();
     state.images.range_from = None;
     show(state);
@@ -58,9 +63,6 @@ pub(super) fn delete_images(state: &mut State) -> Vec<Effect> {
 
 /// Puts every image without a name that nothing uses into the plan.
 pub(super) fn prune(state: &mut State, source: &SourceId, dangling: &ImageList) -> Vec<Effect> {
-    if let Some(busy) = busy(state) {
-        return vec![busy];
-    }
     let knows_containers = state.sources.info().is_some_and(|info| info.kind == SourceKind::Engine);
     let unused = plan::prune(source, dangling, knows_containers);
     if unused.is_empty() {
@@ -72,19 +74,23 @@ pub(super) fn prune(state: &mut State, source: &SourceId, dangling: &ImageList) 
     let mut list: ImageList = state.images.list.value.as_deref().cloned().unwrap_or_else(|| dangling.clone());
     list.images.retain(|image| !dangling.images.iter().any(|other| other.id == image.id));
     list.images.extend(dangling.images.iter().cloned());
-    let wishes: Vec<Wish> = unused.into_iter().map(|line| Wish::Delete(line.target)).collect();
-    state.plan.want_local(source, Arc::new(list), wishes);
-    show(state);
-    Vec::new()
+    want_local(state, source, Arc::new(list), unused.into_iter().map(|line| Wish::Delete(line.target)).collect())
 }
 
-/// Puts the removal of tags into the plan, and looks at the repository for what needs them.
-pub(super) fn delete_tags(state: &mut State, source: &SourceId, repository: &str, tags: &[Name]) -> Vec<Effect> {
+/// Puts the removal of tags into the plan.
+pub(super) fn delete_tags(state: &mut State, source: &SourceId, repository: &str, tags: Vec<Name>) -> Vec<Effect> {
+    want_remote(state, source, repository, tags.into_iter().map(|tag| Wish::Delete(Target::Tag(tag))).collect())
+}
+
+/// Adds what is wanted in a repository, looks there for what needs it, and shows the plan.
+pub(super) fn want_remote(state: &mut State, source: &SourceId, repository: &str, wishes: Vec<Wish>) -> Vec<Effect> {
     if let Some(busy) = busy(state) {
         return vec![busy];
     }
     let place = (source.clone(), repository.to_owned());
-    state.plan.want_remote(&place, tags.iter().map(|tag| Wish::Delete(Target::Tag(tag.clone()))));
+    state.plan.want_remote(&place, wishes);
+    state.registries.tags.marks.clear();
+    state.registries.tags.range_from = None;
     show(state);
     let (tags, digests) = state.plan.asked_of(&place);
     let (id, effect) = jobs::start(state, Job::View { source: source.clone(), repository: repository.to_owned(), tags, digests });

@@ -39,7 +39,7 @@ pub(super) fn available(state: &State, action: Action) -> Result<(), &'static st
         {
             Err("only among tags")
         }
-        Action::Delete if !tags || registries.tags.chosen().is_empty() => Err("there is no tag to do that with"),
+        Action::Delete | Action::BatchRetag if !tags || registries.tags.chosen().is_empty() => Err("there is no tag to do that with"),
         Action::CopyTo if copied(state).is_none() => Err("there is nothing to copy here, or it is not known yet"),
         Action::Retag | Action::Pull if !tags || registries.tags.selected_details().is_none() => {
             Err("there is no tag to do that with, or it is not known yet")
@@ -484,9 +484,7 @@ fn delete(state: &mut State) -> Vec<Effect> {
     let Some(source) = registries.source().cloned() else { return Vec::new() };
     let repository = registries.tags.repository.clone();
     let names: Vec<Name> = registries.tags.chosen().iter().map(|tag| registries.name(tag)).collect();
-    state.registries.tags.marks.clear();
-    state.registries.tags.range_from = None;
-    plan::delete_tags(state, &source, &repository, &names)
+    plan::delete_tags(state, &source, &repository, names)
 }
 
 /// What can be put on the clipboard: key, label, text. Only what is in the grammar.

@@ -97,6 +97,7 @@ actions! {
     ShowEmpty "show-empty" "empty layers" [c('m')] Layers false "Show or hide the steps that made no layer.";
     Copy "copy" "copy text" [c('y')] List false "Copy the reference, digest or a command to the clipboard.";
     Retag "retag" "retag" [c('t')] Rows true "Give this image or tag another name.";
+    BatchRetag "batch-retag" "batch retag" [c('T')] Rows true "Give all marked tags new names by one rule, seen as it is typed; goes into the plan.";
     Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Put untagging or deleting the marked rows into the plan; nothing goes before it is run.";
     Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
     Prune "prune" "prune" [c('X')] Images true "Put the untagged images that nothing uses into the plan.";

@@ -6,6 +6,7 @@ mod footer;
 mod header;
 mod overlay;
 mod reader;
+mod rename;
 mod toast;
 
 use ratatui::Frame;

@@ -21,6 +21,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, overlay: &Overlay, sta
         Overlay::Prompt(it) => prompt(canvas, screen.into(), it),
         Overlay::Menu(it) => menu(canvas, screen, it),
         Overlay::Palette(it) => palette(canvas, screen, it, state),
+        Overlay::Rename(it) => super::rename::draw(canvas, screen, it),
         Overlay::Help(it) => reader::help(canvas, screen.into(), Overlay::frame(screen).into(), it),
         Overlay::Inspect(it) => reader::inspect(canvas, Overlay::frame(screen).into(), it, state),
         Overlay::Waiting { what, .. } => waiting(canvas, screen.into(), what, state),
@@ -28,7 +29,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, overlay: &Overlay, sta
 }
 
 /// The rows of a list that show in `height`, with the cursor among them.
-fn window(cursor: &ListCursor, height: u16) -> std::ops::Range<usize> {
+pub(super) fn window(cursor: &ListCursor, height: u16) -> std::ops::Range<usize> {
     let mut cursor = *cursor;
     cursor.set_height(usize::from(height));
     cursor.visible()

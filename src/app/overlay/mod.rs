@@ -7,6 +7,7 @@ pub mod menu;
 pub mod palette;
 mod preview;
 pub mod prompt;
+pub mod rename;
 
 pub use confirm::{Agreed, Confirm, Tone};
 pub use help::{Help, HelpRow};
@@ -14,6 +15,7 @@ pub use inspect::{Inspect, InspectLine};
 pub use menu::{Choice, Menu, MenuItem};
 pub use palette::Palette;
 pub use prompt::{Ask, Prompt};
+pub use rename::{Rename, RenameLine, Standing};
 
 pub(super) use preview::{offer_overwrite, previewed, wait};
 
@@ -33,6 +35,7 @@ pub enum Overlay {
     Palette(Palette),
     Help(Help),
     Inspect(Inspect),
+    Rename(Box<Rename>),
     /// Something is being read before a dialog can be shown.
     Waiting {
         what: Safe,
@@ -47,6 +50,7 @@ impl Overlay {
         match self {
             Self::Menu(menu) => menu.cursor.set_height(height),
             Self::Palette(palette) => palette.cursor.set_height(height.saturating_sub(2)),
+            Self::Rename(rename) => rename.cursor.set_height(height.saturating_sub(7)),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -71,6 +75,7 @@ impl Overlay {
             Self::Menu(Menu { cursor, .. }) | Self::Palette(Palette { cursor, .. }) => {
                 cursor.go(cursor.at.saturating_add_signed(rows.signum()));
             }
+            Self::Rename(rename) => rename.cursor.go(rename.cursor.at.saturating_add_signed(rows)),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -90,6 +95,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Prompt(prompt) => prompt.key(state, chord),
         Overlay::Menu(menu) => menu.key(state, chord),
         Overlay::Palette(palette) => palette.key(state, chord),
+        Overlay::Rename(rename) => rename.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job } => {
@@ -148,6 +154,11 @@ pub(super) fn paste(state: &mut State, text: &[char]) -> Vec<Effect> {
             insert(&mut palette.input, text);
             palette.search(state);
             state.overlays.push(Overlay::Palette(palette));
+        }
+        Some(Overlay::Rename(mut rename)) => {
+            insert(&mut rename.input, text);
+            rename.think(state);
+            state.overlays.push(Overlay::Rename(rename));
         }
         Some(other) => state.overlays.push(other),
         None => {}
