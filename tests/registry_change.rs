@@ -228,14 +228,17 @@ async fn an_empty_manifest_takes_one_of_several_tags_away() {
     registry.state.lock().unwrap().deletes = Deletes::DigestOnly;
     let (digest, _) = shared(&registry);
     let source = source(&registry.host());
-    let untag = |tag: &str| Change::Untag { source: source.id().clone(), items: vec![(name(source.host(), tag), digest.clone())] };
-    let Outcome::Removed { removed, kept } = apply(&source, untag("a")).await.unwrap() else { panic!() };
+    let untag = async |tag: &str| {
+        let items = [(name(source.host(), tag), digest.clone())];
+        source.curator().unwrap().untag(&Ctx::default(), &items).await.unwrap()
+    };
+    let (removed, kept) = untag("a").await;
     assert_eq!((removed.len(), kept), (1, vec![]));
     assert_eq!(registry.tags(REPO), ["b", "other"]);
     assert!(registry.has(REPO, &digest));
     // Where nothing is ever deleted the tag comes back.
     registry.state.lock().unwrap().deletes = Deletes::Disabled;
-    let Outcome::Removed { removed, kept } = apply(&source, untag("b")).await.unwrap() else { panic!() };
+    let (removed, kept) = untag("b").await;
     assert!(removed.is_empty() && kept[0].why.contains("put back"), "{kept:?}");
     assert_eq!(registry.tag(REPO, "b"), Some(digest));
 }

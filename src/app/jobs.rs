@@ -156,7 +156,6 @@ fn title(job: &Job) -> Safe {
         Job::Change(Change::Remove { items, .. }) => format!("remove {}", crate::curate::words::counted(items.len(), "reference")),
         Job::Change(Change::Pull { name, .. }) => format!("pull {}", name.safe()),
         Job::Change(Change::Push { name, .. }) => format!("push {}", name.safe()),
-        Job::Change(Change::Untag { items, .. }) => format!("untag {}", crate::curate::words::counted(items.len(), "reference")),
         Job::Change(Change::Copy { copy, .. }) => format!("copy to {}", copy.to.safe()),
         Job::Change(Change::Import { file, .. }) => format!("import {}", file.display()),
         Job::Apply(applying) => {

@@ -1,5 +1,5 @@
-//! Everything that changes an image anywhere, as data. There is one function that carries a [`Change`] out (`work::change`),
-//! and one that says what it will do (`curate::describe`).
+//! Transfers, and what they leave behind, as data. There is one function that carries a [`Change`] out (`work::change`), and one that says what
+//! it will do (`curate::describe`). What is taken away or given a name is a [`super::plan::Plan`].
 
 use std::path::PathBuf;
 
@@ -89,12 +89,6 @@ pub enum Change {
         name: Name,
         expected: Digest,
     },
-    /// Takes tags alone away from a registry that can only delete whole manifests: each of `items` (a full name and the digest it was seen
-    /// at) first gets an empty manifest of its own, which is then deleted.
-    Untag {
-        source: SourceId,
-        items: Vec<(Name, Digest)>,
-    },
     /// Copies into the registry `source`.
     Copy {
         source: SourceId,
@@ -142,7 +136,6 @@ impl Change {
             | Self::Remove { source, .. }
             | Self::Pull { source, .. }
             | Self::Push { source, .. }
-            | Self::Untag { source, .. }
             | Self::Copy { source, .. }
             | Self::Import { source, .. } => source,
         }

@@ -114,7 +114,7 @@ pub struct ExportTo {
     pub overwrite: bool,
 }
 
-/// The power to change images. Only `work::change` calls these.
+/// The power to change images. Only `work::change` and `work::apply` call these.
 pub trait Curator: Send + Sync {
     /// Points `to` at `id`. `replaces` is what held the name when the user confirmed; a different holder now is a conflict.
     fn tag<'a>(&'a self, ctx: &'a Ctx, id: &'a Digest, to: &'a Reference, replaces: Option<&'a Digest>) -> Answer<'a, ()>;
@@ -134,7 +134,7 @@ pub trait Curator: Send + Sync {
     /// Reads an archive to its end without changing anything, and says which tags it would move.
     fn preview_import<'a>(&'a self, ctx: &'a Ctx, file: &'a Path) -> Answer<'a, ImportPreview>;
 
-    /// Takes tags alone away where a registry can only delete whole manifests; see [`crate::model::Change::Untag`].
+    /// Takes tags alone away where a registry can only delete whole manifests.
     fn untag<'a>(&'a self, _ctx: &'a Ctx, items: &'a [(Name, Digest)]) -> Answer<'a, (Vec<Removed>, Vec<Kept>)> {
         let what = items.first().map_or_else(String::new, |(name, _)| name.safe().to_string());
         Box::pin(

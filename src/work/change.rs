@@ -1,5 +1,5 @@
-//! The one function that changes an image anywhere. The screen and the command line both come through here, so that what a
-//! change checks, and later writes down for undoing, has one place.
+//! The one function that carries a transfer out. The screen and the command line both come through here, so that what it checks has one
+//! place; what is taken away or given a name goes through `apply`.
 
 use crate::model::{Change, Outcome, Problem, ProblemKind};
 use crate::source::{Ctx, Curator};
@@ -19,10 +19,6 @@ pub async fn apply(change: &Change, curator: &dyn Curator, ctx: &Ctx) -> Result<
             let (removed, kept) = curator.remove(ctx, items).await?;
             Ok(Outcome::Removed { removed, kept })
         }
-        Change::Untag { items, .. } => {
-            let (removed, kept) = curator.untag(ctx, items).await?;
-            Ok(Outcome::Removed { removed, kept })
-        }
         _ => transfer(change, curator, ctx).await.map(Outcome::Moved),
     }
 }
@@ -34,7 +30,7 @@ async fn transfer(change: &Change, curator: &dyn Curator, ctx: &Ctx) -> Result<c
         Change::Push { name, expected, .. } => curator.push(ctx, &name.reference()?, expected).await,
         Change::Import { file, moves, .. } => curator.import(ctx, file, moves).await,
         Change::Copy { copy, .. } => curator.copy(ctx, copy).await,
-        Change::Tag { .. } | Change::Remove { .. } | Change::Untag { .. } => {
+        Change::Tag { .. } | Change::Remove { .. } => {
             Err(Problem::new(ProblemKind::Other, doing(change), "it moves no bytes, so it is no transfer"))
         }
     }
@@ -47,7 +43,6 @@ pub(super) fn doing(change: &Change) -> String {
         Change::Remove { items, .. } => format!("remove {} {}", items.len(), if items.len() == 1 { "image" } else { "images" }),
         Change::Pull { name, .. } => format!("pull {}", name.safe()),
         Change::Push { name, .. } => format!("push {}", name.safe()),
-        Change::Untag { items, .. } => format!("untag {} {}", items.len(), if items.len() == 1 { "reference" } else { "references" }),
         Change::Copy { copy, .. } => format!("copy to {}", copy.to.safe()),
         Change::Import { file, .. } => format!("import {}", file.display()),
     }

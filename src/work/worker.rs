@@ -120,7 +120,7 @@ async fn drive(id: JobId, job: Job, ctx: Ctx, env: Arc<Env>, inbox: mpsc::Sender
     let chunks = Chunks { id, inbox: inbox.clone() };
     let (title, is_task) = (format!("{job:?}"), job.is_task());
     // What is done in part has to be told: these look at the mark themselves, between two steps.
-    let ends_itself = matches!(job, Job::Apply(_) | Job::Change(Change::Remove { .. } | Change::Tag { .. } | Change::Untag { .. }));
+    let ends_itself = matches!(job, Job::Apply(_) | Job::Change(Change::Remove { .. } | Change::Tag { .. }));
     let work = AssertUnwindSafe(run::run(job, &env, &ctx, &chunks)).catch_unwind();
     let last = tokio::select! {
         biased;
