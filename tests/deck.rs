@@ -480,6 +480,9 @@ fn undo_puts_the_way_back_into_the_drawer_and_says_which_run_it_is_about() {
     assert_eq!((deck.state.focus, deck.plan().len()), (PaneId::Plan, 1));
     deck.press("x y");
     assert_eq!(deck.applied()[0].about, Some(about));
+    let id = deck.job(|job| matches!(job, Job::Apply(_)));
+    let run = ran(&deck, id, &[LineState::Done { observed: None }]);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Ran(run))));
     // Nothing to take back is said.
     deck.press("z");
     let id = deck.job(|job| matches!(job, Job::Back { .. }));
@@ -489,6 +492,35 @@ fn undo_puts_the_way_back_into_the_drawer_and_says_which_run_it_is_about() {
         deck.state.toasts.list.iter().any(|toast| toast.hint.as_ref().is_some_and(|hint| hint.as_str().contains("nothing was changed"))
             || toast.text.as_str().contains("nothing was changed"))
     );
+}
+
+#[test]
+fn a_plan_nobody_has_run_is_not_thrown_away_and_two_never_run_at_once() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"]), image(2, &["app:2"])]);
+    deck.press("d z");
+    assert!(!deck.started().any(|(_, job)| matches!(job, Job::Back { .. })), "its line would be gone");
+    assert_eq!(deck.plan().len(), 1);
+    deck.press("x y");
+    // A quick retag meanwhile waits for the journal.
+    deck.press("1 G t Ctrl-u");
+    deck.type_text("app:3");
+    deck.press("Enter z");
+    assert_eq!(deck.applied().len(), 1);
+    assert!(!deck.started().any(|(_, job)| matches!(job, Job::Back { .. })), "a plan that runs stays followed");
+    let id = deck.job(|job| matches!(job, Job::Apply(_)));
+    let run = ran(&deck, id, &[LineState::Done { observed: None }]);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Ran(run))));
+    assert_eq!(deck.applied().len(), 2, "now it is its turn");
+    assert_eq!(deck.applied()[1].plan.operations[0].target.to_string(), "app:3");
+}
+
+#[test]
+fn all_or_nothing_is_not_promised_where_something_can_not_be_taken_back() {
+    let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    deck.press("d a x");
+    assert!(deck.state.overlays.is_empty());
+    deck.press("b x");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Confirm(_))), "with a backup it can be");
 }
 
 #[test]
@@ -509,7 +541,7 @@ fn the_log_lists_runs_and_asks_about_the_one_that_is_opened() {
         about: None,
         damaged: false,
     };
-    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Runs(Arc::new(vec![run.clone()])))));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Runs { runs: Arc::new(vec![run.clone()]), recovered: 0 })));
     assert_eq!(deck.state.log.rows.len(), 1);
     deck.press("Enter");
     assert_eq!(deck.state.log.rows.len(), 3);
@@ -578,6 +610,9 @@ fn retag_runs_straight_to_a_free_name_and_asks_before_it_moves_one() {
     deck.type_text("app:3");
     deck.press("Enter");
     assert!(matches!(deck.applied()[0].plan.operations[..], [Operation { verb: Verb::Tag, before: None, .. }]));
+    let id = deck.job(|job| matches!(job, Job::Apply(_)));
+    let run = ran(&deck, id, &[LineState::Done { observed: None }]);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Ran(run))));
     deck.press("t Ctrl-u");
     deck.type_text("app:2");
     deck.press("Enter Enter");

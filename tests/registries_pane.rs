@@ -154,6 +154,56 @@ fn delete_looks_at_the_repository_and_names_what_shares_the_digest() {
     assert_eq!((deck.tags(), deck.state.registries.tags.marks.len()), (vec!["1"], 0));
 }
 
+/// The repository with these tags, each at a digest of its own.
+fn view_of(tags: &[&str]) -> RepositoryView {
+    let kind = Foreign::new("application/vnd.oci.image.manifest.v1+json");
+    RepositoryView {
+        source: registry(),
+        name: "registry.example.com/acme/web".into(),
+        tags: tags.iter().map(|tag| ((*tag).to_owned(), (digest(tag), kind.clone()))).collect(),
+        indexes: std::collections::BTreeMap::new(),
+        referrers: std::collections::BTreeMap::new(),
+        completeness: Completeness::Complete,
+    }
+}
+
+#[test]
+fn an_older_look_that_comes_late_does_not_replace_a_wider_one() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
+    deck.press("d");
+    let first = deck.job(|job| matches!(job, Job::View { .. }));
+    deck.key(Key::Esc);
+    deck.press("jd");
+    let second = deck.job(|job| matches!(job, Job::View { .. }));
+    assert!(matches!(&deck.state.jobs[&second], Job::View { tags, .. } if tags.len() == 2), "for all that is wanted");
+    let signature = (digest("signature"), Some(format!("sha256-{}.sig", digest("1").hex())));
+    let mut wide = view_of(&["1", "2"]);
+    wide.referrers.insert(digest("1"), vec![signature]);
+    deck.tell(Msg::Job(second, JobEvent::Done(JobOutput::Viewed(Box::new(wide)))));
+    deck.tell(Msg::Job(first, JobEvent::Done(JobOutput::Viewed(Box::new(view_of(&["1", "2"]))))));
+    let referred = |deck: &Remote| deck.state.plan.lines.iter().filter(|line| !line.operation.referrers.is_empty()).count();
+    assert_eq!(referred(&deck), 1);
+    // What is wanted next and can't be looked at is dropped, and the rest stays.
+    deck.tell(Msg::Act(Action::FocusRegistries));
+    deck.press("kd");
+    let lines = deck.state.plan.lines.len();
+    let third = deck.job(|job| matches!(job, Job::View { .. }));
+    deck.tell(Msg::Job(third, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "look", "gone"))));
+    assert_eq!((deck.state.plan.lines.len(), referred(&deck)), (lines, 1));
+}
+
+#[test]
+fn a_switch_of_the_engine_leaves_the_look_alone() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
+    deck.press("d");
+    let id = deck.job(|job| matches!(job, Job::View { .. }));
+    deck.press("w");
+    deck.press("j");
+    deck.enter();
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Viewed(Box::new(view_of(&["1", "2"]))))));
+    assert!(!deck.state.plan.is_looking() && deck.state.plan.lines.len() == 1);
+}
+
 #[test]
 fn a_repository_that_can_not_be_looked_at_has_no_lines() {
     let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
@@ -199,6 +249,8 @@ fn a_new_tag_is_given_at_once_and_a_moved_one_is_asked_for() {
     };
     let to = |tag: &str, replaces| (format!("registry.example.com/acme/web:{tag}"), replaces, Some(digest("a")));
     assert_eq!(lines(&deck), [to("stable", None)]);
+    let id = deck.job(|job| matches!(job, Job::Apply(_)));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "run the plan", "gone"))));
     deck.press("t");
     deck.key(Key::Backspace);
     deck.press("1");

@@ -54,6 +54,10 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     if state.focus == PaneId::Registries {
         return registries::available(state, action);
     }
+    // A plan about a run goes as that run went.
+    if state.plan.origin().is_some() && matches!(action, Action::AllOrNothing | Action::Backup | Action::Override | Action::TagAlone) {
+        return Err("not in a plan about a run");
+    }
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
     match action {
         Action::Retag | Action::BatchRetag | Action::Delete | Action::Push | Action::Export | Action::Inspect | Action::Copy

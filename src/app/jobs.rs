@@ -71,7 +71,7 @@ pub(super) fn switch(state: &mut State, source: crate::model::SourceId) -> Vec<E
         effects.push(Effect::Cancel(id));
     }
     effects.extend(state.jobs.iter().filter(|(_, job)| matches!(job, Job::Watch { .. })).map(|(id, _)| Effect::Cancel(*id)));
-    state.jobs.retain(|_, job| job.is_task() || job.is_remote() || matches!(job, Job::Discover));
+    state.jobs.retain(|_, job| job.is_task() || job.is_remote() || job.is_about_plans() || matches!(job, Job::Discover));
     state.sources.current = Some(source);
     state.sources.status = SourceStatus::Unknown;
     state.sources.tries = 0;

@@ -2,7 +2,7 @@
 
 use crate::flow::job::Way;
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
-use crate::model::{RunEnd, Safe};
+use crate::model::Safe;
 use crate::pane::PaneId;
 
 use super::jobs::{self, answer};
@@ -33,6 +33,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Redo => Way::Redo,
         _ => Way::Resume,
     };
+    if let Some(effect) = plan::in_use(state) {
+        return vec![effect];
+    }
     let (run, lines) = match (state.focus == PaneId::Log).then(|| state.log.selected()).flatten() {
         Some((run, line)) => (Some(run.id.clone()), line.map(|line| vec![line])),
         None => (None, None),
@@ -60,11 +63,10 @@ pub(super) fn follow(state: &mut State) -> Vec<Effect> {
 
 pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {
     match (job, answer(event, "read the journal")) {
-        (Job::Runs { recover }, Ok(JobOutput::Runs(runs))) => {
-            let cut = runs.iter().filter(|run| run.end == RunEnd::CutShort).count();
+        (Job::Runs { .. }, Ok(JobOutput::Runs { runs, recovered })) => {
             state.log.runs.finish(id, Ok(runs));
             state.log.rebuild();
-            if *recover && cut > 0 {
+            if recovered > 0 {
                 let hint = state
                     .settings
                     .keymap
@@ -85,10 +87,7 @@ pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) ->
             state.log.asked(*run);
             Vec::new()
         }
-        (Job::Back { .. }, Ok(JobOutput::Back { plan, about })) => {
-            plan::load(state, *plan, &about);
-            Vec::new()
-        }
+        (Job::Back { .. }, Ok(JobOutput::Back { plan, about })) => plan::load(state, *plan, &about),
         (_, Ok(_)) => Vec::new(),
         (_, Err(problem)) if problem.is_cancelled() => Vec::new(),
         (_, Err(problem)) => vec![state.toasts.problem(&problem)],

@@ -94,12 +94,22 @@ pub(super) fn want_remote(state: &mut State, source: &SourceId, repository: &str
     show(state);
     let (tags, digests) = state.plan.asked_of(&place);
     let (id, effect) = jobs::start(state, Job::View { source: source.clone(), repository: repository.to_owned(), tags, digests });
-    state.plan.looking.insert(id, place);
+    state.plan.look(id, place);
     vec![effect]
 }
 
 fn busy(state: &mut State) -> Option<Effect> {
     state.plan.is_running().then(|| state.toasts.show(ToastKind::Info, "The plan runs: wait for its end, or cancel it in the tasks", None))
+}
+
+/// Why another plan can't take the place of this one: it runs, or nobody has run it yet.
+pub(super) fn in_use(state: &mut State) -> Option<Effect> {
+    if let Some(busy) = busy(state) {
+        return Some(busy);
+    }
+    let unsaved = !state.plan.is_empty() && !state.plan.ended && state.plan.origin().is_none();
+    let hint = || Some(Safe::new("run it, or clear it, and try again"));
+    unsaved.then(|| state.toasts.show(ToastKind::Info, "There is a plan that has not run", hint()))
 }
 
 /// A repository was looked at.
@@ -143,6 +153,10 @@ fn run(state: &mut State) -> Vec<Effect> {
     let totals = state.plan.totals();
     if totals.runs == 0 {
         return refuse(state, "No line of the plan may run", Some(Safe::new("each says why")));
+    }
+    if state.plan.all_or_nothing && !state.plan.backup && totals.undo >= Some(UndoClass::OnlyFromBackup) {
+        let why = Safe::new("some lines can't be taken back without a backup");
+        return refuse(state, "All or nothing can't be promised", Some(why));
     }
     let operations = state.plan.operations();
     let mut lines: Vec<Statement> = named(&operations);
@@ -249,7 +263,8 @@ pub(super) fn ran(state: &mut State, id: JobId, run: &LoggedRun) -> (TaskState, 
         (true, _) => (ToastKind::Good, format!("{} done", counted(done, "line")), undo),
         (false, 0) if run.end == RunEnd::Stopped => (ToastKind::Warning, format!("Stopped: {done} of {all} done"), trouble.or(undo)),
         (false, 0) => (ToastKind::Warning, format!("{done} of {} done", counted(all, "line")), trouble),
-        (false, back) => (ToastKind::Warning, format!("{} taken back, nothing stays changed", counted(back, "line")), trouble),
+        (false, back) if done == 0 => (ToastKind::Warning, format!("{} taken back, nothing stays changed", counted(back, "line")), trouble),
+        (false, back) => (ToastKind::Warning, format!("{} taken back, {done} stay done", counted(back, "line")), trouble),
     };
     let end = if kind == ToastKind::Good { TaskState::Done(Safe::new(&text)) } else { TaskState::Partial(Safe::new(&text)) };
     (end, vec![state.toasts.show(kind, text, hint)])
@@ -276,7 +291,10 @@ pub(super) fn over(state: &mut State, id: JobId, applying: &Applying) -> Vec<Eff
 }
 
 /// Puts the way back of a run, or another plan about one, into the drawer.
-pub(super) fn load(state: &mut State, plan: Plan, about: &About) {
+pub(super) fn load(state: &mut State, plan: Plan, about: &About) -> Vec<Effect> {
+    if let Some(effect) = in_use(state) {
+        return vec![effect];
+    }
     let origin = match about.way {
         Way::Undo => Origin::Undo(about.run.clone()),
         Way::Redo => Origin::Redo(about.run.clone()),
@@ -285,6 +303,7 @@ pub(super) fn load(state: &mut State, plan: Plan, about: &About) {
     let lines = plan.operations.into_iter().zip(about.lines.iter().copied()).collect();
     state.plan.load(plan.kind, lines, origin);
     show(state);
+    Vec::new()
 }
 
 fn override_line(state: &mut State) -> Vec<Effect> {

@@ -167,6 +167,12 @@ impl Job {
         }
     }
 
+    /// Whether it serves the plan or the log, whatever is looked at meanwhile.
+    #[must_use]
+    pub const fn is_about_plans(&self) -> bool {
+        matches!(self, Self::View { .. } | Self::SavePlan { .. } | Self::Runs { .. } | Self::Restorable { .. } | Self::Back { .. })
+    }
+
     /// Whether it is about a registry, for the Registries pane.
     #[must_use]
     pub const fn is_remote(&self) -> bool {
@@ -248,8 +254,12 @@ pub enum JobOutput {
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.
     Ran(Arc<LoggedRun>),
-    /// Newest first.
-    Runs(Arc<Vec<LoggedRun>>),
+    Runs {
+        /// Newest first.
+        runs: Arc<Vec<LoggedRun>>,
+        /// How many were found cut short just now, and looked at again.
+        recovered: usize,
+    },
     Restorable(Box<LoggedRun>),
     Back {
         plan: Box<Plan>,

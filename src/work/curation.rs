@@ -83,17 +83,19 @@ fn reported(report: Report) -> LoggedRun {
 
 /// The runs of the journal, newest first.
 pub(super) async fn runs(env: &Arc<Env>, recover: bool, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let mut recovered = 0;
     if recover {
         let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
         // What can't be looked at now is looked at next time.
-        if let Err(problem) = applier.recover().await {
-            tracing::warn!(%problem, "runs that were cut short can't be looked at");
+        match applier.recover().await {
+            Ok(found) => recovered = found.len(),
+            Err(problem) => tracing::warn!(%problem, "runs that were cut short can't be looked at"),
         }
     }
     let all = all(env).await?;
     let mut logged: Vec<LoggedRun> = all.iter().map(|run| self::logged(run, &all)).collect();
     logged.reverse();
-    Ok(JobOutput::Runs(Arc::new(logged)))
+    Ok(JobOutput::Runs { runs: Arc::new(logged), recovered })
 }
 
 async fn all(env: &Arc<Env>) -> Result<Vec<Run>, Problem> {

@@ -38,10 +38,10 @@ pub struct PlanPane {
     wishes: BTreeSet<(SourceId, Wish)>,
     /// The lists that wishes about this machine's images are thought through against.
     lists: BTreeMap<SourceId, Arc<ImageList>>,
-    /// The same for repositories.
-    views: BTreeMap<Repository, RepositoryView>,
-    /// Repositories that are being looked at.
-    pub looking: BTreeMap<JobId, Repository>,
+    /// The same for repositories, with the wishes that each look was for: what refers to a manifest is known of these only.
+    views: BTreeMap<Repository, (RepositoryView, BTreeSet<Wish>)>,
+    /// Repositories that are being looked at, and for which wishes.
+    looking: BTreeMap<JobId, (Repository, BTreeSet<Wish>)>,
     /// Lines that were not thought up here: the way back of a run. They can't be changed, only dropped.
     fixed: Option<Fixed>,
     /// Why lines run although something protects them.
@@ -190,26 +190,42 @@ impl PlanPane {
         (tags.into_iter().collect(), digests.into_iter().collect())
     }
 
-    /// A repository was looked at.
-    pub fn viewed(&mut self, job: JobId, view: RepositoryView) {
-        if let Some(repository) = self.looking.remove(&job) {
-            self.views.insert(repository, view);
-            self.think();
-        }
+    /// A repository is being looked at, for all that is wanted there.
+    pub fn look(&mut self, job: JobId, repository: Repository) {
+        let wishes = self.wished(&repository).cloned().collect();
+        self.looking.insert(job, (repository, wishes));
     }
 
-    /// A repository could not be looked at: what was wanted there is dropped.
-    pub fn not_viewed(&mut self, job: JobId) {
-        let Some(repository) = self.looking.remove(&job) else { return };
-        if !self.views.contains_key(&repository) {
-            self.wishes.retain(|(source, wish)| *source != repository.0 || repository_of(&target(wish)) != Some(repository.1.clone()));
+    fn wished<'a>(&'a self, repository: &'a Repository) -> impl Iterator<Item = &'a Wish> {
+        let here =
+            |(source, wish): &&(SourceId, Wish)| *source == repository.0 && repository_of(&target(wish)).as_ref() == Some(&repository.1);
+        self.wishes.iter().filter(here).map(|(_, wish)| wish)
+    }
+
+    /// A repository was looked at. An older look knows less than one that is still under way, or was faster.
+    pub fn viewed(&mut self, job: JobId, view: RepositoryView) {
+        let Some((repository, wishes)) = self.looking.remove(&job) else { return };
+        if self.views.get(&repository).is_none_or(|(_, known)| known.is_subset(&wishes)) {
+            self.views.insert(repository, (view, wishes));
         }
+        self.think();
+    }
+
+    /// A repository could not be looked at: what was wanted there since the last look is dropped.
+    pub fn not_viewed(&mut self, job: JobId) {
+        let Some((repository, _)) = self.looking.remove(&job) else { return };
+        let known = self.views.get(&repository).map(|(_, known)| known.clone()).unwrap_or_default();
+        let pending: BTreeSet<Wish> =
+            self.looking.values().filter(|(other, _)| *other == repository).flat_map(|(_, wishes)| wishes).cloned().collect();
+        let gone: Vec<Wish> = self.wished(&repository).filter(|wish| !known.contains(*wish) && !pending.contains(*wish)).cloned().collect();
+        self.wishes.retain(|(source, wish)| *source != repository.0 || !gone.contains(wish));
         self.think();
     }
 
     /// Puts lines here that were thought up elsewhere, in the place of what is here.
     pub fn load(&mut self, kind: PlanKind, lines: Vec<(Operation, usize)>, origin: Origin) {
         self.clear();
+        (self.all_or_nothing, self.backup) = (false, false);
         self.fixed = Some(Fixed { kind, lines, origin });
         self.think();
     }
@@ -254,12 +270,9 @@ impl PlanPane {
             let wishes: Vec<Wish> = self.wishes.iter().filter(|(of, _)| of == source).map(|(_, wish)| wish.clone()).collect();
             operations.extend(plan::local(source, list, &wishes, &self.protection));
         }
-        for (repository, view) in &self.views {
-            let here = self
-                .wishes
-                .iter()
-                .filter(|(source, wish)| *source == repository.0 && repository_of(&target(wish)).as_ref() == Some(&repository.1));
-            let wishes: Vec<Wish> = here.map(|(_, wish)| wish.clone()).collect();
+        for (repository, (view, known)) in &self.views {
+            // What was not looked at for is not thought through yet.
+            let wishes: Vec<Wish> = self.wished(repository).filter(|wish| known.contains(*wish)).cloned().collect();
             operations.extend(plan::remote(view, &wishes, &self.protection));
         }
         plan::ordered(operations)
@@ -402,10 +415,15 @@ impl PlanPane {
         let Some(name) = self.selected().and_then(|line| line.operation.target.name().cloned()) else { return };
         let Some(source) = self.selected().map(|line| line.operation.source.clone()) else { return };
         let (alone, whole) = ((source.clone(), Wish::Untag(name.clone())), (source, Wish::Delete(Target::Tag(name))));
-        if self.wishes.remove(&whole) {
-            self.wishes.insert(alone);
-        } else if self.wishes.remove(&alone) {
-            self.wishes.insert(whole);
+        let (from, to) = if self.wishes.contains(&whole) { (whole, alone) } else { (alone, whole) };
+        if self.wishes.remove(&from) {
+            // The same tag: what was looked at for the one holds for the other.
+            for (_, known) in self.views.values_mut() {
+                if known.remove(&from.1) {
+                    known.insert(to.1.clone());
+                }
+            }
+            self.wishes.insert(to);
         }
         self.think();
     }

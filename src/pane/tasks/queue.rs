@@ -17,8 +17,14 @@ impl Tasks {
         let waiting = self.line.iter().filter_map(|id| self.tasks.iter().find(|task| task.id == *id));
         waiting.filter(|task| task.state == TaskState::Waiting).find(|task| match task.job.transfer() {
             Some(source) => !self.held && self.running_at(source) < TRANSFERS,
+            // The journal has one writer.
+            None if matches!(task.job, Job::Apply(_)) => !self.applies(),
             None => true,
         })
+    }
+
+    fn applies(&self) -> bool {
+        self.tasks.iter().any(|task| task.state.is_running() && matches!(task.job, Job::Apply(_)))
     }
 
     fn running_at(&self, source: &SourceId) -> usize {
