@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::model::{Digest, Foreign, Name, Operation, Safe, SourceId, Target, Verb};
 
 pub use inverse::inverse;
-pub use local::{local, prune};
+pub use local::{holder, local, prune};
 pub use protect::{Protection, nothing};
 pub use remote::remote;
 
@@ -25,6 +25,8 @@ const MOST_NAMED: usize = 100;
 pub enum Wish {
     /// `to` shall be the image `id` (of a registry: the manifest).
     Tag { id: Digest, to: Name },
+    /// `to` shall be the manifest `id`, brought there from another repository: `from` as it is typed, such as `docker://host/app:1`.
+    Copy { from: Name, id: Digest, to: Name },
     /// Take the tag, the manifest or the image away.
     Delete(Target),
     /// Take the tag alone away, whatever it is at.
@@ -146,7 +148,8 @@ fn distinct(wishes: &[Wish]) -> Vec<Wish> {
     let mut wishes: Vec<&Wish> = wishes.iter().collect();
     wishes.sort();
     let key = |wish: &Wish| match wish {
-        Wish::Tag { id, to } => (0, id.to_string(), Target::Tag(to.clone()).canonical()),
+        // From wherever a digest comes, it is the same.
+        Wish::Tag { id, to } | Wish::Copy { id, to, .. } => (0, id.to_string(), Target::Tag(to.clone()).canonical()),
         Wish::Delete(target) => (1, String::new(), target.canonical()),
         Wish::Untag(name) => (2, String::new(), Target::Tag(name.clone()).canonical()),
     };

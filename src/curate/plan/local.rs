@@ -30,7 +30,8 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
                     going.entry(&image.id).or_default().extend(&image.tags);
                 }
             }
-            Wish::Delete(Target::Manifest { .. }) => {}
+            // What comes from elsewhere comes to a registry.
+            Wish::Copy { .. } | Wish::Delete(Target::Manifest { .. }) => {}
         }
     }
     let after = After::new(list, &given, &going);
@@ -50,7 +51,8 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
 }
 
 /// The image a name stands for: of several under one name, which an index has, this machine's, as sources answer for it.
-fn holder<'a>(list: &'a ImageList, name: &Name) -> Option<(&'a ImageSummary, &'a Name)> {
+#[must_use]
+pub fn holder<'a>(list: &'a ImageList, name: &Name) -> Option<(&'a ImageSummary, &'a Name)> {
     let (all, here) = (list.tagged(name), Platform::host());
     let fits = |(image, _): &&(&ImageSummary, &Name)| image.platform.as_ref().is_some_and(|platform| platform.serves(&here));
     all.iter().find(fits).or(all.first()).copied()

@@ -92,7 +92,7 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
     for wish in &wishes {
         match wish {
             // What is so already is no wish.
-            Wish::Tag { id, to } => given.extend(view.tag_of(to).filter(|tag| view.at(tag) != Some(id)).map(|tag| (tag, id.clone()))),
+            Wish::Tag { id, to } | Wish::Copy { id, to, .. } => given.extend(view.tag_of(to).filter(|tag| view.at(tag) != Some(id)).map(|tag| (tag, id.clone()))),
             Wish::Untag(name) => going.alone.extend(view.tag_of(name).filter(|tag| view.tags.contains_key(tag))),
             Wish::Delete(Target::Tag(name)) => going.tags.extend(view.tag_of(name).filter(|tag| view.tags.contains_key(tag))),
             Wish::Delete(Target::Manifest { digest, .. } | Target::Image(digest)) => {
@@ -105,14 +105,17 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
     let after = After::new(view, &given, &going);
     let mut lines: Vec<Operation> = Vec::new();
     for wish in &wishes {
-        if let Wish::Tag { id, to } = wish {
-            lines.extend(tag(&after, id, to));
+        match wish {
+            Wish::Tag { id, to } => lines.extend(tag(&after, id, to)),
+            Wish::Copy { from, id, to } => lines.extend(copy(&after, from, id, to)),
+            Wish::Delete(_) | Wish::Untag(_) => {}
         }
     }
     lines.extend(going.tags.iter().chain(&going.alone).filter_map(|tag| delete_tag(&after, tag, &going)));
     lines.extend(going.manifests.iter().map(|digest| delete_manifest(&after, digest)));
     for line in &mut lines {
-        if line.protected.is_none() && line.verb.takes_away() {
+        let replaces = line.verb == Verb::Copy && line.before.is_some();
+        if line.protected.is_none() && (line.verb.takes_away() || replaces) {
             line.protected = line.target.name().and_then(|name| protection.of(name));
         }
     }
@@ -146,16 +149,30 @@ fn follow(view: &RepositoryView, given: &BTreeMap<String, Digest>, going: &mut G
 }
 
 fn tag(after: &After<'_>, digest: &Digest, to: &Name) -> Option<Operation> {
+    given(after, digest, to, |before| if before.is_some() { Verb::MoveTag } else { Verb::Tag })
+}
+
+fn copy(after: &After<'_>, from: &Name, digest: &Digest, to: &Name) -> Option<Operation> {
+    let mut line = given(after, digest, to, |_| Verb::Copy)?;
+    line.from = Some(from.clone());
+    Some(line)
+}
+
+/// A line that makes `to` be `digest`; none where it is that already.
+fn given(after: &After<'_>, digest: &Digest, to: &Name, verb: impl FnOnce(Option<&Digest>) -> Verb) -> Option<Operation> {
     let view = after.view;
     let tag = view.tag_of(to)?;
     let before = view.at(&tag);
     if before == Some(digest) {
         return None;
     }
-    let verb = if before.is_some() { Verb::MoveTag } else { Verb::Tag };
+    let verb = verb(before);
     let mut line = Operation::new(verb, view.source.clone(), Target::Tag(view.name_of(&tag)), before.cloned(), Some(digest.clone()));
     line.media_type = view.tags.values().find(|(at, _)| at == digest).map(|(_, kind)| kind.clone());
-    line.effects.push(Foreign::from(format!("points at {}; no layer moves", digest.short())));
+    line.effects.push(Foreign::from(match verb {
+        Verb::Copy => format!("brings {} and what the repository lacks of its layers", digest.short()),
+        _ => format!("points at {}; no layer moves", digest.short()),
+    }));
     if let Some(before) = before {
         line.shares = after.sharing(before);
         if line.shares.is_empty() {
@@ -241,7 +258,7 @@ fn keep_companions(view: &RepositoryView, lines: &mut [Operation]) {
             lines.iter().filter_map(|line| Some((line.before.clone()?, line.refused()?.clone()))).collect();
         let mut changed = false;
         for line in lines.iter_mut().filter(|line| line.refused().is_none() && line.protected.is_none()) {
-            let Some(digest) = line.before.as_ref().filter(|_| line.verb != Verb::MoveTag) else { continue };
+            let Some(digest) = line.before.as_ref().filter(|_| !matches!(line.verb, Verb::MoveTag | Verb::Copy)) else { continue };
             let about = view
                 .referrers
                 .iter()

@@ -105,6 +105,22 @@ fn the_child_of_a_kept_index_and_the_subject_of_kept_referrers_are_protected() {
     assert!(signature[0].protected.as_ref().unwrap().raw().contains("which stays"), "{signature:?}");
 }
 
+#[test]
+fn what_comes_from_another_repository_is_a_copy() {
+    let from = Name::new("docker://elsewhere.example.com/app:1");
+    let copy = |seed: &str, tag: &str| Wish::Copy { from: from.clone(), id: digest(seed), to: named(tag) };
+    let view = view(&[("v1", "one"), ("v2", "two"), ("same", "new")]);
+    let plan = remote(&view, &[copy("new", "v1"), copy("new", "v3"), copy("new", "same")], &nothing());
+    assert_eq!(lines(&plan), [(Verb::Copy, "v1".to_owned()), (Verb::Copy, "v3".to_owned())], "what is so already is no wish");
+    assert!(plan.iter().all(|line| line.from.as_ref() == Some(&from) && line.after == Some(digest("new"))));
+    assert_eq!(plan[0].before, Some(digest("one")));
+    assert_eq!((plan[0].undo, plan[1].undo), (UndoClass::UntilGarbageCollection, UndoClass::ReversibleNow));
+    // A name that is protected is not taken away by a copy either; one that nothing has is given.
+    let protection = Protection::new(&["**:v*".to_owned()]).unwrap();
+    let plan = remote(&view, &[copy("new", "v1"), copy("new", "v3")], &protection);
+    assert_eq!(plan.iter().map(|line| line.refused().is_some()).collect::<Vec<_>>(), [true, false]);
+}
+
 fn companion(seed: &str) -> String {
     format!("sha256-{}.sig", digest(seed).hex())
 }

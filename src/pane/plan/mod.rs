@@ -171,7 +171,7 @@ impl PlanPane {
         let mut digests = BTreeSet::new();
         for (source, wish) in &self.wishes {
             let target = match wish {
-                Wish::Tag { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
+                Wish::Tag { to, .. } | Wish::Copy { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
                 Wish::Delete(target) => target.clone(),
             };
             if *source != repository.0 || repository_of(&target) != Some(repository.1.clone()) {
@@ -459,7 +459,7 @@ pub fn place(operation: &Operation) -> String {
 
 fn target(wish: &Wish) -> Target {
     match wish {
-        Wish::Tag { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
+        Wish::Tag { to, .. } | Wish::Copy { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
         Wish::Delete(target) => target.clone(),
     }
 }
