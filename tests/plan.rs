@@ -344,3 +344,134 @@ fn what_delete_and_tag_did_can_be_taken_back_too() {
     let kinds: Vec<Value> = program.json(&["log"]).as_array().unwrap().iter().map(|run| run["kind"].clone()).collect();
     assert_eq!(kinds, ["undo", "undo", "delete", "retag"]);
 }
+
+fn targets(plan: &Value) -> Vec<(String, String)> {
+    let lines = plan["operations"].as_array().unwrap().iter();
+    lines.map(|line| (line["verb"].as_str().unwrap().to_owned(), line["target"].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn a_rule_gives_names_to_every_tag_it_is_about() {
+    let registry = Fake::new();
+    for tag in ["1.4.0-rc1", "1.4.0-rc2", "1.3.0", "latest"] {
+        registry.image(REPO, Some(tag), "amd64", tag);
+    }
+    let signed = registry.tag(REPO, "latest").unwrap();
+    registry.referrer(REPO, Some(&format!("sha256-{}.sig", signed.hex())), &signed, "application/vnd.test");
+    let program = Program::without_engine();
+    let repo = format!("{}/{REPO}", registry.host());
+    let before = tags(&registry);
+    let named = |verb: &str, tag: &str| (verb.to_owned(), format!("{repo}:{tag}"));
+    let plan = program.json(&["plan", "retag", "--repo", &repo, "--match", r"^(\d+\.\d+)\.\d+$", "--to", "v$1"]);
+    assert_eq!(targets(&plan), [named("tag", "v1.3")]);
+    // What a name is taken from is told by its verb and its digest.
+    let plan = program.json(&["plan", "retag", "--repo", &repo, "--preset", "promote:latest", "-o", "p"]);
+    let expected = [named("tag", "1"), named("tag", "1.4"), named("tag", "1.4.0"), named("move_tag", "latest")];
+    assert_eq!(targets(&plan), expected);
+    assert_eq!(plan["operations"][3]["before"], json!(signed));
+    program.json(&["apply", "p", "--yes"]);
+    assert_eq!(registry.tag(REPO, "latest"), registry.tag(REPO, "1.4.0-rc2"));
+    program.json(&["undo"]);
+    assert_eq!(tags(&registry), before);
+    // Signatures are known by their tags and keep them; what was made when is read only where it is asked for.
+    let plan = program.json(&["plan", "retag", "--repo", &format!("docker://{repo}"), "--preset", "suffix:.old"]);
+    assert_eq!(targets(&plan).len(), 4, "{plan}");
+    registry.forget();
+    program.json(&["plan", "retag", "--repo", &repo, "--template", "{tag}-{digest:7}"]);
+    assert_eq!(registry.count("GET", "/blobs/"), 0);
+    let ran = program.run(&["plan", "retag", "--repo", &repo, "--template", "{major}-{date}", "--json"]).ended(1);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("would both become"), "{}", ran.stderr);
+    let ran = program.run(&["plan", "retag", "--repo", &repo, "--template", "{tag}-{minor}-{date}", "--json"]).ended(3);
+    assert!(ran.stderr.contains(":latest: its tag is no version"), "{}", ran.stderr);
+    assert!(targets(&ran.document()).contains(&named("tag", "1.3.0-3-20250505")), "{}", ran.stdout);
+    assert_eq!(tags(&registry), before);
+}
+
+#[test]
+fn a_rule_that_names_nothing_well_makes_no_plan() {
+    let registry = Fake::new();
+    for tag in ["1.0.0", "1.0.1", "x"] {
+        registry.image(REPO, Some(tag), "amd64", tag);
+    }
+    let program = Program::without_engine();
+    let repo = format!("{}/{REPO}", registry.host());
+    let retag = |rule: &[&str], code: i32| {
+        let ran = program.run(&[&["plan", "retag", "--repo", &repo, "-o", "p"][..], rule].concat()).ended(code);
+        assert!(!program.home().join("p").exists() && ran.stdout.is_empty(), "{rule:?}");
+        assert_tame(&ran.stderr);
+        ran.stderr
+    };
+    assert!(retag(&["--match", "^1.*", "--to", "one"], 1).contains("would both become"));
+    assert!(retag(&["--match", "^(1)|(x)", "--to", "$2y"], 1).contains("the group $2 matches nothing here"));
+    assert!(retag(&["--match", "^x", "--to", ".x\u{1b}[2J"], 1).contains("is no tag"));
+    assert!(retag(&["--match", "(", "--to", "a"], 2).contains("not a regular expression"));
+    assert!(retag(&["--match", "a", "--to", "$1"], 2).contains("there is no group 1"));
+    assert!(retag(&["--template", "{nothing}"], 2).contains("there is no part {nothing}"));
+    assert!(retag(&["--preset", "mirror:nowhere"], 2).contains("no place for a mirror"));
+    retag(&[], 2);
+    retag(&["--match", "a"], 2);
+    retag(&["--preset", "promote", "--template", "{tag}"], 2);
+    for other in ["oci:dir", &format!("{repo}:x"), ""] {
+        program.run(&["plan", "retag", "--repo", other, "--preset", "promote"]).ended(2);
+    }
+    program.run(&["plan", "retag", "--preset", "promote"]).ended(2);
+    // A part of a repository is no ground for a rule: the newest may be in the other one.
+    let part = scripted::Server::new(|request| {
+        if !request.path.contains("tags/list") {
+            return Reply::status(404);
+        }
+        Reply::body(json!({"tags": []}).to_string()).with("Link", "<https://elsewhere.example/>; rel=\"next\"")
+    });
+    let ran = program.run(&["plan", "retag", "--repo", &format!("{}/a", part.host()), "--preset", "promote"]).ended(1);
+    assert!(ran.stderr.contains("may not be complete"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_name_in_another_registry_is_a_copy_that_comes_and_goes() {
+    let (from, to) = (registry(2), Fake::new());
+    let old = to.image("hub/team/app", Some("v0"), "amd64", "old");
+    let program = Program::without_engine();
+    let (repo, mirror) = (format!("{}/{REPO}", from.host()), format!("{}/hub/team/app", to.host()));
+    let args = ["plan", "retag", "--repo", &repo, "--preset", &format!("mirror:{}/hub", to.host()), "-o", "p"];
+    let plan = program.json(&args);
+    let copied = |tag: &str| ("copy".to_owned(), format!("{mirror}:{tag}"));
+    assert_eq!(targets(&plan), [copied("stable"), copied("v0"), copied("v1")]);
+    assert_eq!((&plan["operations"][1]["before"], &plan["operations"][0]["before"]), (&json!(old), &Value::Null));
+    assert_eq!(plan["operations"][2]["from"], format!("docker://{repo}:v1"));
+    assert_eq!(to.tags("hub/team/app"), ["v0"], "a plan changes nothing");
+    program.json(&["apply", "p", "--yes"]);
+    for tag in ["stable", "v0", "v1"] {
+        assert_eq!(to.tag("hub/team/app", tag), from.tag(REPO, tag));
+    }
+    assert_eq!(program.json(&args)["operations"], json!([]), "what is so already is no line");
+    program.json(&["undo"]);
+    assert_eq!((to.tags("hub/team/app"), to.tag("hub/team/app", "v0")), (vec!["v0".to_owned()], Some(old)));
+    // By pairs too, into a repository that isn't there yet; and only while the source is what it was.
+    let pair = format!("{}=docker://{}/new/app:first", at(&from, "v1"), to.host());
+    program.json(&["plan", "retag", &pair, "-o", "q"]);
+    let other = from.tag(REPO, "v0").unwrap();
+    let was = from.state.lock().unwrap().tags.insert((REPO.into(), "v1".into()), other).unwrap();
+    program.run(&["apply", "q", "--yes"]).ended(1);
+    assert!(to.tags("new/app").is_empty());
+    from.state.lock().unwrap().tags.insert((REPO.into(), "v1".into()), was.clone());
+    program.json(&["apply", "q", "--yes"]);
+    assert_eq!(to.tag("new/app", "first"), Some(was));
+}
+
+#[test]
+fn a_rule_gives_names_to_a_repository_of_this_machine() {
+    let program = Program::without_engine();
+    let specs = [ImageSpec::new("app:1.0.0-rc1").layer(&[("a", b"1")]), ImageSpec::new("web:1.0.0-rc1").layer(&[("b", b"2")])];
+    std::fs::write(program.home().join("in.tar"), docker_archive(&specs)).unwrap();
+    program.json(&["import", "in.tar"]);
+    let plan = program.json(&["plan", "retag", "--repo", "store:app", "--preset", "release", "-o", "p"]);
+    assert_eq!(plan["operations"].as_array().unwrap().len(), 1, "{plan}");
+    assert!(plan["operations"][0]["target"].as_str().unwrap().ends_with("app:1.0.0"), "{plan}");
+    program.json(&["apply", "p", "--yes"]);
+    let ids: Vec<Value> = ["app:1.0.0", "app:1.0.0-rc1"].map(|name| program.json(&["inspect", name])[0]["id"].clone()).to_vec();
+    assert_eq!(ids[0], ids[1]);
+    // A mirror's name is one more name here.
+    let plan = program.json(&["plan", "retag", "--repo", "app", "--preset", "mirror:mirror.example.org/hub"]);
+    assert_eq!(plan["operations"][0]["verb"], "tag");
+    program.run(&["plan", "retag", "--repo", "store:absent", "--preset", "release"]).ended(1);
+}

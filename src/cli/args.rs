@@ -297,6 +297,26 @@ pub(super) struct PlanRetagArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) from: Option<PathBuf>,
 
+    /// Put a rule to every tag of HOST/REPO, or of a repository of this machine (store:REPO, docker-daemon:REPO); may be repeated
+    #[arg(long = "repo", value_name = "REPO", requires = "rule")]
+    pub(super) repositories: Vec<String>,
+
+    /// The rule: what this finds in a tag is replaced; tags without it keep their names
+    #[arg(long = "match", value_name = "REGEX", group = "rule", requires_all = ["to", "repositories"])]
+    pub(super) find: Option<String>,
+
+    /// What is put in its place; $1 or ${name} stand for groups
+    #[arg(long, value_name = "TEXT", requires = "find")]
+    pub(super) to: Option<String>,
+
+    /// The rule: the new tag with parts such as {tag}, {major}, {date}, {digest:7} and {label:NAME}
+    #[arg(long, value_name = "TEMPLATE", group = "rule", requires = "repositories")]
+    pub(super) template: Option<String>,
+
+    /// The rule: promote, release, deprecate, mirror:HOST/NAMESPACE, prefix:TEXT or suffix:TEXT
+    #[arg(long, value_name = "NAME", group = "rule", requires = "repositories")]
+    pub(super) preset: Option<String>,
+
     #[command(flatten)]
     pub(super) how: PlanArgs,
 }

@@ -20,6 +20,7 @@ mod policy;
 mod print;
 mod progress;
 mod remote;
+mod rename;
 mod session;
 mod shells;
 mod signals;

@@ -1,4 +1,5 @@
 //! `plan retag`, `plan delete` and `plan prune`: look at what is there, and write down what would be changed. Nothing is changed.
+//! New names by a rule are `rename`'s.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,13 +11,15 @@ use super::find::{self, Found};
 use super::print::{Align, Table, or_dash};
 use super::remote::{self, Remote, is_remote};
 use super::session::{Place, Session};
-use super::{Done, Verdict};
+use super::{Done, Verdict, rename};
 use crate::curate::plan::{self, Protection, Wish, clashes, ordered};
 use crate::model::{
-    Digest, Foreign, Name, Operation, Plan, PlanKind, Problem, ProblemKind, RepositoryView, Safe, SourceKind, Target, plan as document,
+    Completeness, Digest, Foreign, Name, Operation, Plan, PlanKind, Problem, ProblemKind, RepositoryView, Safe, SourceKind, Target,
+    plan as document,
 };
 use crate::shell::paths::{read_bounded, write_whole};
 use crate::source::Ctx;
+use crate::source::registry::Repo;
 use crate::work::clock::now;
 
 pub(super) async fn run(session: &Session, command: PlanCommand) -> Verdict {
@@ -43,7 +46,7 @@ pub(super) fn read_input(file: &Path, doing: &str) -> Result<Vec<u8>, Problem> {
 
 /// Wishes by the place they are about.
 #[derive(Default)]
-struct Wishes {
+pub(super) struct Wishes {
     local: Vec<(Place, Vec<Wish>)>,
     /// By repository.
     remote: BTreeMap<String, InRepository>,
@@ -52,7 +55,9 @@ struct Wishes {
 /// Wishes about one repository.
 struct InRepository {
     place: Place,
-    remote: Remote,
+    repo: Repo,
+    /// As it was looked at already.
+    view: Option<RepositoryView>,
     wishes: Vec<Wish>,
     /// What they name.
     tags: Vec<String>,
@@ -60,21 +65,43 @@ struct InRepository {
 }
 
 impl Wishes {
-    fn at(&mut self, place: &Place, wish: Wish) {
+    pub(super) fn at(&mut self, place: &Place, wish: Wish) {
         match self.local.iter_mut().find(|(other, _)| other.source.id() == place.source.id()) {
             Some((_, wishes)) => wishes.push(wish),
             None => self.local.push((place.clone(), vec![wish])),
         }
     }
 
-    fn in_registry(&mut self, session: &Session, remote: &Remote, wish: Wish) -> Result<(), Problem> {
-        let there = match self.remote.entry(remote.repo.full()) {
+    fn repository(&mut self, session: &Session, repo: &Repo) -> Result<&mut InRepository, Problem> {
+        Ok(match self.remote.entry(repo.full()) {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(free) => {
-                let place = remote::place(session, &remote.name)?;
-                free.insert(InRepository { place, remote: remote.clone(), wishes: Vec::new(), tags: Vec::new(), digests: Vec::new() })
+                let place = remote::place(session, &Name::new(&repo.full()))?;
+                let (wishes, tags, digests) = (Vec::new(), Vec::new(), Vec::new());
+                free.insert(InRepository { place, repo: repo.clone(), view: None, wishes, tags, digests })
             }
+        })
+    }
+
+    /// A look at a repository that serves for the wishes about it too.
+    pub(super) async fn looked_at(&mut self, session: &Session, repo: &Repo) -> Result<&RepositoryView, Problem> {
+        let there = self.repository(session, repo)?;
+        let seen = view(session, there).await?;
+        Ok(there.view.insert(seen))
+    }
+
+    /// `to` shall be what `from` is at: another tag in its repository, a copy elsewhere.
+    pub(super) fn give(&mut self, session: &Session, from: &Remote, to: &Remote, digest: Digest) -> Result<(), Problem> {
+        let wish = if to.repo == from.repo {
+            Wish::Tag { id: digest, to: to.name.clone() }
+        } else {
+            Wish::Copy { from: Name::new(&format!("docker://{}", from.name.raw())), id: digest, to: to.name.clone() }
         };
+        self.in_registry(session, to, wish)
+    }
+
+    fn in_registry(&mut self, session: &Session, remote: &Remote, wish: Wish) -> Result<(), Problem> {
+        let there = self.repository(session, &remote.repo)?;
         there.wishes.push(wish);
         match remote.target.parse() {
             Ok(digest) => there.digests.push(digest),
@@ -89,8 +116,11 @@ impl Wishes {
             let list = session.run("list the images", |ctx| listed(&place, ctx)).await?;
             lines.extend(plan::local(place.source.id(), &list, &wishes, protection));
         }
-        for there in self.remote.values() {
-            let view = view(session, there).await?;
+        for mut there in self.remote.into_values().filter(|there| !there.wishes.is_empty()) {
+            let view = match there.view.take() {
+                Some(view) => view,
+                None => view(session, &there).await?,
+            };
             lines.extend(plan::remote(&view, &there.wishes, protection));
         }
         Ok(ordered(lines))
@@ -106,10 +136,23 @@ async fn listed(place: &Place, ctx: Ctx) -> Result<crate::model::ImageList, Prob
 }
 
 async fn view(session: &Session, there: &InRepository) -> Result<RepositoryView, Problem> {
-    let InRepository { place, remote, tags, digests, .. } = there;
-    let doing = format!("look at {}", remote.repo.full());
+    let InRepository { place, repo, wishes, tags, digests, .. } = there;
+    let doing = format!("look at {}", repo.full());
     let catalog = place.source.catalog().ok_or_else(|| Problem::new(ProblemKind::Unsupported, &doing, "it can't be browsed"))?;
-    session.run(&doing, |ctx| async move { catalog.view(&ctx, remote.repo.name(), tags, digests).await }).await
+    match session.run(&doing, |ctx| async move { catalog.view(&ctx, repo.name(), tags, digests).await }).await {
+        // A repository begins with the first that is copied into it.
+        Err(problem) if problem.kind == ProblemKind::NotFound && wishes.iter().any(|wish| matches!(wish, Wish::Copy { .. })) => {
+            Ok(RepositoryView {
+                source: place.source.id().clone(),
+                name: repo.full(),
+                tags: BTreeMap::new(),
+                indexes: BTreeMap::new(),
+                referrers: BTreeMap::new(),
+                completeness: Completeness::Complete,
+            })
+        }
+        answer => answer,
+    }
 }
 
 async fn delete(session: &Session, args: &PlanDeleteArgs) -> Verdict {
@@ -172,10 +215,16 @@ async fn retag(session: &Session, args: &PlanRetagArgs) -> Verdict {
         let text = String::from_utf8(bytes).map_err(|error| Problem::new(ProblemKind::Usage, "read the pairs", error.to_string()))?;
         wanted.extend(pairs(&text)?);
     }
-    if wanted.is_empty() {
-        return Err(Problem::new(ProblemKind::Usage, "plan new names", "no pair is named").hint("write SRC=DST, or --from FILE"));
+    let rule = rename::rule(args)?;
+    if wanted.is_empty() && rule.is_none() {
+        let problem = Problem::new(ProblemKind::Usage, "plan new names", "no pair is named");
+        return Err(problem.hint("write SRC=DST, --from FILE, or --repo HOST/REPO with a rule"));
     }
     let mut wishes = Wishes::default();
+    let left_out = match &rule {
+        Some(rule) => rename::wished(session, &args.repositories, rule, &mut wishes).await?,
+        None => 0,
+    };
     // One look at a repository serves all its pairs.
     let mut seen: BTreeMap<String, Digest> = BTreeMap::new();
     for (from, to) in &wanted {
@@ -190,8 +239,7 @@ async fn retag(session: &Session, args: &PlanRetagArgs) -> Verdict {
             };
             seen.insert(from.clone(), digest.clone());
             // What refers to the source is not asked for: it stays where it is.
-            let wish = Wish::Tag { id: digest, to: target.name.clone() };
-            wishes.in_registry(session, &target, wish)?;
+            wishes.give(session, &source, &target, digest)?;
             continue;
         }
         let place = session.place(from).await?;
@@ -201,10 +249,11 @@ async fn retag(session: &Session, args: &PlanRetagArgs) -> Verdict {
         let name = session.name_at(&place, &to).await?;
         wishes.at(&place, Wish::Tag { id: found.id, to: name });
     }
-    made(session, &args.how, PlanKind::Retag, wishes).await
+    let done = made(session, &args.how, PlanKind::Retag, wishes).await?;
+    Ok(if left_out > 0 { Done::Part } else { done })
 }
 
-/// The new name: in the repository of the source.
+/// The new name: `:TAG` alone is in the repository of the source.
 fn target_of(source: &Remote, text: &str) -> Result<Remote, Problem> {
     let target = match text.strip_prefix(':') {
         Some(tag) => remote::parse(&format!("{}:{tag}", source.repo.full()))?,
@@ -214,10 +263,6 @@ fn target_of(source: &Remote, text: &str) -> Result<Remote, Problem> {
     if target.target.contains(':') {
         return Err(Problem::new(ProblemKind::Usage, doing, "a digest can't be given to an image").hint("write HOST/REPOSITORY:TAG"));
     }
-    if target.repo != source.repo {
-        let problem = Problem::new(ProblemKind::Usage, doing, "that is another repository");
-        return Err(problem.hint("`lighterman copy` copies from one repository to another"));
-    }
     Ok(target)
 }
 
@@ -226,7 +271,7 @@ async fn made(session: &Session, how: &PlanArgs, kind: PlanKind, wishes: Wishes)
     written(session, how, kind, lines)
 }
 
-fn written(session: &Session, how: &PlanArgs, kind: PlanKind, mut lines: Vec<Operation>) -> Verdict {
+pub(super) fn written(session: &Session, how: &PlanArgs, kind: PlanKind, mut lines: Vec<Operation>) -> Verdict {
     if let Some(clash) = clashes(&lines).first() {
         let target = |n: usize| lines.get(n).map_or_else(String::new, Operation::doing);
         let cause = format!("{} and {} get into each other's way: {}", target(clash.lines.0), target(clash.lines.1), clash.why);

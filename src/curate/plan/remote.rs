@@ -92,7 +92,9 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
     for wish in &wishes {
         match wish {
             // What is so already is no wish.
-            Wish::Tag { id, to } | Wish::Copy { id, to, .. } => given.extend(view.tag_of(to).filter(|tag| view.at(tag) != Some(id)).map(|tag| (tag, id.clone()))),
+            Wish::Tag { id, to } | Wish::Copy { id, to, .. } => {
+                given.extend(view.tag_of(to).filter(|tag| view.at(tag) != Some(id)).map(|tag| (tag, id.clone())));
+            }
             Wish::Untag(name) => going.alone.extend(view.tag_of(name).filter(|tag| view.tags.contains_key(tag))),
             Wish::Delete(Target::Tag(name)) => going.tags.extend(view.tag_of(name).filter(|tag| view.tags.contains_key(tag))),
             Wish::Delete(Target::Manifest { digest, .. } | Target::Image(digest)) => {

@@ -80,6 +80,18 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Whether it asks when an image was made.
+    #[must_use]
+    pub fn needs_date(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Date(_)))
+    }
+
+    /// Whether it asks for labels, which cost requests to read.
+    #[must_use]
+    pub fn needs_labels(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Label(_)))
+    }
+
     /// The new tag of a row whose tag is `tag`, as the `number`th that gets one.
     pub(super) fn apply(&self, row: &Row, tag: &str, number: u64, now: Timestamp) -> Result<String, Why> {
         let mut new = String::with_capacity(tag.len() + 16);
