@@ -274,3 +274,160 @@ fn a_real_registry_is_decided_over() {
     assert_eq!(by_tag(&document)["1.4"]["why"], "rule 2: keep the last 1 per minor of semver *; another name of one of these");
     assert_eq!(by_tag(&document)["1.4.0-kept"]["why"], "rule 1: by hand");
 }
+
+/// Three versions of one line, of which a policy lets two go, each signed; `kept` names one of these two as well.
+fn versions(registry: &Fake, repository: &str) -> Vec<Digest> {
+    let digests: Vec<Digest> = ["1.0.0", "1.0.1", "1.0.2"]
+        .iter()
+        .map(|tag| registry.image(repository, Some(tag), "amd64", &format!("{repository}{tag}")))
+        .collect();
+    for digest in &digests {
+        registry.referrer(repository, Some(&format!("sha256-{}.sig", digest.hex())), digest, "application/vnd.test");
+    }
+    registry.state.lock().unwrap().tags.insert((repository.into(), "kept".into()), digests[1].clone());
+    digests
+}
+
+const LAST: &str = "[[rule]]\nmatch = { semver = \"*\" }\nkeep_last = 1\nrest = \"drop\"\n";
+
+fn verbs(plan: &Value) -> BTreeMap<String, String> {
+    let tag = |line: &Value| line["target"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    plan["operations"].as_array().unwrap().iter().map(|line| (tag(line), line["verb"].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn a_plan_takes_away_what_check_lets_go_and_nothing_else() {
+    let registry = Fake::new();
+    let digests = versions(&registry, "team/app");
+    let program = Program::without_engine();
+    let repo = format!("{}/team/app", registry.host());
+    let all = || -> BTreeMap<String, Digest> {
+        registry.tags("team/app").into_iter().map(|tag| (tag.clone(), registry.tag("team/app", &tag).unwrap())).collect()
+    };
+    let before = all();
+    policy(&program, LAST);
+    let checked = program.json(&["policy", "check", "policy.toml", &repo]);
+    let signature = format!("sha256-{}.sig", digests[0].hex());
+    assert_eq!(dropped(&checked), ["1.0.0", "1.0.1", &*signature]);
+    let plan = program.json(&["plan", "retain", "policy.toml", &repo, &format!("docker://{repo}"), "-o", "p"]);
+    assert_eq!((&plan["kind"], plan["operations"].as_array().unwrap().len()), (&json!("retain"), 3), "a repository named twice is one");
+    let expected = [("1.0.0", "delete_tag"), ("1.0.1", "untag"), (&*signature, "delete_tag")];
+    assert_eq!(verbs(&plan), expected.map(|(tag, verb)| (tag.to_owned(), verb.to_owned())).into(), "another tag keeps the digest of 1.0.1");
+    let effects = plan["operations"].as_array().unwrap().iter().map(|line| line["effects"].to_string()).collect::<String>();
+    assert!(effects.contains("rule 1: keep the last 1 of semver *; only the 3rd newest of its group"), "{effects}");
+    assert_eq!(all(), before, "a plan changes nothing");
+    program.json(&["apply", "p", "--yes"]);
+    let left: Vec<&str> = dropped(&checked);
+    let after: BTreeMap<String, Digest> =
+        before.iter().filter(|(tag, _)| !left.contains(&tag.as_str())).map(|(a, b)| (a.clone(), b.clone())).collect();
+    assert_eq!(all(), after);
+    program.json(&["undo"]);
+    assert_eq!(all(), before, "bit for bit");
+    // What a rule protects stays, though what it is about goes; and so does what the command line protects.
+    policy(&program, &format!("{LAST}[[rule]]\nmatch = {{ tag = \"{signature}\" }}\naction = \"protect\"\n"));
+    let ran = program.run(&["plan", "retain", "policy.toml", &repo, "--protect", "**:1.0.1", "-o", "p", "--json"]).ended(0);
+    assert!(ran.stderr.contains("2 of 3 lines are protected"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("the policy keeps it: rule 2"), "{}", ran.stdout);
+    program.run(&["apply", "p", "--yes"]).ended(3);
+    assert_eq!(all().len(), before.len() - 1);
+    assert_eq!((registry.tag("team/app", "1.0.0"), registry.tag("team/app", &signature)), (None, before.get(&signature).cloned()));
+}
+
+#[test]
+fn more_than_the_share_goes_only_where_the_name_was_typed() {
+    let registry = Fake::new();
+    versions(&registry, "team/app");
+    let program = Program::without_engine();
+    let repo = format!("{}/team/app", registry.host());
+    policy(&program, &format!("most_dropped = 40\n{LAST}"));
+    let before = registry.tags("team/app");
+    for verb in [&["plan", "retain"][..], &["policy", "run"]] {
+        let with = |more: &[&str]| program.run(&[verb, &["policy.toml", &repo], more].concat());
+        let ran = with(&["--json"]).ended(1);
+        assert!(ran.stderr.contains("2 of 4 tags would go, 50 %, and the policy lets 40 % go at once"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("--confirm {repo}")), "{}", ran.stderr);
+        with(&["--confirm", &format!("{}/team/other", registry.host())]).ended(1);
+        with(&["--confirm", &format!("{repo}:x")]).ended(2);
+    }
+    assert_eq!((registry.tags("team/app"), registry.count("DELETE", "")), (before, 0));
+    program.json(&["plan", "retain", "policy.toml", &repo, "--confirm", &repo]);
+    let ran = program.json(&["policy", "run", "policy.toml", &repo, "--confirm", &repo, "--yes"]);
+    assert_eq!(ran["repositories"][0]["dropped"], 3, "{ran:#}");
+    // A part of a list is no ground for a decision.
+    let part = Server::new(|request| {
+        if !request.path.contains("tags/list") {
+            return Reply::status(404);
+        }
+        Reply::body(json!({"tags": ["1.0.0"]}).to_string()).with("Link", "<https://elsewhere.example/>; rel=\"next\"")
+    });
+    let repo = format!("{}/a", part.host());
+    for verb in [&["plan", "retain"][..], &["policy", "run"]] {
+        let ran = program.run(&[verb, &["policy.toml", &repo, "--confirm", &repo]].concat()).ended(1);
+        assert!(ran.stderr.contains("may not be complete"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_run_goes_over_every_repository_that_the_policy_names() {
+    let registry = Fake::bent(|request, _| (request.method == "DELETE" && request.path.contains("/bad/")).then(|| Reply::status(403)));
+    for repository in ["team/one", "team/two", "team/bad/x", "other/three"] {
+        versions(&registry, repository);
+    }
+    registry.put_bytes("team/odd", Some("odd"), media::OCI_INDEX, b"{\"manifests\": 7}".to_vec());
+    let program = Program::without_engine();
+    let host = registry.host();
+    let metrics = || std::fs::read_to_string(program.home().join("policy.prom")).unwrap();
+    policy(&program, &format!("repositories = [\"{host}/team/*\", \"{host}/team/one\"]\n{LAST}"));
+    // Looked at only.
+    registry
+        .state
+        .lock()
+        .unwrap()
+        .manifests
+        .remove(&("team/odd".into(), registry.tag("team/odd", "odd").unwrap_or_else(|| Digest::sha256(b""))));
+    let dry = program.run(&["policy", "run", "policy.toml", "--dry-run", "--json"]).ended(0).document();
+    assert_eq!((&dry["dry_run"], &dry["id"], &dry["done"]), (&json!(true), &Value::Null, &json!(0)));
+    assert_eq!(
+        dry["repositories"][1],
+        json!({"repository": format!("{host}/team/one"), "kept": 3, "dropped": 3, "failed": 0, "problem": null})
+    );
+    assert_eq!(registry.count("DELETE", "") + registry.count("PUT", ""), 0);
+    program.run(&["policy", "run", "policy.toml", "--metrics", "policy.prom"]).ended(2);
+    assert!(!program.home().join("policy.prom").exists(), "nobody agreed, and nothing ran");
+    let ran = program.json(&["policy", "run", "policy.toml", "--yes", "--metrics", "policy.prom"]);
+    assert_eq!(registry.tags("team/one").len(), 3);
+    assert_eq!(registry.tags("team/two").len(), 3);
+    assert_eq!(registry.tags("other/three").len(), 7, "not named");
+    assert_eq!(registry.tags("team/bad/x").len(), 7, "a star is no slash");
+    let one = format!("lighterman_policy_tags{{repository=\"{host}/team/one\",decision=\"dropped\"}} 3");
+    assert!(metrics().lines().any(|line| line == one), "{}", metrics());
+    let success = |metrics: &str, repository: &str| -> Option<String> {
+        let start = format!("lighterman_policy_last_success_timestamp_seconds{{repository=\"{host}/{repository}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
+    };
+    assert!(success(&metrics(), "team/two").unwrap().parse::<i64>().unwrap() > 1_700_000_000);
+    // Again there is nothing to do, and that is good.
+    let again = program.json(&["policy", "run", "policy.toml", "--yes"]);
+    assert_eq!((&again["id"], &again["lines"]), (&Value::Null, &json!([])));
+    program.json(&["undo", ran["id"].as_str().unwrap()]);
+    assert_eq!((registry.tags("team/one").len(), registry.tags("team/two").len()), (7, 7));
+    // What fails is told, and doesn't keep the rest.
+    policy(&program, &format!("repositories = [\"{host}/team/**\"]\n{LAST}"));
+    let before = metrics();
+    let part = program.run(&["policy", "run", "policy.toml", "--yes", "--json", "--metrics", "policy.prom"]).ended(3).document();
+    let bad = part["repositories"].as_array().unwrap().iter().find(|one| one["repository"].as_str().unwrap().ends_with("bad/x")).unwrap();
+    assert!(bad["failed"].as_u64().unwrap() >= 1, "{part:#}");
+    assert_eq!((registry.tags("team/one").len(), success(&metrics(), "team/bad/x")), (3, None));
+    assert!(success(&metrics(), "team/one") >= success(&before, "team/one"));
+    let ran = program.run(&["policy", "run", "policy.toml", &format!("{host}/team/bad/x"), "--yes"]).ended(1);
+    assert!(ran.stderr.contains("403"), "{}", ran.stderr);
+    // A policy says itself what it is for.
+    program.run(&["policy", "run", "policy.toml", &format!("{host}/other/three"), "--yes"]).ended(2);
+    policy(&program, LAST);
+    program.run(&["policy", "run", "policy.toml", "--yes"]).ended(2);
+    policy(&program, &format!("repositories = [\"*/app\"]\n{LAST}"));
+    program.run(&["policy", "run", "policy.toml", "--yes"]).ended(2);
+    assert_eq!(registry.tags("other/three").len(), 7);
+    policy(&program, &format!("repositories = [\"{host}/team/absent\"]\n{LAST}"));
+    program.run(&["policy", "run", "policy.toml", "--yes"]).ended(1);
+}

@@ -60,15 +60,20 @@ pub(super) async fn with<T>(
 /// Carries out lines that a command made of what it was told, by way of the journal: they can be taken back as those of a plan.
 pub(super) async fn lines(session: &Session, kind: PlanKind, operations: Vec<Operation>) -> Result<Report, Problem> {
     recover(session).await?;
-    let plan = Plan {
+    let plan = planned(kind, operations);
+    with(session, "change images", async |applier| applier.apply(plan, false).await).await
+}
+
+/// A plan of lines, made now.
+pub(super) fn planned(kind: PlanKind, operations: Vec<Operation>) -> Plan {
+    Plan {
         version: plan_document::VERSION,
         kind,
         made_at: now(),
         made_by: Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION"))),
         all_or_nothing: false,
         operations,
-    };
-    with(session, "change images", async |applier| applier.apply(plan, false).await).await
+    }
 }
 
 /// The problem of a line that was not done.
@@ -146,7 +151,7 @@ pub(super) async fn apply(session: &Session, args: &ApplyArgs) -> Verdict {
 }
 
 /// What will be done, before it is asked for.
-fn said(plan: &Plan, backup: bool) -> Vec<String> {
+pub(super) fn said(plan: &Plan, backup: bool) -> Vec<String> {
     let mut what: Vec<String> = plan::table(&plan.operations).render(false).lines().map(str::to_owned).collect();
     let lost = plan.operations.iter().filter(|line| line.undo >= UndoClass::OnlyFromBackup && line.refused().is_none()).count();
     if lost > 0 && !backup {
@@ -195,62 +200,71 @@ async fn reverse(session: &Session, args: &UndoArgs, kind: PlanKind) -> Verdict 
 
 /// What `apply`, `undo` and `redo` print.
 #[derive(Serialize)]
-struct Carried<'a> {
+struct Carried {
     id: Option<RunId>,
     kind: PlanKind,
     done: usize,
     rolled_back: Option<RunId>,
     trouble: Option<String>,
-    lines: Vec<Line<'a>>,
+    lines: Vec<Line>,
 }
 
+/// A line of a plan, and what became of it.
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the document")]
-struct Line<'a> {
+pub(super) struct Line {
+    /// From 1.
     line: usize,
     verb: crate::model::Verb,
-    source: &'a SourceId,
-    target: &'a Target,
-    before: &'a Option<Digest>,
-    after: &'a Option<Digest>,
+    source: SourceId,
+    target: Target,
+    before: Option<Digest>,
+    after: Option<Digest>,
     state: &'static str,
-    observed: Option<&'a Digest>,
+    observed: Option<Digest>,
     why: Option<String>,
     undo: UndoClass,
 }
 
+/// The lines of a report, as documents show them.
+pub(super) fn documented(report: &Report) -> Vec<Line> {
+    let line = |(n, (operation, state)): (usize, (&Operation, &LineState))| Line {
+        line: n + 1,
+        verb: operation.verb,
+        source: operation.source.clone(),
+        target: operation.target.clone(),
+        before: operation.before.clone(),
+        after: operation.after.clone(),
+        state: state.word(),
+        observed: match state {
+            LineState::Done { observed } | LineState::Conflict { observed } => observed.clone(),
+            _ => None,
+        },
+        why: state.why().map(|why| why.to_string()),
+        undo: operation.undo,
+    };
+    report.plan.operations.iter().zip(&report.states).enumerate().map(line).collect()
+}
+
 fn print(session: &Session, report: &Report) -> Result<(), Problem> {
-    let pairs = report.plan.operations.iter().zip(&report.states).enumerate();
     if session.printer.json {
-        let line = |(n, (operation, state)): (usize, (&'_ Operation, &'_ LineState))| (n, operation.clone(), state.clone());
-        let lines: Vec<_> = pairs.map(line).collect();
-        let lines = lines.iter().map(|(n, operation, state)| Line {
-            line: n + 1,
-            verb: operation.verb,
-            source: &operation.source,
-            target: &operation.target,
-            before: &operation.before,
-            after: &operation.after,
-            state: state.word(),
-            observed: match state {
-                LineState::Done { observed } | LineState::Conflict { observed } => observed.as_ref(),
-                _ => None,
-            },
-            why: state.why().map(|why| why.to_string()),
-            undo: operation.undo,
-        });
         return session.printer.document(&Carried {
             id: report.id,
             kind: report.plan.kind,
             done: report.done(),
             rolled_back: report.rolled_back.as_ref().and_then(|back| back.id),
             trouble: report.trouble.as_ref().map(ToString::to_string),
-            lines: lines.collect(),
+            lines: documented(report),
         });
     }
+    session.printer.table(&table(report))
+}
+
+/// The lines of a report, numbered from one.
+pub(super) fn table(report: &Report) -> Table {
     let mut table =
         Table::new(&[("LINE", Align::Right), ("WHAT", Align::Left), ("TARGET", Align::Left), ("STATE", Align::Left), ("WHY", Align::Left)]);
-    for (n, (operation, state)) in pairs {
+    for (n, (operation, state)) in report.plan.operations.iter().zip(&report.states).enumerate() {
         table.row(vec![
             Safe::from((n + 1).to_string()),
             operation.verb.word().into(),
@@ -259,7 +273,7 @@ fn print(session: &Session, report: &Report) -> Result<(), Problem> {
             state.why().unwrap_or_default(),
         ]);
     }
-    session.printer.table(&table)
+    table
 }
 
 fn told(session: &Session, report: Report) -> Verdict {

@@ -285,6 +285,26 @@ pub(super) enum PlanCommand {
         #[command(flatten)]
         how: PlanArgs,
     },
+    /// Take the tags away that a policy lets go
+    Retain(PlanRetainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanRetainArgs {
+    /// The policy
+    #[arg(value_name = "POLICY", value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+
+    /// The repositories, such as localhost:5000/team/app
+    #[arg(value_name = "HOST/REPO", required = true)]
+    pub(super) repositories: Vec<String>,
+
+    /// Yes, more of this repository may go than the policy allows at once; may be repeated
+    #[arg(long, value_name = "HOST/REPO")]
+    pub(super) confirm: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) how: PlanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -399,6 +419,8 @@ pub(super) struct UndoArgs {
 pub(super) enum PolicyCommand {
     /// Put a policy to the tags of a repository: each with its decision and the rule that made it; nothing is changed
     Check(PolicyCheckArgs),
+    /// Take away what a policy lets go, in the repositories it names; through the journal, so that it can be undone
+    Run(PolicyRunArgs),
     /// Print a policy to start from, with every rule and condition explained
     Example,
     /// Take over the policy of another registry as TOML; what has no equivalent is named
@@ -414,6 +436,33 @@ pub(super) struct PolicyCheckArgs {
     /// The repository, such as localhost:5000/team/app
     #[arg(value_name = "HOST/REPO")]
     pub(super) repository: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PolicyRunArgs {
+    /// The policy
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+
+    /// Only these of the repositories that the policy names
+    #[arg(value_name = "HOST/REPO")]
+    pub(super) repositories: Vec<String>,
+
+    /// Yes, more of this repository may go than the policy allows at once; may be repeated
+    #[arg(long, value_name = "HOST/REPO")]
+    pub(super) confirm: Vec<String>,
+
+    /// Don't ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
+    /// Only look what would be done, and whether it could be
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Afterwards write what was done to this file, for a Prometheus exporter that reads text files
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
+    pub(super) metrics: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

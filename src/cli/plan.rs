@@ -1,5 +1,5 @@
 //! `plan retag`, `plan delete` and `plan prune`: look at what is there, and write down what would be changed. Nothing is changed.
-//! New names by a rule are `rename`'s.
+//! New names by a rule are `rename`'s, what a policy lets go is `retain`'s.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,7 @@ use super::find::{self, Found};
 use super::print::{Align, Table, or_dash};
 use super::remote::{self, Remote, is_remote};
 use super::session::{Place, Session};
-use super::{Done, Verdict, rename};
+use super::{Done, Verdict, apply, rename, retain};
 use crate::curate::plan::{self, Protection, Wish, clashes, ordered};
 use crate::model::{
     Completeness, Digest, Foreign, Name, Operation, Plan, PlanKind, Problem, ProblemKind, RepositoryView, Safe, SourceKind, Target,
@@ -20,13 +20,13 @@ use crate::model::{
 use crate::shell::paths::{read_bounded, write_whole};
 use crate::source::Ctx;
 use crate::source::registry::Repo;
-use crate::work::clock::now;
 
 pub(super) async fn run(session: &Session, command: PlanCommand) -> Verdict {
     match command {
         PlanCommand::Retag(args) => retag(session, &args).await,
         PlanCommand::Delete(args) => delete(session, &args).await,
         PlanCommand::Prune { how } => prune(session, &how).await,
+        PlanCommand::Retain(args) => retain::plan(session, &args).await,
     }
 }
 
@@ -282,14 +282,7 @@ pub(super) fn written(session: &Session, how: &PlanArgs, kind: PlanKind, mut lin
             line.override_reason = Some(Foreign::new(reason));
         }
     }
-    let plan = Plan {
-        version: document::VERSION,
-        kind,
-        made_at: now(),
-        made_by: Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION"))),
-        all_or_nothing: how.all_or_nothing,
-        operations: lines,
-    };
+    let plan = Plan { all_or_nothing: how.all_or_nothing, ..apply::planned(kind, lines) };
     plan.check(&format!("plan a {}", kind.word()))?;
     if let Some(file) = &how.output {
         let text = plan.to_json()? + "\n";

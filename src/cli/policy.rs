@@ -1,5 +1,5 @@
 //! `policy`: what a retention policy would keep and drop in a repository, a policy to start from, and the policies of others as ours.
-//! Nothing is changed here.
+//! Nothing is changed here; `policy run` is `retain`'s.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::args::{PolicyCheckArgs, PolicyCommand, PolicyImportArgs, PolicyKind};
 use super::print::{Align, Table, or_dash};
 use super::session::Session;
-use super::{Done, Verdict};
+use super::{Done, Verdict, retain};
 use crate::curate::mistake::Mistake;
 use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import};
 use crate::curate::words::counted;
@@ -29,6 +29,7 @@ const AT_ONCE: usize = 16;
 pub(super) async fn run(session: &Session, command: &PolicyCommand) -> Verdict {
     match command {
         PolicyCommand::Check(args) => check(session, args).await,
+        PolicyCommand::Run(args) => retain::run(session, args).await,
         PolicyCommand::Example => example(session),
         PolicyCommand::Import(args) => imported(session, args),
     }
@@ -110,19 +111,35 @@ struct Line<'a> {
     why: String,
 }
 
-async fn check(session: &Session, args: &PolicyCheckArgs) -> Verdict {
-    let text = read(&args.file, "read the policy")?;
-    let doing = format!("read the policy {}", args.file.display());
-    let policy = Policy::parse(&text)
-        .map_err(|mistakes| Mistake::problem(&mistakes, &doing).hint("`lighterman policy example` prints one with everything explained"))?;
-    let typed = args.repository.strip_prefix("docker://").unwrap_or(&args.repository);
+/// The policy of a file.
+///
+/// # Errors
+/// `Usage` with every mistake in it.
+pub(super) fn parsed(file: &Path) -> Result<Policy, Problem> {
+    let text = read(file, "read the policy")?;
+    let doing = format!("read the policy {}", file.display());
+    Policy::parse(&text)
+        .map_err(|mistakes| Mistake::problem(&mistakes, &doing).hint("`lighterman policy example` prints one with everything explained"))
+}
+
+/// A repository as typed.
+///
+/// # Errors
+/// `Usage` for what is none.
+pub(super) fn repository(text: &str) -> Result<Repo, Problem> {
+    let typed = text.strip_prefix("docker://").unwrap_or(text);
     let name = Name::new(typed);
     if name.split().1.is_some() {
         let problem =
             Problem::new(ProblemKind::Usage, format!("check the tags of {}", name.safe()), "that is one tag, and not a repository");
         return Err(problem.hint("write HOST/REPOSITORY"));
     }
-    let repo = Repo::parse(typed)?;
+    Repo::parse(typed)
+}
+
+async fn check(session: &Session, args: &PolicyCheckArgs) -> Verdict {
+    let policy = parsed(&args.file)?;
+    let repo = repository(&args.repository)?;
     let repository = repo.full();
     if !policy.is_for(&repository) {
         session.printer.say(format_args!(
@@ -189,12 +206,12 @@ fn told<'a>(
 }
 
 /// A repository as far as it could be seen.
-struct Seen {
-    rows: Vec<Row>,
-    completeness: crate::model::Completeness,
+pub(super) struct Seen {
+    pub(super) rows: Vec<Row>,
+    pub(super) completeness: crate::model::Completeness,
 }
 
-async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Result<Seen, Problem> {
+pub(super) async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Result<Seen, Problem> {
     let client = session.client()?;
     let doing = format!("list the tags of {}", repo.full());
     let mut tags = Vec::new();

@@ -114,11 +114,25 @@ pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
 /// # Errors
 /// What the file system said; `file` is as it was.
 pub fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    make_private_dir(file.parent().unwrap_or_else(|| Path::new(".")))?;
+    replace(file, bytes, 0o600)
+}
+
+/// As [`write_whole`], for what other users are to read (0644); the directory has to be there.
+///
+/// # Errors
+/// What the file system said; `file` is as it was.
+pub fn write_readable(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    replace(file, bytes, 0o644)
+}
+
+fn replace(file: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     use std::io::Write;
-    let dir = file.parent().unwrap_or_else(|| Path::new("."));
-    make_private_dir(dir)?;
+    use std::os::unix::fs::PermissionsExt;
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut temp = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(dir)?;
     temp.write_all(bytes)?;
+    temp.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     temp.as_file().sync_data()?;
     temp.persist(file)?;
     Ok(())
