@@ -448,6 +448,23 @@ fn a_protected_line_runs_only_with_a_reason() {
 }
 
 #[test]
+fn what_the_configuration_protects_stays_out_of_reach() {
+    let settings = Settings { protect: vec!["*:stable".to_owned()], ..Settings::default() };
+    let mut state = State::new(settings, Timestamp::from_second(NOW).unwrap());
+    let effects = start(&mut state);
+    let mut deck = Deck { state, effects };
+    let discover = deck.job(|job| matches!(job, Job::Discover));
+    deck.tell(Msg::Job(discover, JobEvent::Done(JobOutput::Sources(vec![info(Powers::ALL, false)]))));
+    deck.list(vec![image(1, &["app:stable"]), image(2, &["app:1"])]);
+    deck.press("* d");
+    let refused: Vec<bool> = deck.state.plan.lines.iter().map(|line| line.operation.refused().is_some()).collect();
+    assert_eq!(refused.iter().filter(|refused| **refused).count(), 1, "{:?}", deck.plan());
+    // A plan that was emptied protects as before.
+    deck.press("U 1 * d");
+    assert_eq!(deck.state.plan.totals().refused, 1);
+}
+
+#[test]
 fn what_is_pruned_is_planned_too_and_what_is_used_stays() {
     let mut used = image(3, &[]);
     used.containers = Some(vec![ContainerUse { id: "1".into(), name: "web-1".into(), running: false, state: "exited".into() }]);

@@ -31,6 +31,8 @@ pub struct Settings {
     pub sort: Sort,
     /// Where exports go unless said otherwise.
     pub export_dir: String,
+    /// Patterns of references that plans leave alone.
+    pub protect: Vec<String>,
     /// `$HOME`, for `~` in what is typed.
     pub home: Option<String>,
     /// Text copied goes to the terminal's clipboard by OSC 52.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::curate::plan::Protection;
 use crate::flow::{Chord, Job, JobId, Loadable};
 use crate::model::{ImageKey, SourceId, SourceInfo, SourceStatus};
 use crate::pane::{PaneId, images::Images, layers::Layers, log::Log, plan::PlanPane, registries::Registries, tasks::Tasks};
@@ -87,6 +88,8 @@ impl State {
     pub fn new(settings: Settings, now: Timestamp) -> Self {
         let mut state = Self { now, settings, ..Self::default() };
         state.images.sort = state.settings.sort;
+        // What is no pattern was said where it was read.
+        state.plan.protection = Protection::new(&state.settings.protect).unwrap_or_default();
         state
     }
 

@@ -267,7 +267,7 @@ fn target_of(source: &Remote, text: &str) -> Result<Remote, Problem> {
 }
 
 async fn made(session: &Session, how: &PlanArgs, kind: PlanKind, wishes: Wishes) -> Verdict {
-    let lines = wishes.lines(session, &Protection::new(&how.protect)?).await?;
+    let lines = wishes.lines(session, &Protection::new(&[session.config.protect.as_slice(), &how.protect].concat())?).await?;
     written(session, how, kind, lines)
 }
 

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::app::keymap::Keymap;
 use crate::app::settings::ColourDepth;
+use crate::curate::plan::Protection;
 use crate::flow::Action;
 use crate::model::Problem;
 use crate::pane::images::{Sort, SortColumn};
@@ -57,6 +58,8 @@ pub struct Config {
     /// By host and port.
     pub registries: BTreeMap<String, Registry>,
     pub downloads: Downloads,
+    /// Patterns of references that plans leave alone.
+    pub protect: Vec<String>,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -114,6 +117,7 @@ impl Config {
             hosts: BTreeMap::new(),
             registries: BTreeMap::new(),
             downloads: Downloads::default(),
+            protect: Vec::new(),
             mistakes: Vec::new(),
         }
     }
@@ -203,6 +207,9 @@ impl Config {
         }
         rows.extend(self.registries.iter().flat_map(|(name, registry)| registry.rows(name)));
         rows.extend(self.downloads.rows());
+        if !self.protect.is_empty() {
+            rows.push(("protect".to_owned(), self.protect.join(", ")));
+        }
         rows
     }
 }
@@ -278,16 +285,30 @@ impl Reader<'_> {
                 "hosts" => config.hosts = self.each(value, Self::host),
                 "registries" => config.registries = self.each(value, Self::registry),
                 "downloads" => config.downloads = self.downloads(value),
+                "protect" => config.protect = self.protect(value),
                 other => self.unknown(
                     key.span(),
                     other,
-                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads",
+                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads, protect",
                 ),
             }
         }
         if let Some(keys) = keys {
             self.keys(config, keys);
         }
+    }
+
+    /// Patterns; one that is none protects nothing, and so is said.
+    fn protect(&mut self, value: Value<'_, '_>) -> Vec<String> {
+        let mut patterns = self.texts_of(value);
+        patterns.retain(|pattern| match Protection::new(std::slice::from_ref(pattern)) {
+            Ok(_) => true,
+            Err(problem) => {
+                self.mistake(value.span(), format!("{pattern:?} is no pattern: {}", problem.cause));
+                false
+            }
+        });
+        patterns
     }
 
     fn unknown(&mut self, span: Range<usize>, key: &str, known: &str) {

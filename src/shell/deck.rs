@@ -210,6 +210,7 @@ fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, pat
         export_dir: config.export_dir.clone(),
         home: paths.home.as_ref().map(|home| home.display().to_string()),
         clipboard: config.clipboard,
+        protect: config.protect.clone(),
     }
 }
 

@@ -164,7 +164,7 @@ impl Reader<'_> {
         Some(self.file.parent().map_or_else(|| PathBuf::from(&text), |folder| folder.join(&text)))
     }
 
-    fn texts_of(&mut self, value: Value<'_, '_>) -> Vec<String> {
+    pub(super) fn texts_of(&mut self, value: Value<'_, '_>) -> Vec<String> {
         let DeValue::Array(items) = value.get_ref() else {
             self.wrong(value, "a list of texts in quotes");
             return Vec::new();

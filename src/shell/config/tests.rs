@@ -142,3 +142,11 @@ fn what_is_kept_of_downloads_is_set_in_days_and_gib() {
     assert_eq!(config.mistakes.iter().map(|m| (m.line, m.column)).collect::<Vec<_>>(), [(2, 13), (3, 12), (4, 1)]);
     assert_eq!(config.downloads, Downloads::default());
 }
+
+#[test]
+fn protected_patterns_are_read_and_one_that_is_none_is_named() {
+    let config = parse("protect = [\"*:stable\", \"[\"]\n");
+    assert_eq!(config.protect, ["*:stable"]);
+    assert!(config.mistakes.iter().any(|mistake| mistake.message.contains("is no pattern")), "{:?}", config.mistakes);
+    assert!(parse("").protect.is_empty());
+}
