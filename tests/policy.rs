@@ -373,30 +373,23 @@ fn a_run_goes_over_every_repository_that_the_policy_names() {
     for repository in ["team/one", "team/two", "team/bad/x", "other/three"] {
         versions(&registry, repository);
     }
-    registry.put_bytes("team/odd", Some("odd"), media::OCI_INDEX, b"{\"manifests\": 7}".to_vec());
     let program = Program::without_engine();
     let host = registry.host();
     let metrics = || std::fs::read_to_string(program.home().join("policy.prom")).unwrap();
     policy(&program, &format!("repositories = [\"{host}/team/*\", \"{host}/team/one\"]\n{LAST}"));
     // Looked at only.
-    registry
-        .state
-        .lock()
-        .unwrap()
-        .manifests
-        .remove(&("team/odd".into(), registry.tag("team/odd", "odd").unwrap_or_else(|| Digest::sha256(b""))));
     let dry = program.run(&["policy", "run", "policy.toml", "--dry-run", "--json"]).ended(0).document();
     assert_eq!((&dry["dry_run"], &dry["id"], &dry["done"]), (&json!(true), &Value::Null, &json!(0)));
     assert_eq!(
-        dry["repositories"][1],
-        json!({"repository": format!("{host}/team/one"), "kept": 3, "dropped": 3, "failed": 0, "problem": null})
+        dry["repositories"][0],
+        json!({"repository": format!("{host}/team/one"), "kept": 4, "dropped": 3, "failed": 0, "problem": null})
     );
     assert_eq!(registry.count("DELETE", "") + registry.count("PUT", ""), 0);
     program.run(&["policy", "run", "policy.toml", "--metrics", "policy.prom"]).ended(2);
     assert!(!program.home().join("policy.prom").exists(), "nobody agreed, and nothing ran");
     let ran = program.json(&["policy", "run", "policy.toml", "--yes", "--metrics", "policy.prom"]);
-    assert_eq!(registry.tags("team/one").len(), 3);
-    assert_eq!(registry.tags("team/two").len(), 3);
+    assert_eq!(registry.tags("team/one").len(), 4);
+    assert_eq!(registry.tags("team/two").len(), 4);
     assert_eq!(registry.tags("other/three").len(), 7, "not named");
     assert_eq!(registry.tags("team/bad/x").len(), 7, "a star is no slash");
     let one = format!("lighterman_policy_tags{{repository=\"{host}/team/one\",decision=\"dropped\"}} 3");
@@ -417,10 +410,10 @@ fn a_run_goes_over_every_repository_that_the_policy_names() {
     let part = program.run(&["policy", "run", "policy.toml", "--yes", "--json", "--metrics", "policy.prom"]).ended(3).document();
     let bad = part["repositories"].as_array().unwrap().iter().find(|one| one["repository"].as_str().unwrap().ends_with("bad/x")).unwrap();
     assert!(bad["failed"].as_u64().unwrap() >= 1, "{part:#}");
-    assert_eq!((registry.tags("team/one").len(), success(&metrics(), "team/bad/x")), (3, None));
+    assert_eq!((registry.tags("team/one").len(), success(&metrics(), "team/bad/x")), (4, None));
     assert!(success(&metrics(), "team/one") >= success(&before, "team/one"));
     let ran = program.run(&["policy", "run", "policy.toml", &format!("{host}/team/bad/x"), "--yes"]).ended(1);
-    assert!(ran.stderr.contains("403"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("403") && ran.stderr.contains("0 went, 3 failed"), "{ran:?}");
     // A policy says itself what it is for.
     program.run(&["policy", "run", "policy.toml", &format!("{host}/other/three"), "--yes"]).ended(2);
     policy(&program, LAST);
@@ -428,6 +421,47 @@ fn a_run_goes_over_every_repository_that_the_policy_names() {
     policy(&program, &format!("repositories = [\"*/app\"]\n{LAST}"));
     program.run(&["policy", "run", "policy.toml", "--yes"]).ended(2);
     assert_eq!(registry.tags("other/three").len(), 7);
-    policy(&program, &format!("repositories = [\"{host}/team/absent\"]\n{LAST}"));
+    let empty = Server::new(|_| Reply::status(404));
+    policy(&program, &format!("repositories = [\"{}/team/absent\"]\n{LAST}", empty.host()));
     program.run(&["policy", "run", "policy.toml", "--yes"]).ended(1);
+}
+
+#[test]
+fn a_real_registry_is_cleaned_up_and_put_back() {
+    let Some(host) = common::registry("a_real_registry_is_cleaned_up_and_put_back") else { return };
+    let program = Program::without_engine();
+    let repo = format!("{host}/policy-run-{}/app", std::process::id());
+    for tag in ["1.4.0", "1.4.1"] {
+        let spec = ImageSpec::new("app:1").layer(&[("etc/motd", tag.as_bytes())]);
+        std::fs::write(program.home().join("a.oci.tar"), oci_archive(&[spec], Pack::Gzip)).unwrap();
+        program.run(&["copy", "oci-archive:a.oci.tar", &format!("docker://{repo}:{tag}")]).ended(0);
+    }
+    program.run(&["tag", &format!("docker://{repo}:1.4.0"), &format!("docker://{repo}:first")]).ended(0);
+    let tags = || -> Vec<(String, String)> {
+        let document = program.json(&["tags", &repo, "--details"]);
+        let rows = document["tags"].as_array().unwrap().iter();
+        let row = |row: &Value| (row["tag"].as_str().unwrap().to_owned(), row["digest"].as_str().unwrap().to_owned());
+        let mut tags: Vec<_> = rows.map(row).collect();
+        tags.sort();
+        tags
+    };
+    let before = tags();
+    policy(&program, &format!("repositories = [\"{host}/policy-run-{}/*\"]\n{LAST}", std::process::id()));
+    let ran = program.json(&["policy", "run", "policy.toml", "--yes", "--metrics", "policy.prom"]);
+    assert_eq!(
+        ran["repositories"],
+        json!([{"repository": repo, "kept": 2, "dropped": 1, "failed": 0, "problem": null}]),
+        "the digest of 1.4.0 has another tag, which stays: {ran:#}"
+    );
+    let names = |tags: &[(String, String)]| tags.iter().map(|(tag, _)| tag.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&tags()), ["1.4.1", "first"]);
+    program.json(&["undo"]);
+    assert_eq!(tags(), before, "bit for bit");
+    // A retag into another repository is a copy, and goes again.
+    let plan = program.json(&["plan", "retag", "--repo", &repo, "--preset", &format!("mirror:{host}/mirrored"), "-o", "p"]);
+    assert!(plan["operations"].as_array().unwrap().iter().all(|line| line["verb"] == "copy"), "{plan:#}");
+    program.json(&["apply", "p", "--yes"]);
+    let mirrored = program.json(&["tags", &repo.replacen(&host, &format!("{host}/mirrored"), 1)]);
+    assert_eq!(mirrored["tags"].as_array().unwrap().len(), 3, "{mirrored:#}");
+    program.json(&["undo"]);
 }

@@ -79,6 +79,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn sample(repository: &str, tags: Option<[usize; 3]>) -> Sample {
@@ -108,7 +110,6 @@ mod tests {
             ]
         );
         // Others read it, and nothing else is left behind.
-        use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write(&dir.path().join("absent/policy.prom"), &[], 1).is_err());

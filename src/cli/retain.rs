@@ -343,7 +343,7 @@ fn told(session: &Session, args: &PolicyRunArgs, outcome: Outcome) -> Verdict {
             let went = if args.dry_run { "would go" } else { "went" };
             session.printer.say(format_args!("lighterman: {}: {kept} stay, {dropped} {went}, {failed} failed", Safe::ascii(repository)));
         }
-        if let Some(id) = id {
+        if let Some(id) = id.filter(|_| done > 0) {
             session.printer.say(format_args!("`lighterman undo {id}` takes it back"));
         }
     }
