@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use common::images::{ImageSpec, docker_archive};
-use common::program::{Program, assert_tame};
+use common::program::{Program, Ran, assert_tame};
 use fake::{Deletes, Fake};
 use lighterman::model::Digest;
 use scripted::Reply;
@@ -474,4 +474,39 @@ fn a_rule_gives_names_to_a_repository_of_this_machine() {
     let plan = program.json(&["plan", "retag", "--repo", "app", "--preset", "mirror:mirror.example.org/hub"]);
     assert_eq!(plan["operations"][0]["verb"], "tag");
     program.run(&["plan", "retag", "--repo", "store:absent", "--preset", "release"]).ended(1);
+}
+
+/// Runs the program as if it were `day`.
+fn on(day: &str, program: &Program, args: &[&str]) -> Ran {
+    Ran::from(program.command(args).env("LIGHTERMAN_TEST_NOW", format!("{day}T12:00:00Z")).output().unwrap()).ended(0)
+}
+
+#[test]
+fn a_run_that_is_due_to_go_can_be_taken_back_once_more() {
+    let registry = registry(3);
+    let program = Program::without_engine();
+    let before = tags(&registry);
+    on("2026-01-01", &program, &["delete", &at(&registry, "v1"), &at(&registry, "v2"), "--yes"]);
+    assert_ne!(tags(&registry), before);
+    let gone: Vec<Digest> = ["v1", "v2"].map(|tag| before[tag].clone()).to_vec();
+    registry.state.lock().unwrap().manifests.retain(|(_, digest), _| !gone.contains(digest));
+    on("2026-04-10", &program, &["undo", "--line", "1"]);
+    on("2026-04-10", &program, &["undo"]);
+    assert_eq!(tags(&registry), before);
+}
+
+#[test]
+fn a_backup_is_kept_for_every_run_that_needs_it() {
+    let program = Program::without_engine();
+    let specs = [ImageSpec::new("app:1").layer(&[("a", b"1")]), ImageSpec::new("web:1").layer(&[("b", b"2")])];
+    std::fs::write(program.home().join("in.tar"), docker_archive(&specs)).unwrap();
+    program.json(&["import", "in.tar"]);
+    program.json(&["plan", "delete", "app:1", "-o", "p"]);
+    on("2026-01-01", &program, &["apply", "p", "--yes", "--backup"]);
+    on("2026-03-01", &program, &["undo"]);
+    let redone = on("2026-03-02", &program, &["redo", "--json"]).document()["id"].as_str().unwrap().to_owned();
+    on("2026-04-10", &program, &["tag", "web:1", "web:2"]);
+    assert_eq!(program.json(&["log"]).as_array().unwrap().len(), 3, "the first run went");
+    on("2026-04-11", &program, &["undo", &redone]);
+    assert_eq!(program.json(&["images"]).as_array().unwrap().len(), 2);
 }

@@ -204,9 +204,9 @@ impl Applier<'_> {
             }
         }
         let now = clock::now();
-        let (next, swept) = (Arc::clone(locked), now);
+        let (next, swept, needed) = (Arc::clone(locked), now, about.as_ref().map(|about| about.run));
         let id = blocking("open the journal", move || {
-            next.sweep(swept)?;
+            next.sweep(swept, needed)?;
             next.next_id(swept)
         });
         let id = id.await?;

@@ -21,9 +21,15 @@ fn plan(before: &Digest) -> Plan {
 }
 
 pub(super) fn planned(locked: &Locked, now: Timestamp, saved: &Digest) -> (RunId, Writer) {
+    begun(locked, now, saved, None, None)
+}
+
+pub(super) fn begun(locked: &Locked, now: Timestamp, saved: &Digest, about: Option<RunId>, backup: Option<&str>) -> (RunId, Writer) {
     let id = locked.next_id(now).unwrap();
-    let step = Step { saved: vec![Saved { digest: saved.clone(), media_type: "m".into() }], ..Step::default() };
-    let writer = locked.begin(header(id, now, plan(saved), None, vec![step, Step::default()])).unwrap();
+    let saved_one = Saved { digest: saved.clone(), media_type: "m".into() };
+    let step = Step { saved: vec![saved_one], backup: backup.map(str::to_owned), ..Step::default() };
+    let about = about.map(|run| Relation { run, lines: vec![0, 1] });
+    let writer = locked.begin(header(id, now, plan(saved), about, vec![step, Step::default()])).unwrap();
     (id, writer)
 }
 
