@@ -22,13 +22,13 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use common::images::{ImageSpec, Pack, oci_archive};
 use common::program::{Program, Ran};
 use fake::{Deletes, Fake};
 use lighterman::model::{Digest, ProblemKind};
-use lighterman::work::journal::Journal;
+use lighterman::work::journal::{Journal, StepState};
 use serde_json::Value;
 
 const LINES: usize = 50;
@@ -397,4 +397,36 @@ fn an_interrupted_run_stops_between_lines_and_can_go_on() {
     program.json(&["undo"]);
     program.json(&["undo"]);
     assert_eq!(now(&registry), before);
+}
+
+/// A registry in trouble is asked about one line, not about each, and what can't be told of it now is told later.
+#[test]
+fn a_registry_in_trouble_does_not_hold_up_what_has_nothing_to_do_with_it() {
+    let down = Arc::new(AtomicBool::new(false));
+    let is_down = Arc::clone(&down);
+    let registry = Fake::bent(move |_, _| is_down.load(Ordering::SeqCst).then(|| scripted::Reply::status(503)));
+    registry.state.lock().unwrap().deletes = Deletes::DigestOnly;
+    for n in 0..12 {
+        registry.image("team/app", Some(&format!("t{n:02}")), "amd64", &n.to_string());
+    }
+    let program = Program::without_engine();
+    std::fs::write(program.home().join("in.tar"), oci_archive(&[ImageSpec::new("web:1").layer(&[("a", b"1")])], Pack::Gzip)).unwrap();
+    program.json(&["import", "in.tar"]);
+    let wanted: Vec<String> = (0..12).map(|n| format!("docker://{}/team/app:t{n:02}", registry.host())).collect();
+    let args: Vec<&str> = ["plan", "delete", "-o", "p"].into_iter().chain(wanted.iter().map(String::as_str)).collect();
+    program.json(&args);
+    let status = program.command(&["apply", "p", "--yes"]).env("LIGHTERMAN_TEST_KILL", "2").output().unwrap().status;
+    assert_eq!(status.signal(), Some(9));
+    let journal = Journal::new(&state_dir(&program));
+    let begun = || journal.runs().unwrap().0[0].lines(|state| *state == StepState::Begun).len();
+    assert_eq!(begun(), 12);
+    down.store(true, Ordering::SeqCst);
+    registry.forget();
+    program.json(&["tag", "web:1", "web:2"]);
+    let asked = registry.server.seen().len();
+    assert!((1..12).contains(&asked), "asked {asked} times");
+    assert_eq!(begun(), 12, "nothing is said of what nobody saw");
+    down.store(false, Ordering::SeqCst);
+    assert!(program.run(&["log"]).ended(0).stderr.contains("0 lines are done, 12 are not"));
+    assert_eq!(begun(), 0);
 }

@@ -1,13 +1,18 @@
 //! Runs without an end: another process is at them, or was killed in their middle. Each line that was begun is looked at again; nothing is
-//! sent.
+//! sent. A source that can't be reached is asked once, beside the others: whoever runs a command has no time for each of its lines.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::journal::{Entry, Locked, Run, StepState};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+
+use super::super::journal::{Entry, Locked, Run, RunId, StepState};
 use super::super::{clock, journal};
 use super::{Applier, line, look};
-use crate::model::{Digest, LineState, Operation, Problem};
+use crate::model::{Digest, LineState, Operation, Problem, ProblemKind, SourceId};
 use crate::source::blocking;
 
 /// How a run is closed that was cut short, once it was looked at.
@@ -24,6 +29,12 @@ pub struct Recovered {
     pub unknown: Option<Problem>,
 }
 
+/// A run, and one of its lines.
+type At = (RunId, usize);
+
+/// What a target is at.
+type Observed = Result<Option<Digest>, Problem>;
+
 impl Applier<'_> {
     /// Looks at every run without an end. Nothing where another process holds the journal: it may be at them right now.
     ///
@@ -36,26 +47,63 @@ impl Applier<'_> {
         }
         let locked = match self.lock_within(Duration::ZERO).await {
             Ok(locked) => locked,
-            Err(problem) if problem.kind == crate::model::ProblemKind::Conflict => return Ok(Vec::new()),
+            Err(problem) if problem.kind == ProblemKind::Conflict => return Ok(Vec::new()),
             Err(problem) => return Err(problem),
         };
         let journal = self.journal.clone();
         // Read again: whoever held the journal may have ended them meanwhile.
         let runs = blocking("read the journal", move || journal.open_runs()).await?;
+        let mut seen = self.look_at_begun(&runs).await;
         let mut recovered = Vec::new();
         for run in runs {
-            recovered.push(self.recover_run(&locked, run).await?);
+            recovered.push(self.recover_run(&locked, run, &mut seen).await?);
         }
         Ok(recovered)
     }
 
-    async fn recover_run(&self, locked: &Arc<Locked>, run: Run) -> Result<Recovered, Problem> {
+    /// What the target of each line is at that was begun and has no end.
+    async fn look_at_begun(&self, runs: &[Run]) -> HashMap<At, Observed> {
+        let mut by_source: BTreeMap<&SourceId, Vec<(At, &Operation)>> = BTreeMap::new();
+        for run in runs {
+            for n in run.lines(|state| *state == StepState::Begun) {
+                if let Some(operation) = run.header.plan.operations.get(n) {
+                    by_source.entry(&operation.source).or_default().push(((run.id(), n), operation));
+                }
+            }
+        }
+        let mut looks: Vec<BoxFuture<'_, Vec<(At, Observed)>>> = Vec::new();
+        for lines in by_source.into_values() {
+            looks.push(Box::pin(self.look_at_one_source(lines)));
+        }
+        stream::iter(looks).buffer_unordered(8).concat().await.into_iter().collect()
+    }
+
+    /// Once a source can't be reached, none of its other lines is looked at.
+    async fn look_at_one_source(&self, lines: Vec<(At, &Operation)>) -> Vec<(At, Observed)> {
+        let (mut seen, mut away) = (Vec::new(), None);
+        for (at, operation) in lines {
+            let observed = match &away {
+                Some(problem) => Err(Problem::clone(problem)),
+                None => self.look_again(operation).await,
+            };
+            if let Err(problem) = &observed
+                && problem.kind == ProblemKind::Unreachable
+            {
+                away.get_or_insert_with(|| problem.clone());
+            }
+            seen.push((at, observed));
+        }
+        seen
+    }
+
+    async fn recover_run(&self, locked: &Arc<Locked>, run: Run, seen: &mut HashMap<At, Observed>) -> Result<Recovered, Problem> {
         let (mut found, mut unknown) = (Vec::new(), None);
         for n in run.lines(|state| *state == StepState::Begun) {
             let Some(operation) = run.header.plan.operations.get(n) else { continue };
-            match self.look_again(operation).await {
-                Ok(observed) => found.push((n, state(operation, observed))),
-                Err(problem) => unknown = Some(problem),
+            match seen.remove(&(run.id(), n)) {
+                Some(Ok(observed)) => found.push((n, state(operation, observed))),
+                Some(Err(problem)) => unknown = Some(problem),
+                None => {}
             }
         }
         let (writing, id) = (Arc::clone(locked), run.id());
@@ -80,7 +128,7 @@ impl Applier<'_> {
         Ok(Recovered { run, found, unknown })
     }
 
-    async fn look_again(&self, operation: &Operation) -> Result<Option<Digest>, Problem> {
+    async fn look_again(&self, operation: &Operation) -> Observed {
         if line::is_blind(operation.verb) {
             return Ok(operation.before.clone());
         }
