@@ -430,3 +430,47 @@ fn a_registry_in_trouble_does_not_hold_up_what_has_nothing_to_do_with_it() {
     assert!(program.run(&["log"]).ended(0).stderr.contains("0 lines are done, 12 are not"));
     assert_eq!(begun(), 0);
 }
+
+/// Kills the process at the PUT of the empty manifest and at its DELETE, before or after the registry carried them out.
+#[test]
+fn an_untag_that_is_killed_on_its_detour_is_finished_and_taken_back() {
+    for (method, carried_out) in [("PUT", false), ("PUT", true), ("DELETE", false), ("DELETE", true)] {
+        let pid = Arc::new(AtomicU32::new(0));
+        let victim = Arc::clone(&pid);
+        let registry = Fake::bent(move |request, state| {
+            // By tag it is refused.
+            let detour =
+                request.method == method && request.path.contains(if method == "PUT" { "/manifests/v0" } else { "/manifests/sha256:" });
+            let pid = if detour { victim.swap(0, Ordering::SeqCst) } else { 0 };
+            if pid == 0 {
+                return None;
+            }
+            let answer = carried_out.then(|| state.answer(request));
+            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+            Some(answer.unwrap_or_else(|| scripted::Reply::status(500)))
+        });
+        registry.state.lock().unwrap().deletes = Deletes::DigestOnly;
+        let image = registry.image("team/app", Some("v0"), "amd64", "0");
+        registry.state.lock().unwrap().tags.insert(("team/app".into(), "stable".into()), image);
+        let program = Program::without_engine();
+        let before = now(&registry);
+        let plan = program.json(&["plan", "delete", &format!("docker://{}/team/app:v0", registry.host()), "-o", "p"]);
+        assert_eq!(plan["operations"][0]["verb"], "untag");
+        let silent = std::process::Stdio::null;
+        let mut child = program.command(&["apply", "p", "--yes"]).stderr(silent()).stdout(silent()).spawn().unwrap();
+        pid.store(child.id(), Ordering::SeqCst);
+        assert_eq!(child.wait().unwrap().signal(), Some(9), "{method} {carried_out}");
+        let half_way = (method, carried_out) == ("PUT", true) || (method, carried_out) == ("DELETE", false);
+        assert_eq!(registry.tag("team/app", "v0").is_some_and(|at| at != before["v0"]), half_way, "{method} {carried_out}");
+        let (told, id) = cut_short(&program);
+        if (method, carried_out) == ("DELETE", true) {
+            assert_eq!(told["operations"][0]["state"], "done (recovered)", "{told}");
+        } else {
+            assert_eq!(told["operations"][0]["state"], "not applied", "{told}");
+            assert_eq!(program.json(&["apply", "--resume", &id])["done"], 1, "{method} {carried_out}");
+        }
+        assert_eq!(registry.tags("team/app"), ["stable"], "{method} {carried_out}");
+        program.json(&["undo"]);
+        assert_eq!(now(&registry), before, "{method} {carried_out}");
+    }
+}

@@ -1,12 +1,12 @@
 //! Deleting tags and manifests. What registries do with a DELETE differs: by tag, some take the tag alone and some refuse; by digest, all
 //! take every tag of the manifest along. So the tag is tried first; where that is refused, every tag of the repository is asked where it
 //! points, and the manifest goes only when each of its tags was named, no index lists it and nothing refers to it. Or, when asked for, the
-//! tag is first pointed at an empty manifest of its own, which is then deleted.
+//! tag is first pointed at an empty manifest of its own, its stand-in, which is then deleted. What the stand-in is follows from the tag and
+//! what it was at, so that it is known again when the process was killed between the two.
 //!
 //! Before and after each step the registry is read again. Blobs are never deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -36,6 +36,15 @@ struct Item {
 impl Item {
     fn is_tag(&self) -> bool {
         self.target.parse::<Digest>().is_err()
+    }
+
+    /// Why it must be left alone where it is at `now`, if it must.
+    fn moved(&self, now: Option<Digest>) -> Option<String> {
+        match now {
+            None => Some("already gone".to_owned()),
+            Some(now) if now != self.expected => Some(format!("meanwhile it points at {}", now.short())),
+            Some(_) => None,
+        }
     }
 
     fn removed(&self) -> Removed {
@@ -120,18 +129,23 @@ impl Client {
     async fn untag_one(&self, ctx: &Ctx, item: &Item) -> Result<Option<String>, Problem> {
         let inner = &*self.0;
         let repo = &item.repo;
-        if let Some(why) = inner.changed(item).await? {
-            return Ok(Some(why));
-        }
-        // A registry that deletes tags needs no detour.
-        match inner.delete_tag(item).await? {
-            Untagged::Done => return Ok(None),
-            Untagged::Kept(why) => return Ok(Some(why)),
-            Untagged::Unable => {}
+        let (config, manifest) = stand_in(item);
+        let digest = Digest::sha256(&manifest);
+        let now = inner.digest_at(repo, &item.target).await?;
+        // Where an earlier try was cut short, the tag is on its stand-in already.
+        if now.as_ref() != Some(&digest) {
+            if let Some(why) = item.moved(now) {
+                return Ok(Some(why));
+            }
+            // A registry that deletes tags needs no detour.
+            match inner.delete_tag(item).await? {
+                Untagged::Done => return Ok(None),
+                Untagged::Kept(why) => return Ok(Some(why)),
+                Untagged::Unable => {}
+            }
         }
         // To be put back when the registry deletes nothing at all.
         let original = inner.manifest(repo, item.expected.as_str()).await?;
-        let (config, manifest) = empty_manifest();
         let step = ctx.meter.step("empty manifest".into(), None);
         let blob = Descriptor {
             media_type: media::OCI_CONFIG.to_owned(),
@@ -141,7 +155,6 @@ impl Client {
             annotations: BTreeMap::new(),
         };
         self.push_blob(ctx, repo, &blob, std::sync::Arc::new(Small(config)), None, step).await?;
-        let digest = Digest::sha256(&manifest);
         let before = Some(&item.expected);
         let put = Put { repo, tag: &item.target, media_type: media::OCI_MANIFEST, bytes: &manifest, digest: &digest, before };
         inner.put_tag(&put).await?;
@@ -177,12 +190,19 @@ fn parsed(item: &Removal) -> Result<Item, Kept> {
     }
 }
 
-/// A configuration and a manifest over it that no other tag can be at.
-fn empty_manifest() -> (Vec<u8>, Bytes) {
-    let random = || format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish());
+/// The digest of what a tag of a registry is at in the middle of being taken away from `expected`; `None` for what is no tag.
+#[must_use]
+pub fn stand_in_digest(name: &Name, expected: &Digest) -> Option<Digest> {
+    let item = parsed(&Removal::Tag { name: name.clone(), expected: expected.clone() }).ok()?;
+    item.is_tag().then(|| Digest::sha256(&stand_in(&item).1))
+}
+
+/// A configuration and a manifest over it that no other tag can be at, the same each time.
+fn stand_in(item: &Item) -> (Vec<u8>, Bytes) {
+    let of = format!("{}:{}@{}", item.repo.full(), item.target, item.expected);
     let config = json!({
         "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []},
-        "config": {"Labels": {"lighterman.untag": random() + &random()}}
+        "config": {"Labels": {"lighterman.untag": Digest::sha256(of.as_bytes()).hex()}}
     });
     let config = config.to_string().into_bytes();
     let manifest = json!({
@@ -195,11 +215,7 @@ fn empty_manifest() -> (Vec<u8>, Bytes) {
 impl Inner {
     /// Reads the target again: why it must be left alone, if it must.
     async fn changed(&self, item: &Item) -> Result<Option<String>, Problem> {
-        Ok(match self.digest_at(&item.repo, &item.target).await? {
-            None => Some("already gone".to_owned()),
-            Some(now) if now != item.expected => Some(format!("meanwhile it points at {}", now.short())),
-            Some(_) => None,
-        })
+        Ok(item.moved(self.digest_at(&item.repo, &item.target).await?))
     }
 
     fn deletes_tags(&self, repo: &Repo) -> Option<bool> {
@@ -404,4 +420,20 @@ fn shown(names: &[&str]) -> String {
     let more = names.len().saturating_sub(8);
     let named = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
     if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tag_has_a_stand_in_of_its_own_and_always_the_same() {
+        let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+        let of = |name: &str, digest: &Digest| stand_in_digest(&Name::new(name), digest);
+        let all = [of("h.example/a:x", &one), of("h.example/a:y", &one), of("h.example/b:x", &one), of("h.example/a:x", &two)];
+        assert_eq!(all.iter().flatten().collect::<BTreeSet<_>>().len(), 4);
+        // What an older version left must be known again: this must not change.
+        assert_eq!(all[0].as_ref().map(Digest::as_str), Some("sha256:06ff4050226e3a3764e016416955d33f2b892b853e207ab84e751e89239e8a2e"));
+        assert_eq!(of(&format!("h.example/a@{one}"), &one), None);
+    }
 }

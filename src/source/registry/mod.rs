@@ -69,6 +69,7 @@ mod upload;
 mod write;
 
 pub use blobs::Fetched;
+pub use delete::stand_in_digest;
 pub use manifests::{RemoteManifest, Stat};
 pub use partial::Partials;
 pub use source::RegistrySource;

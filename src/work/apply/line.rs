@@ -9,11 +9,18 @@ use super::{Running, curator, look};
 use crate::model::{
     Copy, CopyFrom, Digest, LineState, Locator, Name, Operation, Problem, ProblemKind, Removal, Safe, Target, Transport, Verb,
 };
+use crate::source::registry::stand_in_digest;
 use crate::source::{Ctx, Curator, KeptManifest, blocking};
 
 /// Whether what a line left can't be seen at its target.
 pub(super) const fn is_blind(verb: Verb) -> bool {
     matches!(verb, Verb::Push | Verb::Pull)
+}
+
+/// Whether `observed` is what a tag is at in the middle of an untag that was cut short: trying that again ends it.
+pub(super) fn is_half_way(operation: &Operation, observed: Option<&Digest>) -> bool {
+    let half_way = || stand_in_digest(operation.target.name()?, operation.before.as_ref()?);
+    operation.verb == Verb::Untag && operation.source.registry_host().is_some() && observed.is_some() && half_way().as_ref() == observed
 }
 
 impl Running<'_> {
@@ -96,6 +103,7 @@ impl Running<'_> {
         }
         match look(curator, &Ctx::default(), operation).await {
             Err(_) => Err(problem),
+            Ok(observed) if is_half_way(operation, observed.as_ref()) => Err(problem),
             Ok(observed) if observed == operation.after && problem.kind != ProblemKind::Conflict => Ok(LineState::Done { observed }),
             Ok(observed) if observed != operation.before => Ok(LineState::Conflict { observed }),
             Ok(_) if problem.is_cancelled() => Ok(LineState::Skipped(Safe::new("cancelled"))),

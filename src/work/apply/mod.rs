@@ -186,6 +186,7 @@ impl Applier<'_> {
         match curator.look(self.ctx, &operation.target).await {
             Ok(seen) => match seen.map(|seen| seen.digest) {
                 observed if observed == operation.before || line::is_blind(operation.verb) => LineState::Waiting,
+                observed if line::is_half_way(operation, observed.as_ref()) => LineState::Waiting,
                 observed => LineState::Conflict { observed },
             },
             Err(problem) => LineState::Failed(problem),

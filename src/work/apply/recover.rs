@@ -139,7 +139,7 @@ impl Applier<'_> {
 }
 
 fn state(operation: &Operation, observed: Option<Digest>) -> StepState {
-    if line::is_blind(operation.verb) || observed == operation.before {
+    if line::is_blind(operation.verb) || observed == operation.before || line::is_half_way(operation, observed.as_ref()) {
         StepState::NotApplied
     } else if observed == operation.after {
         StepState::Done { observed, recovered: true }
