@@ -1,11 +1,14 @@
 //! What curating costs while a user types or marks: ten thousand rows have to answer within a keystroke.
 
+use std::collections::BTreeMap;
+
 use divan::{Bencher, black_box, counter::ItemsCount};
 use jiff::Timestamp;
+use lighterman::curate::plan::{self, Wish};
 use lighterman::curate::reclaim::Holdings;
 use lighterman::curate::rename::{Case, Pattern, Preset, Row, Rows, Rule, Template, check, wishes};
 use lighterman::curate::retention::{self, EXAMPLE, Policy};
-use lighterman::model::{Digest, Foreign, Name};
+use lighterman::model::{Completeness, Digest, Foreign, Name, RepositoryView, SourceId, Target};
 
 fn main() {
     divan::main();
@@ -100,4 +103,41 @@ fn policy_over_10000_tags(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(rows.len()))
         .bench_local(|| Policy::parse(black_box(EXAMPLE)).ok().map(|policy| policy.decide(black_box(&rows), now).dropped));
+}
+
+const REPOSITORY: &str = "registry.example.org:5000/harbour/lighter";
+
+/// A repository of as many tags: every third beside another one at the same manifest, every fifth manifest signed, every tenth an index.
+fn view(count: usize, same: bool) -> RepositoryView {
+    let digest = |n: usize| Digest::sha256(&(if same { 0 } else { n - usize::from(n % 3 == 2) }).to_le_bytes());
+    let kind = Foreign::new("application/vnd.oci.image.manifest.v1+json");
+    let mut view = RepositoryView {
+        source: SourceId::registry("registry.example.org:5000"),
+        name: REPOSITORY.to_owned(),
+        tags: (0..count).map(|n| (format!("build-{n}"), (digest(n), kind.clone()))).collect(),
+        indexes: (0..count / 10).map(|n| (digest(n * 10), [digest(n * 10 + 1)].into())).collect(),
+        referrers: BTreeMap::new(),
+        completeness: Completeness::Complete,
+    };
+    for subject in (0..count).step_by(5).map(digest) {
+        let (tag, signature) = (format!("sha256-{}.sig", subject.hex()), Digest::sha256(subject.as_str().as_bytes()));
+        view.tags.insert(tag.clone(), (signature.clone(), kind.clone()));
+        view.referrers.insert(subject, vec![(signature, Some(tag))]);
+    }
+    view
+}
+
+/// All tags of a repository deleted, moved, or all but one deleted where they share their manifest: from wishes to lines.
+#[divan::bench(args = ["delete", "move", "delete of the same", "untag of the same"])]
+fn plan_of_10000_tags(bencher: Bencher, kind: &str) {
+    let view = view(10_000, kind.ends_with("same"));
+    let name = |n: usize| Name::new(&format!("{REPOSITORY}:build-{n}"));
+    let wish = |n: usize| match kind {
+        "move" => Wish::Tag { id: Digest::sha256(b"new"), to: name(n) },
+        _ => Wish::Delete(Target::Tag(name(n))),
+    };
+    let wishes: Vec<Wish> = (usize::from(kind.starts_with("untag"))..10_000).map(wish).collect();
+    bencher
+        .counter(ItemsCount::new(wishes.len()))
+        .bench_local(|| plan::remote(black_box(&view), black_box(&wishes), &plan::nothing()).len());
 }

@@ -1,7 +1,7 @@
 //! Plans for a repository of a registry. A registry that deletes whole manifests takes all their tags along, so a tag whose digest others
 //! share is taken alone away, and a manifest goes only when nothing that stays needs it; what is about it, such as a signature, goes along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Protection, Wish, counted_names, distinct, keepers, ordered, some};
 use crate::model::remote::companion_of;
@@ -37,19 +37,71 @@ struct Going {
     manifests: BTreeSet<Digest>,
 }
 
+/// What is asked of a repository for every line, so that ten thousand lines don't look through ten thousand tags each.
+struct Known<'a> {
+    view: &'a RepositoryView,
+    /// Tags by what they are at, in their order.
+    tags: HashMap<&'a Digest, Vec<&'a str>>,
+    /// Tags that are about a manifest by their own name, by the manifest.
+    companions: HashMap<Digest, Vec<&'a str>>,
+    /// What a manifest refers to.
+    subjects: HashMap<&'a Digest, Vec<&'a Digest>>,
+    /// The indexes that list a manifest.
+    parents: HashMap<&'a Digest, Vec<&'a Digest>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(view: &'a RepositoryView) -> Self {
+        let (mut tags, mut companions): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = (HashMap::new(), HashMap::new());
+        for (tag, (digest, _)) in &view.tags {
+            tags.entry(digest).or_default().push(tag.as_str());
+            if let Some((subject, _)) = companion_of(tag) {
+                companions.entry(subject).or_default().push(tag.as_str());
+            }
+        }
+        let (mut subjects, mut parents): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = (HashMap::new(), HashMap::new());
+        for (subject, about) in &view.referrers {
+            for (referrer, _) in about {
+                subjects.entry(referrer).or_default().push(subject);
+            }
+        }
+        for (index, children) in &view.indexes {
+            for child in children {
+                parents.entry(child).or_default().push(index);
+            }
+        }
+        Self { view, tags, companions, subjects, parents }
+    }
+
+    /// The first tag at `digest`.
+    fn tag(&self, digest: &Digest) -> Option<&'a str> {
+        self.tags.get(digest).and_then(|tags| tags.first().copied())
+    }
+
+    fn media_type(&self, digest: &Digest) -> Option<Foreign> {
+        self.view.tags.get(self.tag(digest)?).map(|(_, kind)| kind.clone())
+    }
+
+    fn subjects(&self, referrer: &Digest) -> &[&'a Digest] {
+        self.subjects.get(referrer).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// How the repository will be.
 struct After<'a> {
     view: &'a RepositoryView,
+    known: &'a Known<'a>,
     /// Tags by what they will be at.
     tags: BTreeMap<Digest, Vec<String>>,
     /// Manifests that go.
     gone: BTreeSet<Digest>,
-    /// The indexes that list a manifest.
-    parents: BTreeMap<&'a Digest, Vec<&'a Digest>>,
+    /// Tags that go with their manifest, by what they are at.
+    together: HashMap<&'a Digest, Vec<&'a str>>,
 }
 
 impl<'a> After<'a> {
-    fn new(view: &'a RepositoryView, given: &BTreeMap<String, Digest>, going: &Going) -> Self {
+    fn new(known: &'a Known<'a>, given: &BTreeMap<String, Digest>, going: &Going) -> Self {
+        let view = known.view;
         let mut tags: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
         let stays = |tag: &String| !going.tags.contains(tag) && !going.alone.contains(tag) && !given.contains_key(tag);
         let staying = view.tags.iter().filter(|(tag, _)| stays(tag)).map(|(tag, (digest, _))| (tag, digest));
@@ -58,13 +110,11 @@ impl<'a> After<'a> {
         }
         let untagged = going.tags.iter().filter_map(|tag| view.at(tag)).filter(|digest| !tags.contains_key(*digest));
         let gone = untagged.chain(&going.manifests).cloned().collect();
-        let mut parents: BTreeMap<&Digest, Vec<&Digest>> = BTreeMap::new();
-        for (index, children) in &view.indexes {
-            for child in children {
-                parents.entry(child).or_default().push(index);
-            }
+        let mut together: HashMap<&Digest, Vec<&str>> = HashMap::new();
+        for (tag, (digest, _)) in going.tags.iter().filter_map(|tag| view.tags.get_key_value(tag)) {
+            together.entry(digest).or_default().push(tag);
         }
-        Self { view, tags, gone, parents }
+        Self { view, known, tags, gone, together }
     }
 
     /// Tags that will be at `digest`.
@@ -74,12 +124,9 @@ impl<'a> After<'a> {
 
     /// Indexes that list `digest` and stay.
     fn parents(&self, digest: &Digest) -> Vec<Foreign> {
-        let parents = self.parents.get(digest).into_iter().flatten();
+        let parents = self.known.parents.get(digest).into_iter().flatten();
         let staying = parents.filter(|index| **index != digest && !self.gone.contains(**index));
-        some(staying.map(|index| {
-            let tag = self.view.tags.iter().find(|(_, (at, _))| at == *index).map(|(tag, _)| tag.as_str());
-            Foreign::new(tag.unwrap_or(index.as_str()))
-        }))
+        some(staying.map(|index| Foreign::new(self.known.tag(index).unwrap_or(index.as_str()))))
     }
 }
 
@@ -103,8 +150,9 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
         }
     }
     going.tags.retain(|tag| !going.alone.contains(tag));
-    follow(view, &given, &mut going);
-    let after = After::new(view, &given, &going);
+    let known = Known::new(view);
+    follow(&known, &given, &mut going);
+    let after = After::new(&known, &given, &going);
     let mut lines: Vec<Operation> = Vec::new();
     for wish in &wishes {
         match wish {
@@ -113,7 +161,7 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
             Wish::Delete(_) | Wish::Untag(_) => {}
         }
     }
-    lines.extend(going.tags.iter().chain(&going.alone).filter_map(|tag| delete_tag(&after, tag, &going)));
+    lines.extend(going.tags.iter().chain(&going.alone).filter_map(|tag| delete_tag(&after, tag, going.alone.contains(tag))));
     lines.extend(going.manifests.iter().map(|digest| delete_manifest(&after, digest)));
     for line in &mut lines {
         let replaces = line.verb == Verb::Copy && line.before.is_some();
@@ -121,31 +169,43 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
             line.protected = line.target.name().and_then(|name| protection.of(name));
         }
     }
-    keep_companions(view, &mut lines);
+    keep_companions(&known, &mut lines);
     ordered(lines)
 }
 
 /// Adds what is about a manifest that goes: signatures are no use without it.
-fn follow(view: &RepositoryView, given: &BTreeMap<String, Digest>, going: &mut Going) {
+fn follow(known: &Known<'_>, given: &BTreeMap<String, Digest>, going: &mut Going) {
+    let view = known.view;
+    let first = After::new(known, given, going);
+    let mut staying: HashMap<Digest, usize> = first.tags.iter().map(|(digest, tags)| (digest.clone(), tags.len())).collect();
+    let mut gone: Vec<Digest> = first.gone.into_iter().collect();
     let mut seen = BTreeSet::new();
-    loop {
-        let new: Vec<Digest> = After::new(view, given, going).gone.into_iter().filter(|digest| seen.insert(digest.clone())).collect();
-        if new.is_empty() {
-            return;
+    while let Some(digest) = gone.pop() {
+        if !seen.insert(digest.clone()) {
+            continue;
         }
-        for digest in new {
-            for (referrer, tag) in view.referrers.get(&digest).into_iter().flatten() {
-                let tags: Vec<String> = view.tags.iter().filter(|(_, (at, _))| at == referrer).map(|(tag, _)| tag.clone()).collect();
-                match tag.as_ref().filter(|tag| view.tags.contains_key(*tag)) {
-                    Some(tag) => drop(going.tags.insert(tag.clone())),
-                    None if tags.is_empty() => drop(going.manifests.insert(referrer.clone())),
-                    None => {}
+        // A fallback index of referrers goes with its subject.
+        let mut along: Vec<&str> = known.companions.get(&digest).into_iter().flatten().copied().collect();
+        for (referrer, tag) in view.referrers.get(&digest).into_iter().flatten() {
+            match tag.as_ref().filter(|tag| view.tags.contains_key(*tag)) {
+                Some(tag) => along.push(tag),
+                None if known.tag(referrer).is_none() => {
+                    going.manifests.insert(referrer.clone());
+                    gone.push(referrer.clone());
                 }
+                None => {}
             }
-            // A fallback index of referrers goes with its subject.
-            let companions = view.tags.keys().filter(|tag| companion_of(tag).is_some_and(|(about, _)| about == digest));
-            let companions: Vec<String> = companions.cloned().collect();
-            going.tags.extend(companions);
+        }
+        for tag in along {
+            let Some(at) = view.at(tag).filter(|_| going.tags.insert(tag.to_owned())) else { continue };
+            let left = staying.entry(at.clone()).or_default();
+            // Those that go alone, or are given to another manifest, were not counted.
+            if !going.alone.contains(tag) && !given.contains_key(tag) {
+                *left = left.saturating_sub(1);
+            }
+            if *left == 0 {
+                gone.push(at.clone());
+            }
         }
     }
 }
@@ -170,7 +230,7 @@ fn given(after: &After<'_>, digest: &Digest, to: &Name, verb: impl FnOnce(Option
     }
     let verb = verb(before);
     let mut line = Operation::new(verb, view.source.clone(), Target::Tag(view.name_of(&tag)), before.cloned(), Some(digest.clone()));
-    line.media_type = view.tags.values().find(|(at, _)| at == digest).map(|(_, kind)| kind.clone());
+    line.media_type = after.known.media_type(digest);
     line.effects.push(Foreign::from(match verb {
         Verb::Copy => format!("brings {} and what the repository lacks of its layers", digest.short()),
         _ => format!("points at {}; no layer moves", digest.short()),
@@ -187,11 +247,12 @@ fn given(after: &After<'_>, digest: &Digest, to: &Name, verb: impl FnOnce(Option
     Some(line)
 }
 
-fn delete_tag(after: &After<'_>, tag: &str, going: &Going) -> Option<Operation> {
+/// `alone` says that a user wants the tag alone to go.
+fn delete_tag(after: &After<'_>, tag: &str, alone: bool) -> Option<Operation> {
     let view = after.view;
     let (digest, media_type) = view.tags.get(tag)?;
     let (shares, parents) = (after.sharing(digest), after.parents(digest));
-    let alone = going.alone.contains(tag) || !shares.is_empty() || !parents.is_empty();
+    let alone = alone || !shares.is_empty() || !parents.is_empty();
     let verb = if alone { Verb::Untag } else { Verb::DeleteTag };
     let mut line = Operation::new(verb, view.source.clone(), Target::Tag(view.name_of(tag)), Some(digest.clone()), None);
     line.media_type = Some(media_type.clone());
@@ -204,7 +265,7 @@ fn delete_tag(after: &After<'_>, tag: &str, going: &Going) -> Option<Operation> 
         line.effects.push(Foreign::from(format!("untag only, {} stays without a tag", digest.short())));
         line.undo = UndoClass::UntilGarbageCollection;
     } else {
-        let together: Vec<Foreign> = some(going.tags.iter().filter(|other| view.at(other) == Some(digest)).map(|tag| Foreign::new(tag)));
+        let together: Vec<Foreign> = some(after.together.get(digest).into_iter().flatten().map(|tag| Foreign::new(tag)));
         line.effects.push(Foreign::from(format!("removes {}", counted_names(&together, "tag"))));
         line.undo = UndoClass::UntilGarbageCollection;
     }
@@ -216,7 +277,7 @@ fn delete_tag(after: &After<'_>, tag: &str, going: &Going) -> Option<Operation> 
     line.shares = shares;
     line.parents = parents;
     if let Some((subject, _)) = companion_of(tag)
-        && view.tags.values().any(|(at, _)| *at == subject)
+        && after.known.tag(&subject).is_some()
         && !after.gone.contains(&subject)
     {
         line.protected = Some(Foreign::from(format!("it is about {}, which stays", subject.short())));
@@ -227,13 +288,13 @@ fn delete_tag(after: &After<'_>, tag: &str, going: &Going) -> Option<Operation> 
 fn delete_manifest(after: &After<'_>, digest: &Digest) -> Operation {
     let view = after.view;
     let mut line = Operation::new(Verb::DeleteManifest, view.source.clone(), view.manifest(digest), Some(digest.clone()), None);
-    line.media_type = view.tags.values().find(|(at, _)| at == digest).map(|(_, kind)| kind.clone());
+    line.media_type = after.known.media_type(digest);
     line.undo = UndoClass::UntilGarbageCollection;
     line.shares = after.sharing(digest);
     line.parents = after.parents(digest);
     line.referrers = referrers(view, digest);
     line.effects.push(Foreign::from(format!("deletes the manifest {}", digest.short())));
-    let subject = view.referrers.iter().find(|(_, about)| about.iter().any(|(referrer, _)| referrer == digest)).map(|(subject, _)| subject);
+    let subject = after.known.subjects(digest).first();
     line.protected = if !line.shares.is_empty() {
         Some(Foreign::from(format!("it has {}", counted_names(&line.shares, "tag"))))
     } else if !line.parents.is_empty() {
@@ -254,28 +315,32 @@ fn referrers(view: &RepositoryView, digest: &Digest) -> Vec<Foreign> {
 }
 
 /// What is about a manifest whose own line may not run stays with it.
-fn keep_companions(view: &RepositoryView, lines: &mut [Operation]) {
-    loop {
-        let kept: BTreeMap<Digest, Foreign> =
-            lines.iter().filter_map(|line| Some((line.before.clone()?, line.refused()?.clone()))).collect();
-        let mut changed = false;
-        for line in lines.iter_mut().filter(|line| line.refused().is_none() && line.protected.is_none()) {
-            let Some(digest) = line.before.as_ref().filter(|_| !matches!(line.verb, Verb::MoveTag | Verb::Copy)) else { continue };
-            let about = view
-                .referrers
-                .iter()
-                .find(|(subject, about)| kept.contains_key(*subject) && about.iter().any(|(referrer, _)| referrer == digest));
-            let tag = line.target.name().and_then(|name| view.tag_of(name));
-            let subject = about.map(|(subject, _)| subject.clone()).or_else(|| {
-                tag.and_then(|tag| companion_of(&tag).map(|(subject, _)| subject)).filter(|subject| kept.contains_key(subject))
-            });
-            if let Some(subject) = subject {
+fn keep_companions(known: &Known<'_>, lines: &mut [Operation]) {
+    let companion = |line: &Operation| companion_of(&known.view.tag_of(line.target.name()?)?).map(|(subject, _)| subject);
+    // By what they are about.
+    let mut about: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for (n, line) in lines.iter().enumerate().filter(|(_, line)| line.protected.is_none()) {
+        let Some(digest) = line.before.as_ref().filter(|_| !matches!(line.verb, Verb::MoveTag | Verb::Copy)) else { continue };
+        let subjects = known.subjects(digest).iter().map(|subject| (*subject).clone());
+        for subject in subjects.chain(companion(line)) {
+            about.entry(subject).or_default().push(n);
+        }
+    }
+    let mut kept = BTreeSet::new();
+    let mut new: BTreeSet<Digest> = lines.iter().filter(|line| line.refused().is_some()).filter_map(|line| line.before.clone()).collect();
+    // Each round keeps what is about what the one before it kept.
+    while !new.is_empty() {
+        let mut next = BTreeSet::new();
+        for n in new.iter().filter_map(|digest| about.remove(digest)).flatten() {
+            let Some(line) = lines.get_mut(n).filter(|line| line.protected.is_none()) else { continue };
+            let Some(digest) = line.before.clone() else { continue };
+            let subject = known.subjects(&digest).iter().find(|subject| new.contains(**subject)).map(|subject| (*subject).clone());
+            if let Some(subject) = subject.or_else(|| companion(line)) {
                 line.protected = Some(Foreign::from(format!("it is about {}, which stays", subject.short())));
-                changed = true;
+                next.insert(digest);
             }
         }
-        if !changed {
-            return;
-        }
+        kept.append(&mut new);
+        new = next.into_iter().filter(|digest| !kept.contains(digest)).collect();
     }
 }

@@ -139,6 +139,20 @@ fn a_signature_goes_along_with_its_subject_and_stays_with_a_protected_one() {
 }
 
 #[test]
+fn what_is_about_what_is_about_a_manifest_goes_and_stays_with_it() {
+    let seeds: Vec<String> = (0..50).map(|n| format!("link-{n}")).collect();
+    let mut view = view(&[("v1", "link-0"), (&companion("link-49"), "signature")]);
+    for (subject, referrer) in seeds.iter().zip(seeds.iter().skip(1)) {
+        view.referrers.insert(digest(subject), vec![(digest(referrer), None)]);
+    }
+    let plan = remote(&view, &[delete("v1")], &nothing());
+    assert_eq!(plan.len(), 51, "the image, what is about it, and the signature of the last: {plan:?}");
+    assert!(plan.iter().all(|line| line.refused().is_none()), "{plan:?}");
+    let kept = remote(&view, &[delete("v1")], &Protection::new(&["*:v1".to_owned()]).unwrap());
+    assert!(kept.len() == 51 && kept.iter().all(|line| line.refused().is_some()), "{kept:?}");
+}
+
+#[test]
 fn a_list_that_is_not_whole_protects_what_would_take_a_manifest() {
     let mut view = view(&[("a", "one")]);
     view.completeness = Completeness::Incomplete("its next page is elsewhere".into());
