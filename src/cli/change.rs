@@ -11,7 +11,9 @@ use super::print::Printer;
 use super::session::{Place, Session};
 use super::{Done, Tally, Verdict};
 use crate::curate::plan::{self, Wish};
-use crate::model::{Digest, Kept, LineState, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Removed, Target, Verb};
+use crate::model::{
+    Digest, ImageList, Kept, LineState, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Removed, SourceId, Target, Verb,
+};
 use crate::source::Ctx;
 
 #[derive(Serialize)]
@@ -109,6 +111,8 @@ pub(super) struct Deleted {
 struct Batch {
     place: Place,
     items: Vec<Removal>,
+    /// How it goes, thought through against the list that it is described by.
+    lines: Vec<Operation>,
 }
 
 pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
@@ -128,36 +132,55 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
             Err(problem) => tally.failed(&problem, &session.printer),
         }
     }
-    for batch in &batches {
-        session.run("see what goes", |ctx| describe(batch, ctx, &mut what)).await?;
+    for batch in &mut batches {
+        let place = &batch.place;
+        let list = session.run("see what goes", |ctx| async move { place.source.list(&ctx).await }).await?;
+        (batch.lines, batch.items) = settle(place.source.id(), &list, std::mem::take(&mut batch.items), &mut result.kept);
+        describe(&batch.items, &list, &mut what);
     }
-    if batches.iter().any(|batch| !batch.items.is_empty()) {
+    // Nothing is looked up again after the question: what moves while it stands is found by the digest each line expects.
+    let operations: Vec<Operation> = batches.into_iter().flat_map(|batch| batch.lines).collect();
+    if !operations.is_empty() {
         let question = Question { doing: &doing, what: &what, ask: "Delete" };
         ask::agreed(question, args.yes, &session.printer, &session.cancel).await?;
-    }
-    let mut operations = Vec::new();
-    for batch in batches.iter().filter(|batch| !batch.items.is_empty()) {
-        operations.extend(session.run("see what goes", |ctx| lines(batch, ctx)).await?);
-    }
-    if !operations.is_empty() {
         result.carry_out(session, operations).await?;
     }
     result.told(session, tally, doing)
 }
 
-/// The lines of one source. Whether a container needs an image is the engine's to say.
-async fn lines(batch: &Batch, ctx: Ctx) -> Result<Vec<Operation>, Problem> {
-    let list = batch.place.source.list(&ctx).await?;
-    let wish = |item: &Removal| match item {
-        Removal::Tag { name, .. } => Wish::Delete(Target::Tag(name.clone())),
-        Removal::Untagged { id } => Wish::Delete(Target::Image(id.clone())),
+/// The lines of one source, and the items they are about; what is not as it was found is kept. Whether a container needs an image is the
+/// engine's to say.
+fn settle(source: &SourceId, list: &ImageList, items: Vec<Removal>, kept: &mut Vec<Kept>) -> (Vec<Operation>, Vec<Removal>) {
+    let target = |item: &Removal| match item {
+        Removal::Tag { name, .. } => Target::Tag(name.clone()),
+        Removal::Untagged { id } => Target::Image(id.clone()),
     };
-    let wishes: Vec<Wish> = batch.items.iter().map(wish).collect();
-    let mut lines = plan::local(batch.place.source.id(), &list, &wishes, &plan::nothing());
-    for line in &mut lines {
-        line.protected = None;
+    let wishes: Vec<Wish> = items.iter().map(|item| Wish::Delete(target(item))).collect();
+    let planned = plan::local(source, list, &wishes, &plan::nothing());
+    let (mut lines, mut stay) = (Vec::new(), Vec::new());
+    for item in items {
+        let (Removal::Tag { expected: digest, .. } | Removal::Untagged { id: digest }) = &item;
+        let target = target(&item).canonical();
+        let line = planned.iter().find(|line| line.target.canonical() == target);
+        match line.and_then(|line| line.before.as_ref()) {
+            Some(before) if before == digest => {
+                lines.extend(line.map(|line| Operation { protected: None, ..line.clone() }));
+                stay.push(item);
+            }
+            Some(now) => kept.push(Kept { reference: item.reference(), digest: digest.clone(), why: moved(now) }),
+            None => {
+                let image = list.images.iter().find(|image| image.id == *digest);
+                let named = image.and_then(|image| image.tags.first()).filter(|_| matches!(item, Removal::Untagged { .. }));
+                let why = named.map_or_else(|| "already gone".to_owned(), |name| format!("meanwhile it has the name {}", name.raw()));
+                kept.push(Kept { reference: item.reference(), digest: digest.clone(), why });
+            }
+        }
     }
-    Ok(lines)
+    (lines, stay)
+}
+
+fn moved(now: &Digest) -> String {
+    format!("meanwhile it points at {}", now.short())
 }
 
 impl Deleted {
@@ -172,7 +195,7 @@ impl Deleted {
             } else {
                 let why = match state {
                     LineState::Conflict { observed: None } => "already gone".to_owned(),
-                    LineState::Conflict { observed: Some(now) } => format!("meanwhile it points at {}", now.short()),
+                    LineState::Conflict { observed: Some(now) } => moved(now),
                     _ => state.why().unwrap_or_default().to_string(),
                 };
                 self.kept.push(Kept { reference, digest, why });
@@ -208,17 +231,15 @@ fn choose(found: &Found, text: &str, place: Place, batches: &mut Vec<Batch>, kep
     match batches.iter_mut().find(|batch| batch.place.source.id() == place.source.id()) {
         Some(batch) if batch.items.contains(&removal) => {}
         Some(batch) => batch.items.push(removal),
-        None => batches.push(Batch { place, items: vec![removal] }),
+        None => batches.push(Batch { place, items: vec![removal], lines: Vec::new() }),
     }
 }
 
 /// Says for each removal what will be true afterwards.
-async fn describe(batch: &Batch, ctx: Ctx, what: &mut Vec<String>) -> Result<(), Problem> {
-    let list = batch.place.source.list(&ctx).await?;
-    let goes = |id: &Digest, tag: &Name| {
-        batch.items.iter().any(|item| matches!(item, Removal::Tag { name, expected } if expected == id && name == tag))
-    };
-    for item in &batch.items {
+fn describe(items: &[Removal], list: &ImageList, what: &mut Vec<String>) {
+    let goes =
+        |id: &Digest, tag: &Name| items.iter().any(|item| matches!(item, Removal::Tag { name, expected } if expected == id && name == tag));
+    for item in items {
         what.push(match item {
             Removal::Untagged { id } => format!("delete {} (it has no name)", id.short()),
             Removal::Tag { name, expected } => {
@@ -230,7 +251,6 @@ async fn describe(batch: &Batch, ctx: Ctx, what: &mut Vec<String>) -> Result<(),
             }
         });
     }
-    Ok(())
 }
 
 fn plural(count: usize) -> &'static str {
@@ -253,4 +273,41 @@ fn print(result: &Deleted, printer: &Printer) -> Result<(), Problem> {
         }
     };
     printer.text(&result.removed.iter().map(line).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ImageSummary;
+
+    fn image(seed: &str, tags: &[&str]) -> ImageSummary {
+        ImageSummary {
+            id: Digest::sha256(seed.as_bytes()),
+            tags: tags.iter().map(|tag| Name::new(tag)).collect(),
+            repo_digests: vec![],
+            created: None,
+            size: None,
+            unique_size: None,
+            platform: None,
+            containers: None,
+            labels: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_found_is_kept() {
+        let id = |seed: &str| Digest::sha256(seed.as_bytes());
+        let tag = |name: &str, seed: &str| Removal::Tag { name: Name::new(name), expected: id(seed) };
+        let images = vec![image("one", &["app:1"]), image("two", &["app:moved", "app:2"]), image("named", &["new:1"]), image("none", &[])];
+        let list = ImageList { images, at: jiff::Timestamp::UNIX_EPOCH, gaps: vec![] };
+        let untagged = |seed: &str| Removal::Untagged { id: id(seed) };
+        let items = vec![tag("app:1", "one"), tag("app:moved", "one"), tag("app:gone", "one"), untagged("named"), untagged("none")];
+        let mut kept = Vec::new();
+        let (lines, items) = settle(&SourceId("store:/s".to_owned()), &list, items, &mut kept);
+        assert_eq!(items, [tag("app:1", "one"), untagged("none")]);
+        let gone: Vec<_> = lines.iter().map(|line| (line.target.to_string(), line.before.clone())).collect();
+        assert_eq!(gone, [("app:1".to_owned(), Some(id("one"))), (id("none").to_string(), Some(id("none")))]);
+        let why: Vec<&str> = kept.iter().map(|kept| kept.why.as_str()).collect();
+        assert_eq!(why, [&moved(&id("two")), "already gone", "meanwhile it has the name new:1"]);
+    }
 }
