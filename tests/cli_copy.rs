@@ -209,3 +209,41 @@ fn with_podman_every_pair_is_copied() {
     let (Some(engine), Some(registry)) = (common::podman(name), common::registry(name)) else { return };
     round(&engine, &registry);
 }
+
+/// The name an image is pushed under is only for the way, however the push ends.
+#[cfg(unix)]
+#[test]
+fn a_push_that_does_not_succeed_leaves_no_name_behind() {
+    use std::process::Stdio;
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    for stopped in [true, false] {
+        let (asked, wait_for_push) = channel();
+        let asked = Mutex::new(asked);
+        let registry = Fake::bent(move |request, _| {
+            if !matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+                return None;
+            }
+            let _ = asked.lock().unwrap().send(());
+            Some(if stopped { scripted::Reply::Silent } else { scripted::Reply::status(403) })
+        });
+        let program = Program::without_engine();
+        std::fs::write(program.home().join("in.tar"), oci_archive(&[spec()], Pack::Gzip)).unwrap();
+        program.json(&["copy", "oci-archive:in.tar", "store:app:1"]);
+        let names = || -> Vec<Value> {
+            program.json(&["images"]).as_array().unwrap().iter().flat_map(|image| image["tags"].as_array().unwrap().clone()).collect()
+        };
+        let before = names();
+        let mut command = program.command(&["copy", "store:app:1", &format!("docker://{}/team/app:1", registry.host())]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for_push.recv_timeout(Duration::from_secs(60)).unwrap();
+        if stopped {
+            rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        }
+        let ran = common::program::Ran::from(child.wait_with_output().unwrap()).ended(if stopped { 130 } else { 1 });
+        assert!(stopped || ran.stderr.contains("push"), "it says what went wrong first: {}", ran.stderr);
+        assert_eq!(names(), before, "{stopped}: {}", ran.stderr);
+    }
+}

@@ -249,15 +249,14 @@ async fn pull(session: &Session, args: &CopyArgs) -> Result<Outcome, Problem> {
     if from.name.reference()? == wanted {
         return Ok(pulled);
     }
-    let Some(id) = held(session, &place, &from.name).await? else {
+    // Whoever stops it here wants the name it came with to go as well, so that has to be known.
+    let Some(id) = held_in(&place, Ctx::default(), &from.name).await? else {
         return Err(Problem::new(ProblemKind::Conflict, format!("name {}", to.safe()), "what was pulled is gone"));
     };
-    session.apply(&place, &Change::Tag { source: source.clone(), id: id.clone(), to, replaces: holder }).await?;
+    let named = session.apply(&place, &Change::Tag { source, id: id.clone(), to, replaces: holder }).await;
     // The name it came with was only for the way.
-    if before.is_none() {
-        untag(session, &place, &from, id).await?;
-    }
-    Ok(pulled)
+    let untagged = if before.is_none() { untag(&place, &from, id).await } else { Ok(()) };
+    ended(session, named.map(|_| pulled), untagged)
 }
 
 /// Out of the engine or the store: named as it shall be called there, pushed, and the name taken back.
@@ -281,15 +280,28 @@ async fn push(session: &Session, args: &CopyArgs) -> Result<Outcome, Problem> {
         session.apply(&place, &tag).await?;
     }
     let pushed = session.apply(&place, &Change::Push { source, name: to.name.clone(), expected: image.id.clone() }).await;
-    if before.is_none() {
-        untag(session, &place, &to, image.id).await?;
-    }
-    pushed
+    let untagged = if before.is_none() { untag(&place, &to, image.id).await } else { Ok(()) };
+    ended(session, pushed, untagged)
 }
 
-async fn untag(session: &Session, place: &Place, remote: &Remote, id: Digest) -> Result<(), Problem> {
+/// Takes a name away that was only for the way: also, and most of all, when the copy was stopped.
+async fn untag(place: &Place, remote: &Remote, id: Digest) -> Result<(), Problem> {
     let items = vec![Removal::Tag { name: remote.name.clone(), expected: id }];
-    session.apply(place, &Change::Remove { source: place.source.id().clone(), items }).await.map(drop)
+    let change = Change::Remove { source: place.source.id().clone(), items };
+    work::change::apply(&change, place.curator("take the name away")?, &Ctx::default()).await.map(drop)
+}
+
+/// How a copy ended. What went wrong with it comes before what went wrong with tidying up.
+fn ended(session: &Session, copied: Result<Outcome, Problem>, tidied: Result<(), Problem>) -> Result<Outcome, Problem> {
+    match (copied, tidied) {
+        (Ok(copied), tidied) => tidied.map(|()| copied),
+        (Err(problem), tidied) => {
+            if let Err(left) = tidied {
+                session.printer.problem(&left);
+            }
+            Err(problem)
+        }
+    }
 }
 
 /// An image that has the name at `place` now; of several platforms any.
@@ -305,9 +317,11 @@ async fn holder(session: &Session, place: &Place, name: &Name) -> Result<Option<
 
 /// The image that has the name at `place` now.
 async fn held(session: &Session, place: &Place, name: &Name) -> Result<Option<Digest>, Problem> {
-    let found =
-        session.run("see what holds the name", |ctx| async move { find::find_one(place.source.as_ref(), &ctx, Some(name)).await }).await;
-    match found {
+    session.run("see what holds the name", |ctx| held_in(place, ctx, name)).await
+}
+
+async fn held_in(place: &Place, ctx: Ctx, name: &Name) -> Result<Option<Digest>, Problem> {
+    match find::find_one(place.source.as_ref(), &ctx, Some(name)).await {
         Ok(found) => Ok(found.name.is_some().then_some(found.id)),
         Err(problem) if problem.kind == ProblemKind::NotFound => Ok(None),
         Err(problem) => Err(problem),
