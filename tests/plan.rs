@@ -77,6 +77,11 @@ fn a_plan_is_made_applied_taken_back_and_done_again() {
     assert_eq!((&log[0]["id"], &log[0]["done"], &log[0]["end"]), (&json!(id), &json!(2), &json!("complete")));
     let one = program.json(&["log", id]);
     assert_eq!(one["operations"][1]["restorable"], true, "{one}");
+    program.json(&["undo", "--dry-run"]);
+    let held = registry.state.lock().unwrap().tags.insert((REPO.into(), "stable".into()), before["v2"].clone());
+    let moved = program.run(&["undo", "--dry-run", "--json"]).ended(3).document();
+    assert!(states(&moved).contains(&"conflict"), "{moved}");
+    registry.state.lock().unwrap().tags.insert((REPO.into(), "stable".into()), held.unwrap());
     program.json(&["undo", "--line", "2"]);
     assert_eq!(tags(&registry)["stable"], before["stable"]);
     assert!(tags(&registry).contains_key("v2-old"));
@@ -326,6 +331,10 @@ fn what_is_pruned_comes_back_from_a_backup() {
     // The same plan again finds it gone, and says so.
     let again = program.run(&["apply", "p", "--yes", "--json"]).ended(1).document();
     assert_eq!((states(&again), &again["lines"][0]["observed"]), (vec!["conflict"], &Value::Null));
+    let said = program.run(&["apply", "p", "--yes"]).ended(1);
+    assert!(said.stderr.contains("0 of 1 lines done") && !said.stderr.contains("undo"), "{}", said.stderr);
+    let refused = program.run(&["plan", "prune", "--protect", "*:stable"]).ended(2);
+    assert!(refused.stderr.contains("has none"), "{}", refused.stderr);
     program.json(&["undo"]);
     assert_eq!(ids(&program), before);
 }

@@ -136,9 +136,7 @@ pub(super) async fn apply(session: &Session, args: &ApplyArgs) -> Verdict {
     plan.all_or_nothing |= args.all_or_nothing;
     if args.dry_run {
         let report = with(session, "look at what would be done", async |applier| applier.dry_run(plan).await).await?;
-        print(session, &report)?;
-        let fit = report.states.iter().all(|state| *state == LineState::Waiting);
-        return Ok(if fit { Done::All } else { Done::Part });
+        return looked(session, &report);
     }
     recover(session).await?;
     let doing = format!("apply {} lines", plan.operations.len());
@@ -148,6 +146,13 @@ pub(super) async fn apply(session: &Session, args: &ApplyArgs) -> Verdict {
     }
     let report = with(session, &doing, async |applier| applier.apply(plan, args.backup).await).await?;
     told(session, report)
+}
+
+/// Tells what a plan would meet: all is well when every line could run.
+fn looked(session: &Session, report: &Report) -> Verdict {
+    print(session, report)?;
+    let fit = report.states.iter().all(|state| *state == LineState::Waiting);
+    Ok(if fit { Done::All } else { Done::Part })
 }
 
 /// What will be done, before it is asked for.
@@ -187,8 +192,7 @@ async fn reverse(session: &Session, args: &UndoArgs, kind: PlanKind) -> Verdict 
             let (plan, _) = applier.way_back(&chosen, kind).await?;
             applier.dry_run(plan).await
         });
-        print(session, &report.await?)?;
-        return Ok(Done::All);
+        return looked(session, &report.await?);
     }
     recover(session).await?;
     let report = with(session, &doing, async |applier| match kind {
@@ -279,11 +283,9 @@ pub(super) fn table(report: &Report) -> Table {
 fn told(session: &Session, report: Report) -> Verdict {
     print(session, &report)?;
     if let Some(id) = report.id.filter(|_| !session.printer.json) {
-        session.printer.say(format_args!(
-            "{} of {} lines done; `lighterman undo {id}` takes them back",
-            report.done(),
-            report.states.len()
-        ));
+        let (done, all) = (report.done(), report.states.len());
+        let back = if done > 0 { format!("; `lighterman undo {id}` takes them back") } else { String::new() };
+        session.printer.say(format_args!("{done} of {all} lines done{back}"));
     }
     if let Some(back) = &report.rolled_back {
         let left = back.states.len() - back.done();

@@ -185,6 +185,10 @@ async fn delete(session: &Session, args: &PlanDeleteArgs) -> Verdict {
 }
 
 async fn prune(session: &Session, how: &PlanArgs) -> Verdict {
+    if !how.protect.is_empty() {
+        let cause = "--protect is for references, and what is pruned has none";
+        return Err(Problem::new(ProblemKind::Usage, "plan a prune", cause).hint("give what shall stay a tag"));
+    }
     let place = session.current_place().await?;
     let curator = place.curator("prune images")?;
     let list = session.run("look for images without a tag", |ctx| async move { curator.prunable(&ctx).await }).await?;
