@@ -519,3 +519,56 @@ fn a_backup_is_kept_for_every_run_that_needs_it() {
     on("2026-04-11", &program, &["undo", &redone]);
     assert_eq!(program.json(&["images"]).as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_tag_that_a_copy_takes_comes_back_with_its_manifest() {
+    let registry = registry(2);
+    let image = registry.image("team/other", Some("new"), "amd64", "new");
+    let program = Program::without_engine();
+    let before = tags(&registry);
+    let from = format!("docker://{}/team/other:new", registry.host());
+    program.json(&["tag", &from, &at(&registry, "v1")]);
+    assert_eq!(registry.tag(REPO, "v1"), Some(image));
+    // Nothing else is at what the tag was at, so a registry may collect it.
+    registry.state.lock().unwrap().manifests.remove(&(REPO.to_owned(), before["v1"].clone()));
+    let id = program.json(&["log"])[0]["id"].as_str().unwrap().to_owned();
+    let run = program.json(&["log", &id]);
+    assert_eq!(run["operations"][0]["restorable"], true, "{run}");
+    let file = program.home().join(".local/state/lighterman/journal").join(format!("{id}.jsonl"));
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains("until_garbage_collection"), "{written}");
+    program.json(&["undo"]);
+    assert_eq!(tags(&registry), before);
+}
+
+/// Of a line of the journal.
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32| if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0xEDB8_8320 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
+}
+
+/// A journal of an earlier version has saved nothing for such a line.
+#[test]
+fn what_was_not_saved_can_be_taken_back_only_while_it_is_there() {
+    let registry = registry(2);
+    let program = Program::without_engine();
+    let before = registry.tag(REPO, "v1").unwrap();
+    program.json(&["tag", &at(&registry, "v0"), &at(&registry, "v1")]);
+    let id = program.json(&["log"])[0]["id"].as_str().unwrap().to_owned();
+    let file = program.home().join(".local/state/lighterman/journal").join(format!("{id}.jsonl"));
+    let written = std::fs::read_to_string(&file).unwrap();
+    let (first, rest) = written.split_once('\n').unwrap();
+    let mut header: Value = serde_json::from_str(first.get(..first.len() - 18).unwrap()).unwrap();
+    let saved = header.pointer_mut("/steps/0/saved").unwrap_or_else(|| panic!("{first}")).take();
+    assert_eq!(saved.as_array().map(Vec::len), Some(1));
+    *header.pointer_mut("/steps/0/saved").unwrap() = json!([]);
+    let header = header.to_string();
+    let line = format!("{header} {:08x} {:08x}", header.len(), crc32(header.as_bytes()));
+    std::fs::write(&file, format!("{line}\n{rest}")).unwrap();
+    let restorable = || program.json(&["log", &id])["operations"][0].clone();
+    assert_eq!(restorable()["restorable"], true);
+    registry.state.lock().unwrap().manifests.remove(&(REPO.to_owned(), before));
+    let gone = restorable();
+    assert_eq!(gone["restorable"], false, "{gone}");
+    assert!(gone["hindrance"].as_str().unwrap().contains("is gone"), "{gone}");
+}

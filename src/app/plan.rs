@@ -185,7 +185,7 @@ fn named(operations: &[Operation]) -> Vec<Statement> {
         .iter()
         .take(NAMED)
         .map(|line| {
-            let tone = if line.verb.takes_away() && line.undo > UndoClass::ReversibleNow { Tone::Loss } else { Tone::Plain };
+            let tone = if line.takes_away() && line.undo > UndoClass::ReversibleNow { Tone::Loss } else { Tone::Plain };
             let effect = line.effects.first().map(|effect| format!(": {}", effect.safe())).unwrap_or_default();
             (tone, Safe::from(format!("{} {}{effect}", line.verb.word(), line.target.safe())))
         })

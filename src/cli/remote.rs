@@ -13,8 +13,8 @@ use super::print::{Align, Table, or_dash};
 use super::session::{Chosen, Place, Reader, Session};
 use super::{Done, Tally, Verdict};
 use crate::model::{
-    Completeness, Digest, Foreign, Listed, Name, Operation, Problem, ProblemKind, RepoRow, Safe, TagDetails, TagRow, Target, Verb, size,
-    time,
+    Completeness, Digest, Foreign, Listed, Name, Operation, Problem, ProblemKind, RepoRow, Safe, TagDetails, TagRow, Target, UndoClass,
+    Verb, size, time,
 };
 use crate::source::registry::{Repo, target};
 use crate::source::{Ctx, TagAnswer};
@@ -238,6 +238,9 @@ async fn line(session: &Session, place: &Place, from: &Remote, digest: &Digest, 
     // Another repository of the registry takes the layers by mounting them.
     let (source, target) = (place.source.id().clone(), Target::Tag(to.name.clone()));
     let mut line = Operation::new(Verb::Copy, source, target, replaces, Some(digest.clone()));
+    if line.takes_away() {
+        line.undo = UndoClass::UntilGarbageCollection;
+    }
     line.from = Some(Name::new(&format!("{SCHEME}{}", from.name.raw())));
     Ok(line)
 }

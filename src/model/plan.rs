@@ -320,6 +320,12 @@ impl Operation {
         if self.override_reason.as_ref().is_some_and(|reason| !reason.raw().trim().is_empty()) { None } else { self.protected.as_ref() }
     }
 
+    /// Whether what the target was at is gone, or somewhere else, afterwards: a copy takes an existing tag as a move does.
+    #[must_use]
+    pub const fn takes_away(&self) -> bool {
+        self.verb.takes_away() || (matches!(self.verb, Verb::Copy) && self.before.is_some())
+    }
+
     /// After "can't …".
     #[must_use]
     pub fn doing(&self) -> String {

@@ -164,8 +164,7 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
     lines.extend(going.tags.iter().chain(&going.alone).filter_map(|tag| delete_tag(&after, tag, going.alone.contains(tag))));
     lines.extend(going.manifests.iter().map(|digest| delete_manifest(&after, digest)));
     for line in &mut lines {
-        let replaces = line.verb == Verb::Copy && line.before.is_some();
-        if line.protected.is_none() && (line.verb.takes_away() || replaces) {
+        if line.protected.is_none() && line.takes_away() {
             line.protected = line.target.name().and_then(|name| protection.of(name));
         }
     }

@@ -7,7 +7,7 @@ use super::super::clock;
 use super::super::journal::{Locked, Relation, Run, RunId, Step, StepState};
 use super::{Applier, Draft, Report, Sources, look};
 use crate::curate::plan::{inverse, ordered};
-use crate::model::{Foreign, LineState, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, Verb, plan};
+use crate::model::{Foreign, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, Verb, plan};
 use crate::source::blocking;
 
 /// Which run, and which of its lines.
@@ -166,7 +166,10 @@ impl Applier<'_> {
         let Some(after) = operation.after.as_ref().filter(|_| !backed) else { return Ok(None) };
         if operation.source.registry_host().is_some() {
             if step.restore.is_empty() {
-                return Ok(None);
+                let Some(repository) = operation.target.repository() else { return Ok(None) };
+                let manifest = Target::Manifest { repository: Name::new(&repository), digest: after.clone() };
+                let there = curator.look(self.ctx, &manifest).await?.is_some();
+                return Ok((!there).then(|| Safe::from(format!("the manifest {} is gone", after.short()))));
             }
             return curator.missing(self.ctx, &operation.target, &self.load(&step.restore).await?).await;
         }

@@ -24,9 +24,8 @@ impl Applier<'_> {
         steps: &mut [Step],
     ) -> Result<BTreeMap<usize, LineState>, Problem> {
         self.ctx.meter.phase("saving what is needed to take it back");
-        let takes = |operation: &&Operation| {
-            operation.source.registry_host().is_some() && operation.verb.takes_away() && operation.refused().is_none()
-        };
+        let takes =
+            |operation: &&Operation| operation.source.registry_host().is_some() && operation.takes_away() && operation.refused().is_none();
         // Lines on one manifest share what is saved of it.
         let mut wanted: HashMap<(String, &Digest, bool), &Operation> = HashMap::new();
         for operation in plan.operations.iter().filter(takes) {
