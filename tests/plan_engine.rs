@@ -130,6 +130,11 @@ fn a_real_registry_gets_back_deleted_tags_and_indexes() {
     assert_eq!(tags(&program).as_array().unwrap().len(), 3);
     program.json(&["undo"]);
     assert_eq!(tags(&program), before);
+    // And again, by way of the same empty manifest, which the registry deleted before.
+    assert_eq!(program.json(&["redo"])["done"], 1);
+    assert_eq!(tags(&program).as_array().unwrap().len(), 3);
+    program.json(&["undo"]);
+    assert_eq!(tags(&program), before);
     // With a backup it comes back whatever the registry collected.
     program.json(&["plan", "delete", &at("v2"), "-o", "p"]);
     let applied = program.json(&["apply", "p", "--yes", "--backup"]);
