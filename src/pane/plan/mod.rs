@@ -453,6 +453,7 @@ pub fn place(operation: &Operation) -> String {
     match (operation.source.registry_host(), operation.target.repository()) {
         (Some(_), Some(repository)) => repository,
         (Some(host), None) => host.to_owned(),
+        (None, _) if operation.source.0.starts_with("store:") => "store".to_owned(),
         (None, _) => operation.source.0.trim_start_matches("engine:").to_owned(),
     }
 }
