@@ -298,7 +298,7 @@ fn the_first_source_found_is_listed_and_watched() {
     let deck = Deck::found(info(Powers::ALL, false));
     let jobs: Vec<_> = deck.started().map(|(_, job)| job.clone()).collect();
     let source = SourceId("engine:test".to_owned());
-    assert_eq!(jobs, [Job::Discover, Job::Runs { recover: true }, Job::List { source: source.clone() }, Job::Watch { source }]);
+    assert_eq!(jobs, [Job::Discover, Job::Recover, Job::List { source: source.clone() }, Job::Watch { source }]);
 }
 
 #[test]
@@ -543,8 +543,11 @@ fn all_or_nothing_is_not_promised_where_something_can_not_be_taken_back() {
 #[test]
 fn the_log_lists_runs_and_asks_about_the_one_that_is_opened() {
     let mut deck = Deck::listing(vec![image(1, &["app:1"])]);
+    let cut = deck.job(|job| matches!(job, Job::Recover));
+    deck.tell(Msg::Job(cut, JobEvent::Done(JobOutput::Recovered(1))));
+    assert!(deck.state.toasts.list.last().unwrap().text.as_str().contains("cut short"));
     deck.press("7");
-    let id = deck.job(|job| matches!(job, Job::Runs { recover: false }));
+    let id = deck.job(|job| matches!(job, Job::Runs));
     let target = Target::Tag(Name::new("app:0"));
     let operation = Operation::new(Verb::Tag, SourceId("engine:test".to_owned()), target, None, Some(image(1, &[]).id));
     let line = LoggedLine { operation, state: LineState::Done { observed: None }, restorable: None };
@@ -558,7 +561,7 @@ fn the_log_lists_runs_and_asks_about_the_one_that_is_opened() {
         about: None,
         damaged: false,
     };
-    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Runs { runs: Arc::new(vec![run.clone()]), recovered: 0 })));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Runs(Arc::new(vec![run.clone()])))));
     assert_eq!(deck.state.log.rows.len(), 1);
     deck.press("Enter");
     assert_eq!(deck.state.log.rows.len(), 3);

@@ -55,7 +55,7 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
         return registries::available(state, action);
     }
     // A plan about a run goes as that run went.
-    if state.plan.origin().is_some() && matches!(action, Action::AllOrNothing | Action::Backup | Action::Override | Action::TagAlone) {
+    if state.plan.about().is_some() && matches!(action, Action::AllOrNothing | Action::Backup | Action::Override | Action::TagAlone) {
         return Err("not in a plan about a run");
     }
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
@@ -90,7 +90,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusTasks => toggle(state, PaneId::Tasks),
         Action::FocusLog => {
             toggle(state, PaneId::Log);
-            return log::opened(state);
+            return log::refresh(state);
         }
         Action::RunPlan | Action::Override | Action::SavePlan => return plan::act(state, action),
         Action::Undo | Action::Redo | Action::Resume => return log::act(state, action),

@@ -195,7 +195,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         }
         Job::View { .. } => plan::viewed(state, id, event),
         Job::SavePlan { .. } => plan::saved(state, event),
-        Job::Runs { .. } | Job::Restorable { .. } | Job::Back { .. } => {
+        Job::Recover | Job::Runs | Job::Restorable { .. } | Job::Back { .. } => {
             state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
             log::event(state, id, &job, event)
         }

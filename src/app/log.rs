@@ -11,20 +11,20 @@ use super::plan;
 use super::state::State;
 use super::toast::ToastKind;
 
-/// The drawer was opened, or closed.
-pub(super) fn opened(state: &mut State) -> Vec<Effect> {
-    if state.drawer == Some(PaneId::Log) { read(state, false) } else { Vec::new() }
+/// What was cut short last time is looked at again.
+pub(super) fn recover(state: &mut State) -> Vec<Effect> {
+    vec![jobs::start(state, Job::Recover).1]
 }
 
-pub(super) fn read(state: &mut State, recover: bool) -> Vec<Effect> {
-    let (id, effect) = jobs::start(state, Job::Runs { recover });
+fn read(state: &mut State) -> Vec<Effect> {
+    let (id, effect) = jobs::start(state, Job::Runs);
     state.log.runs.start(id);
     vec![effect]
 }
 
-/// Something was written: what is on the screen is read again.
+/// The drawer was opened, or something was written: what is on the screen is read again.
 pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
-    if state.drawer == Some(PaneId::Log) { read(state, false) } else { Vec::new() }
+    if state.drawer == Some(PaneId::Log) { read(state) } else { Vec::new() }
 }
 
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
@@ -63,23 +63,19 @@ pub(super) fn follow(state: &mut State) -> Vec<Effect> {
 
 pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {
     match (job, answer(event, "read the journal")) {
-        (Job::Runs { .. }, Ok(JobOutput::Runs { runs, recovered })) => {
+        (Job::Recover, Ok(JobOutput::Recovered(1..))) => {
+            let keys = state.settings.keymap.keys(Action::FocusLog);
+            let hint = keys.first().map(|key| Safe::from(format!("{key} shows what was done, and goes on")));
+            vec![state.toasts.show(ToastKind::Warning, "A run was cut short last time", hint)]
+        }
+        (Job::Runs, Ok(JobOutput::Runs(runs))) => {
             state.log.runs.finish(id, Ok(runs));
             state.log.rebuild();
-            if recovered > 0 {
-                let hint = state
-                    .settings
-                    .keymap
-                    .keys(Action::FocusLog)
-                    .first()
-                    .map(|key| Safe::from(format!("{key} shows what was done, and goes on")));
-                return vec![state.toasts.show(ToastKind::Warning, "A run was cut short last time", hint)];
-            }
             Vec::new()
         }
-        (Job::Runs { recover }, Err(problem)) => {
-            let tell = !*recover && !problem.is_cancelled();
-            let effects = if tell && state.log.runs.value.is_some() { vec![state.toasts.problem(&problem)] } else { Vec::new() };
+        (Job::Runs, Err(problem)) => {
+            let tell = !problem.is_cancelled() && state.log.runs.value.is_some();
+            let effects = if tell { vec![state.toasts.problem(&problem)] } else { Vec::new() };
             state.log.runs.finish(id, Err(problem));
             effects
         }
@@ -87,8 +83,9 @@ pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) ->
             state.log.asked(*run);
             Vec::new()
         }
-        (Job::Back { .. }, Ok(JobOutput::Back { plan, about })) => plan::load(state, *plan, &about),
-        (_, Ok(_)) => Vec::new(),
+        (Job::Back { .. }, Ok(JobOutput::Back { plan, about })) => plan::load(state, *plan, about),
+        // Whoever needs the journal is told why it can't be had.
+        (Job::Recover, Err(_)) | (_, Ok(_)) => Vec::new(),
         (_, Err(problem)) if problem.is_cancelled() => Vec::new(),
         (_, Err(problem)) => vec![state.toasts.problem(&problem)],
     }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use crate::curate::plan::{self, Wish};
 use crate::curate::words::{counted, freed};
 use crate::curate::{Statement, Tone};
-use crate::flow::job::{About, Applying, Way};
+use crate::flow::job::{About, Applying};
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{
-    Digest, Foreign, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, RunEnd, Safe, SourceId, SourceKind,
-    Target, UndoClass,
+    Digest, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, RunEnd, Safe, SourceId, SourceKind, Target,
+    UndoClass,
 };
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
-use crate::pane::plan::Origin;
 use crate::pane::tasks::TaskState;
 
 use super::actions::ask;
@@ -107,7 +106,7 @@ pub(super) fn in_use(state: &mut State) -> Option<Effect> {
     if let Some(busy) = busy(state) {
         return Some(busy);
     }
-    let unsaved = !state.plan.is_empty() && !state.plan.ended && state.plan.origin().is_none();
+    let unsaved = !state.plan.is_empty() && !state.plan.ended && state.plan.about().is_none();
     let hint = || Some(Safe::new("run it, or clear it, and try again"));
     unsaved.then(|| state.toasts.show(ToastKind::Info, "There is a plan that has not run", hint()))
 }
@@ -172,7 +171,7 @@ fn run(state: &mut State) -> Vec<Effect> {
     }
     lines.push((Tone::Quiet, Safe::new("Each line is read again first: what moved or came into use meanwhile is left alone.")));
     let title = Safe::from(format!("Run {}", counted(totals.runs, "line")));
-    let about = state.plan.about();
+    let about = state.plan.about().cloned();
     let applying = Applying { plan: document(state, state.plan.kind(), operations), backup: state.plan.backup, about };
     let job = Job::Apply(Box::new(applying));
     state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Run", Agreed::Start(vec![job]))));
@@ -208,14 +207,7 @@ fn promise(worst: Option<UndoClass>, backup: bool) -> Option<Statement> {
 }
 
 fn document(state: &State, kind: PlanKind, operations: Vec<Operation>) -> Plan {
-    Plan {
-        version: crate::model::plan::VERSION,
-        kind,
-        made_at: state.now,
-        made_by: Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION"))),
-        all_or_nothing: state.plan.all_or_nothing,
-        operations,
-    }
+    Plan { all_or_nothing: state.plan.all_or_nothing, ..Plan::new(kind, state.now, operations) }
 }
 
 /// Runs lines that were agreed to in a dialog of their own, without the drawer.
@@ -225,7 +217,7 @@ pub(super) fn quick(state: &State, kind: PlanKind, operations: Vec<Operation>) -
 
 /// The task of a plan began: the drawer follows it, if it is the one shown there.
 pub(super) fn begun(state: &mut State, id: JobId, applying: &Applying) {
-    if !state.plan.ended && state.plan.operations() == applying.plan.operations {
+    if !state.plan.ended && state.plan.lines.iter().map(|line| &line.operation).eq(&applying.plan.operations) {
         state.plan.running = Some(id);
     }
 }
@@ -291,17 +283,11 @@ pub(super) fn over(state: &mut State, id: JobId, applying: &Applying) -> Vec<Eff
 }
 
 /// Puts the way back of a run, or another plan about one, into the drawer.
-pub(super) fn load(state: &mut State, plan: Plan, about: &About) -> Vec<Effect> {
+pub(super) fn load(state: &mut State, plan: Plan, about: About) -> Vec<Effect> {
     if let Some(effect) = in_use(state) {
         return vec![effect];
     }
-    let origin = match about.way {
-        Way::Undo => Origin::Undo(about.run.clone()),
-        Way::Redo => Origin::Redo(about.run.clone()),
-        Way::Resume => Origin::Resume(about.run.clone()),
-    };
-    let lines = plan.operations.into_iter().zip(about.lines.iter().copied()).collect();
-    state.plan.load(plan.kind, lines, origin);
+    state.plan.load(plan.kind, plan.operations, about);
     show(state);
     Vec::new()
 }

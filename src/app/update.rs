@@ -27,8 +27,7 @@ pub fn start(state: &mut State) -> Vec<Effect> {
     if state.sources.current.is_some() {
         effects.extend(jobs::list(state));
     }
-    // What was cut short last time is looked at again.
-    effects.extend(log::read(state, true));
+    effects.extend(log::recover(state));
     finish(state, effects)
 }
 

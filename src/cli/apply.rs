@@ -10,8 +10,7 @@ use super::plan;
 use super::print::{Align, Table};
 use super::session::{Chosen as Place, Session};
 use super::{Done, Verdict};
-use crate::model::plan as plan_document;
-use crate::model::{Digest, Foreign, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, UndoClass};
+use crate::model::{Digest, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, UndoClass};
 use crate::source::{Answer, Ctx, Source};
 use crate::work::apply::{Applier, Chosen, Places, Recovered, Report};
 use crate::work::clock::now;
@@ -66,14 +65,7 @@ pub(super) async fn lines(session: &Session, kind: PlanKind, operations: Vec<Ope
 
 /// A plan of lines, made now.
 pub(super) fn planned(kind: PlanKind, operations: Vec<Operation>) -> Plan {
-    Plan {
-        version: plan_document::VERSION,
-        kind,
-        made_at: now(),
-        made_by: Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION"))),
-        all_or_nothing: false,
-        operations,
-    }
+    Plan::new(kind, now(), operations)
 }
 
 /// The problem of a line that was not done.

@@ -107,12 +107,12 @@ pub enum Job {
         tags: Vec<String>,
         digests: Vec<Digest>,
     },
-    /// The only way anything is taken away, or given a name: a plan, written down before it runs.
+    /// The deck's only way to take anything away or give it a name: a plan, written down before it runs.
     Apply(Box<Applying>),
-    /// The runs that the journal has. With `recover`, what was cut short is looked at again first.
-    Runs {
-        recover: bool,
-    },
+    /// Look again at what was cut short.
+    Recover,
+    /// The runs that the journal has.
+    Runs,
     /// Whether the lines of a run could be taken back now.
     Restorable {
         run: String,
@@ -154,7 +154,7 @@ impl Job {
             Self::Details { .. } => Some(Slot::Details),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
-            Self::Runs { .. } => Some(Slot::Runs),
+            Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
             | Self::LogIn { .. }
@@ -163,14 +163,15 @@ impl Job {
             | Self::Change(_)
             | Self::View { .. }
             | Self::Apply(_)
-            | Self::SavePlan { .. } => None,
+            | Self::SavePlan { .. }
+            | Self::Recover => None,
         }
     }
 
     /// Whether it serves the plan or the log, whatever is looked at meanwhile.
     #[must_use]
     pub const fn is_about_plans(&self) -> bool {
-        matches!(self, Self::View { .. } | Self::SavePlan { .. } | Self::Runs { .. } | Self::Restorable { .. } | Self::Back { .. })
+        matches!(self, Self::View { .. } | Self::SavePlan { .. } | Self::Recover | Self::Runs | Self::Restorable { .. } | Self::Back { .. })
     }
 
     /// Whether it is about a registry, for the Registries pane.
@@ -254,12 +255,10 @@ pub enum JobOutput {
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.
     Ran(Arc<LoggedRun>),
-    Runs {
-        /// Newest first.
-        runs: Arc<Vec<LoggedRun>>,
-        /// How many were found cut short just now, and looked at again.
-        recovered: usize,
-    },
+    /// How many runs were found cut short just now, and looked at again.
+    Recovered(usize),
+    /// Newest first.
+    Runs(Arc<Vec<LoggedRun>>),
     Restorable(Box<LoggedRun>),
     Back {
         plan: Box<Plan>,

@@ -488,6 +488,13 @@ struct Versioned {
 }
 
 impl Plan {
+    /// A plan of this program, without the promise of all or nothing.
+    #[must_use]
+    pub fn new(kind: PlanKind, made_at: Timestamp, operations: Vec<Operation>) -> Self {
+        let made_by = Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION")));
+        Self { version: VERSION, kind, made_at, made_by, all_or_nothing: false, operations }
+    }
+
     /// Reads a document and checks it.
     ///
     /// # Errors

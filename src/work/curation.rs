@@ -81,21 +81,16 @@ fn reported(report: Report) -> LoggedRun {
     }
 }
 
+/// Looks again at runs that were cut short. What can't be looked at now is looked at next time.
+pub(super) async fn recover(env: &Env, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
+    Ok(JobOutput::Recovered(applier.recover().await?.len()))
+}
+
 /// The runs of the journal, newest first.
-pub(super) async fn runs(env: &Arc<Env>, recover: bool, ctx: &Ctx) -> Result<JobOutput, Problem> {
-    let mut recovered = 0;
-    if recover {
-        let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
-        // What can't be looked at now is looked at next time.
-        match applier.recover().await {
-            Ok(found) => recovered = found.len(),
-            Err(problem) => tracing::warn!(%problem, "runs that were cut short can't be looked at"),
-        }
-    }
+pub(super) async fn runs(env: &Arc<Env>) -> Result<JobOutput, Problem> {
     let all = all(env).await?;
-    let mut logged: Vec<LoggedRun> = all.iter().map(|run| self::logged(run, &all)).collect();
-    logged.reverse();
-    Ok(JobOutput::Runs { runs: Arc::new(logged), recovered })
+    Ok(JobOutput::Runs(Arc::new(all.iter().rev().map(|run| logged(run, &all)).collect())))
 }
 
 async fn all(env: &Arc<Env>) -> Result<Vec<Run>, Problem> {

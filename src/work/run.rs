@@ -89,7 +89,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         }
         Job::View { source, repository, tags, digests } => curation::view(env, &source, &repository, &tags, &digests, ctx).await,
         Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
-        Job::Runs { recover } => curation::runs(env, recover, ctx).await,
+        Job::Recover => curation::recover(env, ctx).await,
+        Job::Runs => curation::runs(env).await,
         Job::Restorable { run } => curation::restorable(env, &run, ctx).await,
         Job::Back { way, run, lines } => curation::back(env, way, run.as_deref(), &lines.unwrap_or_default(), ctx).await,
         Job::SavePlan { plan, file } => curation::save(plan, file).await,

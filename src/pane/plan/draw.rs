@@ -4,13 +4,14 @@
 //! A drawing file: may use `ui` and ratatui.
 
 use crate::flow::Action;
+use crate::flow::job::Way;
 use crate::model::{Foreign, LineState, Operation, Safe, UndoClass, Verb};
 use crate::pane::draw::{Face, position};
 use crate::ui::canvas::Align;
 use crate::ui::text::words;
 use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
 
-use super::{Line, Origin, PlanPane, PlanRow, place};
+use super::{Line, PlanPane, PlanRow};
 
 /// Columns of a verb.
 const VERB: u16 = 15;
@@ -34,7 +35,7 @@ pub fn draw(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
             PlanRow::Source(n) => {
                 if let Some(line) = plan.lines.get(n) {
                     pen.gap(1);
-                    pen.put(&Safe::ascii(&place(&line.operation)), Role::Registry);
+                    pen.put(&Safe::ascii(&line.place), Role::Registry);
                 }
             }
             PlanRow::Line(n) => {
@@ -49,10 +50,10 @@ pub fn draw(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
 }
 
 fn title(plan: &PlanPane) -> Safe {
-    match plan.origin() {
-        Some(Origin::Undo(run)) => words!("takes back run {}", short(run)),
-        Some(Origin::Redo(run)) => words!("does run {} again", short(run)),
-        Some(Origin::Resume(run)) => words!("goes on with run {}", short(run)),
+    match plan.about().map(|about| (about.way, short(&about.run))) {
+        Some((Way::Undo, run)) => words!("takes back run {run}"),
+        Some((Way::Redo, run)) => words!("does run {run} again"),
+        Some((Way::Resume, run)) => words!("goes on with run {run}"),
         None if plan.is_running() => words!("running"),
         None if plan.ended => words!("has run"),
         None => Safe::default(),

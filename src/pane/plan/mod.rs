@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::curate::plan::{self, Clash, Protection, Wish};
-use crate::flow::job::{About, Way};
+use crate::flow::job::About;
 use crate::flow::{Action, JobId};
 use crate::model::{Digest, Foreign, ImageList, LineState, Operation, PlanKind, RepositoryView, Safe, SourceId, Target, UndoClass, Verb};
 
@@ -18,6 +18,8 @@ use super::ListCursor;
 pub struct Line {
     pub operation: Operation,
     pub state: LineState,
+    /// What it stands under: its source, and of a registry the repository.
+    pub place: String,
 }
 
 /// A row of the drawer.
@@ -59,22 +61,13 @@ pub struct PlanPane {
     pub ended: bool,
 }
 
-/// Where lines come from that were not thought up here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Takes this run back.
-    Undo(String),
-    /// Does this run again, or goes on with it.
-    Redo(String),
-    Resume(String),
-}
-
-/// A plan about a run: each line with the line of that run that it is about.
+/// A plan about a run.
 #[derive(Debug, Clone)]
 struct Fixed {
     kind: PlanKind,
-    lines: Vec<(Operation, usize)>,
-    origin: Origin,
+    lines: Vec<Operation>,
+    /// Which line of the run each of the lines is about.
+    about: About,
 }
 
 /// What a plan comes to.
@@ -118,21 +111,10 @@ impl PlanPane {
         }
     }
 
-    #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        self.fixed.as_ref().map(|fixed| &fixed.origin)
-    }
-
     /// The run that the plan is about, and which of its lines.
     #[must_use]
-    pub fn about(&self) -> Option<About> {
-        let fixed = self.fixed.as_ref()?;
-        let (way, run) = match &fixed.origin {
-            Origin::Undo(run) => (Way::Undo, run),
-            Origin::Redo(run) => (Way::Redo, run),
-            Origin::Resume(run) => (Way::Resume, run),
-        };
-        Some(About { way, run: run.clone(), lines: fixed.lines.iter().map(|(_, line)| *line).collect() })
+    pub fn about(&self) -> Option<&About> {
+        self.fixed.as_ref().map(|fixed| &fixed.about)
     }
 
     /// What is to run, in its order.
@@ -169,15 +151,8 @@ impl PlanPane {
     pub fn asked_of(&self, repository: &Repository) -> (Vec<String>, Vec<Digest>) {
         let mut tags = BTreeSet::new();
         let mut digests = BTreeSet::new();
-        for (source, wish) in &self.wishes {
-            let target = match wish {
-                Wish::Tag { to, .. } | Wish::Copy { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
-                Wish::Delete(target) => target.clone(),
-            };
-            if *source != repository.0 || repository_of(&target) != Some(repository.1.clone()) {
-                continue;
-            }
-            match target {
+        for wish in self.wished(repository) {
+            match target(wish) {
                 Target::Tag(name) => {
                     let tag = name.reference().ok().and_then(|reference| reference.tag().map(str::to_owned));
                     tags.insert(tag.unwrap_or_else(|| "latest".to_owned()));
@@ -223,10 +198,10 @@ impl PlanPane {
     }
 
     /// Puts lines here that were thought up elsewhere, in the place of what is here.
-    pub fn load(&mut self, kind: PlanKind, lines: Vec<(Operation, usize)>, origin: Origin) {
+    pub fn load(&mut self, kind: PlanKind, lines: Vec<Operation>, about: About) {
         self.clear();
         (self.all_or_nothing, self.backup) = (false, false);
-        self.fixed = Some(Fixed { kind, lines, origin });
+        self.fixed = Some(Fixed { kind, lines, about });
         self.think();
     }
 
@@ -241,7 +216,7 @@ impl PlanPane {
     fn think(&mut self) {
         let kept = self.selected().map(|line| (line.operation.source.clone(), line.operation.target.canonical()));
         let mut operations = match &self.fixed {
-            Some(fixed) => fixed.lines.iter().map(|(line, _)| line.clone()).collect(),
+            Some(fixed) => fixed.lines.clone(),
             None => self.thought(),
         };
         for operation in &mut operations {
@@ -249,7 +224,8 @@ impl PlanPane {
             operation.override_reason = self.reasons.get(&key).cloned().or(operation.override_reason.take());
         }
         self.clashes = plan::clashes(&operations);
-        self.lines = operations.into_iter().map(|operation| Line { operation, state: LineState::Waiting }).collect();
+        let line = |operation: Operation| Line { state: LineState::Waiting, place: place(&operation), operation };
+        self.lines = operations.into_iter().map(line).collect();
         self.unfolded.clear();
         self.rebuild();
         let at = kept.and_then(|key| {
@@ -395,7 +371,12 @@ impl PlanPane {
         let (source, gone, image) = (line.operation.source.clone(), line.operation.target.canonical(), line.operation.before.clone());
         let at = self.cursor.at;
         if let Some(fixed) = &mut self.fixed {
-            fixed.lines.retain(|(line, _)| line.source != source || line.target.canonical() != gone);
+            if let Some(n) = fixed.lines.iter().position(|line| line.source == source && line.target.canonical() == gone) {
+                fixed.lines.remove(n);
+                if n < fixed.about.lines.len() {
+                    fixed.about.lines.remove(n);
+                }
+            }
         } else {
             let before = self.wishes.len();
             self.wishes.retain(|(of, wish)| *of != source || target(wish).canonical() != gone);
@@ -430,11 +411,11 @@ impl PlanPane {
 
     fn rebuild(&mut self) {
         self.rows.clear();
-        let mut order: Vec<(String, usize)> = self.lines.iter().enumerate().map(|(n, line)| (place(&line.operation), n)).collect();
-        order.sort();
+        let mut order: Vec<(&str, usize)> = self.lines.iter().enumerate().map(|(n, line)| (line.place.as_str(), n)).collect();
+        order.sort_unstable();
         let mut source = None;
         for (here, n) in order {
-            if source.as_ref() != Some(&here) {
+            if source != Some(here) {
                 source = Some(here);
                 self.rows.push(PlanRow::Source(n));
             }
@@ -447,9 +428,8 @@ impl PlanPane {
     }
 }
 
-/// What lines are grouped by: the source, and of a registry the repository.
-#[must_use]
-pub fn place(operation: &Operation) -> String {
+/// Parses a name, so it is found out once a line.
+fn place(operation: &Operation) -> String {
     match (operation.source.registry_host(), operation.target.repository()) {
         (Some(_), Some(repository)) => repository,
         (Some(host), None) => host.to_owned(),

@@ -7,7 +7,7 @@ use super::super::clock;
 use super::super::journal::{Locked, Relation, Run, RunId, Step, StepState};
 use super::{Applier, Draft, Report, Sources, look};
 use crate::curate::plan::{inverse, ordered};
-use crate::model::{Foreign, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, Verb, plan};
+use crate::model::{LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, Verb, plan};
 use crate::source::blocking;
 
 /// Which run, and which of its lines.
@@ -256,8 +256,7 @@ fn reversed(run: &Run, lines: &[usize]) -> Vec<Part> {
 }
 
 fn document(kind: PlanKind, all_or_nothing: bool, operations: Vec<Operation>) -> Plan {
-    let made_by = Foreign::new(concat!("lighterman ", env!("CARGO_PKG_VERSION")));
-    Plan { version: plan::VERSION, kind, made_at: clock::now(), made_by, all_or_nothing, operations }
+    Plan { all_or_nothing, ..Plan::new(kind, clock::now(), operations) }
 }
 
 /// Parts put in order, each with its own.
