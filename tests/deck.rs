@@ -16,8 +16,8 @@ use lighterman::app::{Settings, State, start, update};
 use lighterman::flow::job::{About, Applying, Way};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::model::{
-    Change, ContainerUse, Digest, ImageList, ImageSummary, LineState, LoggedLine, LoggedRun, Name, Operation, Outcome, Plan, PlanKind,
-    Powers, Problem, ProblemKind, RunEnd, Safe, SourceId, SourceInfo, SourceKind, SourceStatus, Target, Verb,
+    Change, ContainerUse, Digest, ImageList, ImageSummary, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, Powers,
+    Problem, ProblemKind, RunEnd, Safe, SourceId, SourceInfo, SourceKind, SourceStatus, Target, Verb,
 };
 use lighterman::pane::PaneId;
 use lighterman::pane::tasks::TaskState;
@@ -179,7 +179,7 @@ fn four_transfers_run_at_once_and_the_rest_wait_in_an_order_that_can_be_changed(
     assert_eq!(line(&deck), ["pull app:4", "pull app:6", "pull app:5"]);
     deck.press("K");
     let first = deck.job(|job| matches!(job, Job::Change(Change::Pull { name, .. }) if name.raw() == "app:0"));
-    deck.tell(Msg::Job(first, JobEvent::Done(JobOutput::Applied(Outcome::Moved(lighterman::model::Transfer::default())))));
+    deck.tell(Msg::Job(first, JobEvent::Done(JobOutput::Applied(lighterman::model::Transfer::default()))));
     assert_eq!(pulled(&deck).last().unwrap(), "app:6", "the first in line has its turn");
     // A paused one is passed over; one that is cancelled in line never ran.
     deck.press("G k k g j j j j p");
@@ -209,7 +209,7 @@ fn a_running_transfer_that_is_paused_stops_and_goes_on_under_a_new_id() {
     assert!(second != first && deck.state.tasks.running() == 1);
     // What ends although it was asked to pause, has ended.
     deck.press("p");
-    deck.tell(Msg::Job(second, JobEvent::Done(JobOutput::Applied(Outcome::Moved(lighterman::model::Transfer::default())))));
+    deck.tell(Msg::Job(second, JobEvent::Done(JobOutput::Applied(lighterman::model::Transfer::default()))));
     assert!(matches!(deck.state.tasks.selected().unwrap().state, TaskState::Done(_)));
 }
 

@@ -509,13 +509,13 @@ fn a_backup_is_kept_for_every_run_that_needs_it() {
     let program = Program::without_engine();
     let specs = [ImageSpec::new("app:1").layer(&[("a", b"1")]), ImageSpec::new("web:1").layer(&[("b", b"2")])];
     std::fs::write(program.home().join("in.tar"), docker_archive(&specs)).unwrap();
-    program.json(&["import", "in.tar"]);
+    on("2026-01-01", &program, &["import", "in.tar"]);
     program.json(&["plan", "delete", "app:1", "-o", "p"]);
     on("2026-01-01", &program, &["apply", "p", "--yes", "--backup"]);
     on("2026-03-01", &program, &["undo"]);
     let redone = on("2026-03-02", &program, &["redo", "--json"]).document()["id"].as_str().unwrap().to_owned();
     on("2026-04-10", &program, &["tag", "web:1", "web:2"]);
-    assert_eq!(program.json(&["log"]).as_array().unwrap().len(), 3, "the first run went");
+    assert_eq!(program.json(&["log"]).as_array().unwrap().len(), 3, "the first runs went");
     on("2026-04-11", &program, &["undo", &redone]);
     assert_eq!(program.json(&["images"]).as_array().unwrap().len(), 2);
 }

@@ -418,7 +418,7 @@ fn a_registry_in_trouble_does_not_hold_up_what_has_nothing_to_do_with_it() {
     let status = program.command(&["apply", "p", "--yes"]).env("LIGHTERMAN_TEST_KILL", "2").output().unwrap().status;
     assert_eq!(status.signal(), Some(9));
     let journal = Journal::new(&state_dir(&program));
-    let begun = || journal.runs().unwrap().0[0].lines(|state| *state == StepState::Begun).len();
+    let begun = || journal.runs().unwrap().0[1].lines(|state| *state == StepState::Begun).len();
     assert_eq!(begun(), 12);
     down.store(true, Ordering::SeqCst);
     registry.forget();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lighterman::model::{Change, Copy, CopyFrom, Digest, Kept, Locator, Name, Outcome, Platform, Problem, ProblemKind, Removal, Transfer};
+use lighterman::model::{Change, Copy, CopyFrom, Digest, Kept, Locator, Name, Platform, Problem, ProblemKind, Removal, Transfer};
 use lighterman::source::credentials::Credentials;
 use lighterman::source::oci::media;
 use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Timers};
@@ -42,25 +42,22 @@ fn name(host: &str, target: &str) -> Name {
     Name::new(&format!("{host}/{REPO}{colon}{target}"))
 }
 
-async fn apply(source: &RegistrySource, change: Change) -> Result<Outcome, Problem> {
+async fn apply(source: &RegistrySource, change: Change) -> Result<Transfer, Problem> {
     work::change::apply(&change, source.curator().unwrap(), &Ctx::default()).await
 }
 
 /// Deletes targets seen at `digest`: what went, and what was kept and why.
 async fn delete(source: &RegistrySource, targets: &[(&str, &Digest)]) -> (Vec<String>, Vec<Kept>) {
     let host = source.host().to_owned();
-    let items = targets.iter().map(|(target, digest)| Removal::Tag { name: name(&host, target), expected: (*digest).clone() }).collect();
-    match apply(source, Change::Remove { source: source.id().clone(), items }).await.unwrap() {
-        Outcome::Removed { removed, kept } => {
-            (removed.iter().map(|one| one.reference.split_once(REPO).unwrap().1.split_at(1).1.to_owned()).collect(), kept)
-        }
-        other => panic!("{other:?}"),
-    }
+    let items: Vec<Removal> =
+        targets.iter().map(|(target, digest)| Removal::Tag { name: name(&host, target), expected: (*digest).clone() }).collect();
+    let (removed, kept) = source.curator().unwrap().remove(&Ctx::default(), &items).await.unwrap();
+    (removed.iter().map(|one| one.reference.split_once(REPO).unwrap().1.split_at(1).1.to_owned()).collect(), kept)
 }
 
-async fn retag(source: &RegistrySource, digest: &Digest, tag: &str, replaces: Option<&Digest>) -> Result<Outcome, Problem> {
-    let to = name(source.host(), tag);
-    apply(source, Change::Tag { source: source.id().clone(), id: digest.clone(), to, replaces: replaces.cloned() }).await
+async fn retag(source: &RegistrySource, digest: &Digest, tag: &str, replaces: Option<&Digest>) -> Result<(), Problem> {
+    let to = name(source.host(), tag).reference().unwrap();
+    source.curator().unwrap().tag(&Ctx::default(), digest, &to, replaces).await
 }
 
 /// Two tags on one digest, a third on another.
@@ -248,7 +245,7 @@ async fn a_retag_puts_the_manifest_and_moves_no_blob() {
     let registry = Fake::new();
     let (digest, other) = shared(&registry);
     let source = source(&registry.host());
-    assert_eq!(retag(&source, &digest, "new", None).await.unwrap(), Outcome::Tagged { digest: digest.clone() });
+    retag(&source, &digest, "new", None).await.unwrap();
     retag(&source, &digest, "other", Some(&other)).await.unwrap();
     assert_eq!((registry.tag(REPO, "new"), registry.tag(REPO, "other")), (Some(digest.clone()), Some(digest.clone())));
     assert_eq!(registry.count("", "/blobs/"), 0);
@@ -308,10 +305,7 @@ fn copy_of(from: &str, to: &str) -> Copy {
 
 async fn run(copy: Copy) -> Result<Transfer, Problem> {
     let source = source(copy.to.reference().unwrap().registry());
-    match apply(&source, Change::Copy { source: source.id().clone(), copy }).await? {
-        Outcome::Moved(transfer) => Ok(transfer),
-        other => panic!("{other:?}"),
-    }
+    apply(&source, Change::Copy { source: source.id().clone(), copy }).await
 }
 
 #[tokio::test]

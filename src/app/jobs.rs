@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageList, Outcome, Problem, ProblemKind, Safe, SourceInfo, SourceKind, SourceStatus, size};
+use crate::model::{ImageList, Problem, ProblemKind, Safe, SourceInfo, SourceKind, SourceStatus, Transfer, size};
 use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
@@ -152,8 +152,6 @@ fn title(job: &Job) -> Safe {
     use crate::model::Change;
     Safe::from(match job {
         Job::Export { file, keys, .. } => format!("export {} to {}", crate::curate::words::counted(keys.len(), "image"), file.display()),
-        Job::Change(Change::Tag { to, id, .. }) => format!("tag {} as {}", id.short(), to.safe()),
-        Job::Change(Change::Remove { items, .. }) => format!("remove {}", crate::curate::words::counted(items.len(), "reference")),
         Job::Change(Change::Pull { name, .. }) => format!("pull {}", name.safe()),
         Job::Change(Change::Push { name, .. }) => format!("push {}", name.safe()),
         Job::Change(Change::Copy { copy, .. }) => format!("copy to {}", copy.to.safe()),
@@ -401,7 +399,7 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
     let title = title(job);
     let now = state.now;
     let (end, mut effects) = match event {
-        JobEvent::Done(JobOutput::Applied(outcome)) => applied(state, &title, &outcome),
+        JobEvent::Done(JobOutput::Applied(transfer)) => applied(state, &title, &transfer),
         JobEvent::Done(JobOutput::Ran(run)) => plan::ran(state, id, &run),
         JobEvent::Done(JobOutput::Exported { file, transfer }) => {
             let text = format!("{} written, {}, verified", file.display(), size::human(transfer.bytes_transferred));
@@ -432,6 +430,7 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
     }
     if let Job::Change(change) = job {
         effects.extend(registries::changed(state, change.source()));
+        effects.extend(super::log::refresh(state));
     }
     if let Job::Apply(applying) = job {
         effects.extend(plan::over(state, id, applying));
@@ -439,28 +438,11 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
     effects
 }
 
-fn applied(state: &mut State, title: &Safe, outcome: &Outcome) -> (TaskState, Vec<Effect>) {
-    let (kind, text, hint) = match outcome {
-        Outcome::Tagged { .. } => (ToastKind::Good, format!("Done: {title}"), None),
-        Outcome::Removed { removed, kept } if kept.is_empty() => {
-            // An image that had no name is named by its digest.
-            let what = if removed.iter().all(|gone| gone.reference == gone.digest.as_str()) { "image" } else { "reference" };
-            (ToastKind::Good, format!("{} removed", crate::curate::words::counted(removed.len(), what)), None)
-        }
-        Outcome::Removed { removed, kept } => {
-            let why = kept.first().map(|kept| Safe::from(format!("{}: {}", Safe::new(&kept.reference), Safe::new(&kept.why))));
-            (ToastKind::Warning, format!("{} removed, {} kept", removed.len(), kept.len()), why)
-        }
-        Outcome::Moved(transfer) => {
-            let skipped = if transfer.bytes_skipped == 0 {
-                String::new()
-            } else {
-                format!(", {} were there already", size::human(transfer.bytes_skipped))
-            };
-            (ToastKind::Good, format!("Done: {title} ({}{skipped})", size::human(transfer.bytes_transferred)), None)
-        }
+fn applied(state: &mut State, title: &Safe, transfer: &Transfer) -> (TaskState, Vec<Effect>) {
+    let skipped = match transfer.bytes_skipped {
+        0 => String::new(),
+        skipped => format!(", {} were there already", size::human(skipped)),
     };
-    let word = hint.clone().unwrap_or_else(|| Safe::new(&text));
-    let end = if kind == ToastKind::Warning { TaskState::Partial(word) } else { TaskState::Done(Safe::new(&text)) };
-    (end, vec![state.toasts.show(kind, text, hint)])
+    let text = format!("Done: {title} ({}{skipped})", size::human(transfer.bytes_transferred));
+    (TaskState::Done(Safe::new(&text)), vec![state.toasts.show(ToastKind::Good, text, None)])
 }

@@ -5,19 +5,19 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::Verdict;
 use super::args::{CopyArgs, ExportArgs};
 use super::find;
 use super::remote::{self, Remote};
 use super::session::{Place, Session};
 use super::transfer::{self, finished};
+use super::{Verdict, apply, change};
 use crate::model::{
-    ArchiveFormat, Change, Copy, CopyFrom, Digest, ImageKey, Locator, Name, Outcome, Problem, ProblemKind, Removal, Safe, SourceKind,
-    Transfer, Transport,
+    ArchiveFormat, Change, Copy, CopyFrom, Digest, ImageKey, Locator, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Safe,
+    SourceKind, Transfer, Transport,
 };
 use crate::shell::paths::make_private_dir;
 use crate::source::files::FileSource;
-use crate::source::{Ctx, ExportTo, Source as _};
+use crate::source::{Ctx, Curator, ExportTo, Source as _};
 use crate::work;
 
 /// How folders begin that hold what is on its way, and go with it.
@@ -26,7 +26,7 @@ const ON_ITS_WAY: &str = ".lighterman-copy-";
 pub(super) async fn run(session: &Session, args: &CopyArgs) -> Verdict {
     let (from, to) = (Locator::parse(&args.from)?, Locator::parse(&args.to)?);
     check(args, &from, &to)?;
-    let outcome = match (from.transport, to.transport) {
+    let moved = match (from.transport, to.transport) {
         (Transport::Registry | Transport::Layout | Transport::OciArchive | Transport::DockerArchive, Transport::Registry) => {
             into_registry(session, args, from).await?
         }
@@ -41,7 +41,7 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Verdict {
         (Transport::Registry, Transport::Store | Transport::Engine | Transport::Current) => pull(session, args).await?,
         (_, Transport::Store | Transport::Engine | Transport::Current) => bring(session, args, from).await?,
     };
-    finished(outcome, &format!("copied to {}", Safe::new(&args.to)), &session.printer)
+    finished(&moved, &format!("copied to {}", Safe::new(&args.to)), &session.printer)
 }
 
 fn usage(args: &CopyArgs, cause: &str) -> Problem {
@@ -100,7 +100,7 @@ fn folder_in(parent: &Path) -> Result<TempDir, Problem> {
 }
 
 /// From a file, the store or an engine into the store or an engine.
-async fn bring(session: &Session, args: &CopyArgs, from: Locator) -> Result<Outcome, Problem> {
+async fn bring(session: &Session, args: &CopyArgs, from: Locator) -> Result<Transfer, Problem> {
     let place = session.place(&args.to).await?;
     place.may_change(&format!("copy to {}", args.to))?;
     let to = place.named("copy")?.clone();
@@ -113,30 +113,34 @@ async fn bring(session: &Session, args: &CopyArgs, from: Locator) -> Result<Outc
             let (looked, name) = (&origin, origin.name.as_ref());
             let image =
                 session.run("find the image", |ctx| async move { find::find_one(looked.source.as_ref(), &ctx, name).await }).await?;
-            session.apply(&place, &Change::Tag { source, id: image.id.clone(), to, replaces }).await?;
-            return Ok(Outcome::Moved(Transfer { digest: Some(image.id), ..Transfer::default() }));
+            named(session, change::name(&place, &image.id, to, replaces)).await?;
+            return Ok(Transfer { digest: Some(image.id), ..Transfer::default() });
         }
     }
     let filed = as_file(session, args, from).await?;
     let from = CopyFrom::File(filed.locator.clone());
     let copy = Copy { from, expected: None, to, replaces, platforms: args.platform.clone(), referrers: false };
-    session.apply(&place, &Change::Copy { source, copy }).await
+    session.transfer(&place, &Change::Copy { source, copy }).await
 }
 
-async fn into_registry(session: &Session, args: &CopyArgs, from: Locator) -> Result<Outcome, Problem> {
+async fn into_registry(session: &Session, args: &CopyArgs, from: Locator) -> Result<Transfer, Problem> {
     let to = remote::parse(&args.to)?;
     let place = remote::place(session, &to.name)?;
     place.may_change(&format!("copy to {}", args.to))?;
     let replaces = remote::seen(session, &to).await?;
-    let from = match from.transport {
-        Transport::Registry => CopyFrom::Registry(remote::parse(&args.from)?.name),
-        _ => CopyFrom::File(from),
+    let (from, expected) = match from.transport {
+        Transport::Registry => {
+            let from = remote::parse(&args.from)?;
+            let seen = remote::seen(session, &from).await?;
+            (CopyFrom::Registry(from.name), seen)
+        }
+        _ => (CopyFrom::File(from), None),
     };
-    let copy = Copy { from, expected: None, to: to.name, replaces, platforms: args.platform.clone(), referrers: args.referrers };
-    session.apply(&place, &Change::Copy { source: place.source.id().clone(), copy }).await
+    let copy = Copy { from, expected, to: to.name, replaces, platforms: args.platform.clone(), referrers: args.referrers };
+    session.transfer(&place, &Change::Copy { source: place.source.id().clone(), copy }).await
 }
 
-async fn to_layout(session: &Session, args: &CopyArgs, from: Locator, to: &Locator) -> Result<Outcome, Problem> {
+async fn to_layout(session: &Session, args: &CopyArgs, from: Locator, to: &Locator) -> Result<Transfer, Problem> {
     let dir = to.path.as_deref().ok_or_else(|| usage(args, "the path is missing"))?;
     let client = session.client()?;
     let name = to.name.as_ref().map(Name::raw);
@@ -146,7 +150,7 @@ async fn to_layout(session: &Session, args: &CopyArgs, from: Locator, to: &Locat
         None => CopyFrom::Registry(remote::parse(&args.from)?.name),
     };
     let saved = |ctx: Ctx| async move { client.save(&ctx, &from, dir, name, &args.platform).await };
-    session.run("copy to the layout", saved).await.map(Outcome::Moved)
+    session.run("copy to the layout", saved).await
 }
 
 /// The file of an archive, which must not be there yet: nothing is fetched in vain.
@@ -166,7 +170,7 @@ fn beside(file: &Path) -> &Path {
 }
 
 /// Out of a registry, with all platforms, by way of a layout that goes when it is done.
-async fn to_oci_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Outcome, Problem> {
+async fn to_oci_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Transfer, Problem> {
     let from = remote::parse(&args.from)?.name;
     let export = archive(args, to)?;
     let folder = folder_in(beside(&export.file))?;
@@ -180,7 +184,7 @@ async fn to_oci_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Res
         let saved = client.save(&ctx, &CopyFrom::Registry(from), &dir, name, &args.platform).await?;
         let layout = FileSource::open(&Locator { transport: Transport::Layout, path: Some(dir), name: None }).await?;
         layout.export_as(&ctx, None, None, &export).await?;
-        Ok(Outcome::Moved(saved))
+        Ok(saved)
     });
     let written = written.await;
     drop(folder);
@@ -197,7 +201,7 @@ async fn export(session: &Session, args: &CopyArgs, to: &Locator) -> Verdict {
 }
 
 /// From a file, the store or an engine: one platform, or under another name.
-async fn to_archive(session: &Session, args: &CopyArgs, from: Locator, to: Locator) -> Result<Outcome, Problem> {
+async fn to_archive(session: &Session, args: &CopyArgs, from: Locator, to: Locator) -> Result<Transfer, Problem> {
     let export = archive(args, &to)?;
     let platform = args.platform.first().cloned();
     let filed = as_file(session, args, from).await?;
@@ -205,11 +209,11 @@ async fn to_archive(session: &Session, args: &CopyArgs, from: Locator, to: Locat
         let file = FileSource::open(&filed.locator).await?;
         file.export_as(&ctx, platform, to.name, &export).await
     });
-    written.await.map(Outcome::Moved)
+    written.await
 }
 
 /// By way of a store that goes when it is done.
-async fn to_docker_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Outcome, Problem> {
+async fn to_docker_archive(session: &Session, args: &CopyArgs, to: &Locator) -> Result<Transfer, Problem> {
     let from = remote::parse(&args.from)?;
     let export = archive(args, to)?;
     let folder = folder_in(beside(&export.file))?;
@@ -235,32 +239,46 @@ async fn to_docker_archive(session: &Session, args: &CopyArgs, to: &Locator) -> 
 }
 
 /// Into the engine or the store: pulled, and named as asked for.
-async fn pull(session: &Session, args: &CopyArgs) -> Result<Outcome, Problem> {
+async fn pull(session: &Session, args: &CopyArgs) -> Result<Transfer, Problem> {
     let from = remote::parse(&args.from)?;
     let place = session.place(&args.to).await?;
     place.may_change(&format!("copy to {}", args.to))?;
     let to = place.named("copy")?.clone();
     let wanted = to.reference()?;
     let source = place.source.id().clone();
-    let before = held(session, &place, &from.name).await?;
-    let holder = held(session, &place, &to).await?;
     let pull = Change::Pull { source: source.clone(), name: from.name.clone(), platform: args.platform.first().cloned() };
-    let pulled = session.apply(&place, &pull).await?;
     if from.name.reference()? == wanted {
-        return Ok(pulled);
+        return session.transfer(&place, &pull).await;
     }
-    // Whoever stops it here wants the name it came with to go as well, so that has to be known.
-    let Some(id) = held_in(&place, Ctx::default(), &from.name).await? else {
-        return Err(Problem::new(ProblemKind::Conflict, format!("name {}", to.safe()), "what was pulled is gone"));
-    };
-    let named = session.apply(&place, &Change::Tag { source, id: id.clone(), to, replaces: holder }).await;
-    // The name it came with was only for the way.
-    let untagged = if before.is_none() { untag(&place, &from, id).await } else { Ok(()) };
-    ended(session, named.map(|_| pulled), untagged)
+    let before = held(session, &place, &from.name).await?;
+    let replaces = held(session, &place, &to).await?;
+    let copied = CopyFrom::Registry(from.name.clone());
+    let copy = Copy { from: copied, expected: None, to: to.clone(), replaces, platforms: args.platform.clone(), referrers: false };
+    let change = Change::Copy { source, copy };
+    apply::with(session, "copy the image", async |applier| {
+        let curator = place.curator("copy")?;
+        let deed = async {
+            let pulled = work::change::apply(&pull, curator, applier.ctx).await?;
+            // Whoever stops it here wants the name it came with to go as well, so that has to be known.
+            let Some(id) = held_in(&place, Ctx::default(), &from.name).await? else {
+                return Err(Problem::new(ProblemKind::Conflict, format!("name {}", to.safe()), "what was pulled is gone"));
+            };
+            let Change::Copy { copy, .. } = &change else { return Ok(pulled) };
+            let named = curator.tag(applier.ctx, &id, &wanted, copy.replaces.as_ref()).await;
+            // The name it came with was only for the way, and goes back to what had it.
+            let tidied = match &before {
+                None => untag(curator, &from, id).await,
+                Some(before) => curator.tag(&Ctx::default(), before, &from.name.reference()?, Some(&id)).await,
+            };
+            ended(session, named.map(|()| pulled), tidied)
+        };
+        applier.transfer_by(&place.source, &change, deed).await
+    })
+    .await
 }
 
 /// Out of the engine or the store: named as it shall be called there, pushed, and the name taken back.
-async fn push(session: &Session, args: &CopyArgs) -> Result<Outcome, Problem> {
+async fn push(session: &Session, args: &CopyArgs) -> Result<Transfer, Problem> {
     let to = remote::parse(&args.to)?;
     let place = session.place(&args.from).await?;
     place.may_change(&format!("copy {}", args.from))?;
@@ -274,25 +292,40 @@ async fn push(session: &Session, args: &CopyArgs) -> Result<Outcome, Problem> {
             Problem::new(ProblemKind::Conflict, format!("copy {}", args.from), cause).hint("take that name away, or push it as it is")
         );
     }
-    let source = place.source.id().clone();
-    if before.is_none() {
-        let tag = Change::Tag { source: source.clone(), id: image.id.clone(), to: to.name.clone(), replaces: None };
-        session.apply(&place, &tag).await?;
+    let change = Change::Push { source: place.source.id().clone(), name: to.name.clone(), expected: image.id.clone() };
+    apply::with(session, "copy the image", async |applier| {
+        let curator = place.curator("copy")?;
+        let deed = async {
+            if before.is_none() {
+                curator.tag(applier.ctx, &image.id, &to.name.reference()?, None).await?;
+            }
+            let pushed = work::change::apply(&change, curator, applier.ctx).await;
+            let untagged = if before.is_none() { untag(curator, &to, image.id.clone()).await } else { Ok(()) };
+            ended(session, pushed, untagged)
+        };
+        applier.transfer_by(&place.source, &change, deed).await
+    })
+    .await
+}
+
+/// Gives a name by way of the journal.
+async fn named(session: &Session, line: Operation) -> Result<(), Problem> {
+    if line.before == line.after {
+        return Ok(());
     }
-    let pushed = session.apply(&place, &Change::Push { source, name: to.name.clone(), expected: image.id.clone() }).await;
-    let untagged = if before.is_none() { untag(&place, &to, image.id).await } else { Ok(()) };
-    ended(session, pushed, untagged)
+    let report = apply::lines(session, PlanKind::Retag, vec![line]).await?;
+    let undone = report.plan.operations.iter().zip(&report.states).find(|(_, state)| !state.is_done());
+    undone.map_or(Ok(()), |(line, state)| Err(apply::undone(line, state)))
 }
 
 /// Takes a name away that was only for the way: also, and most of all, when the copy was stopped.
-async fn untag(place: &Place, remote: &Remote, id: Digest) -> Result<(), Problem> {
-    let items = vec![Removal::Tag { name: remote.name.clone(), expected: id }];
-    let change = Change::Remove { source: place.source.id().clone(), items };
-    work::change::apply(&change, place.curator("take the name away")?, &Ctx::default()).await.map(drop)
+async fn untag(curator: &dyn Curator, remote: &Remote, id: Digest) -> Result<(), Problem> {
+    let items = [Removal::Tag { name: remote.name.clone(), expected: id }];
+    curator.remove(&Ctx::default(), &items).await.map(drop)
 }
 
 /// How a copy ended. What went wrong with it comes before what went wrong with tidying up.
-fn ended(session: &Session, copied: Result<Outcome, Problem>, tidied: Result<(), Problem>) -> Result<Outcome, Problem> {
+fn ended(session: &Session, copied: Result<Transfer, Problem>, tidied: Result<(), Problem>) -> Result<Transfer, Problem> {
     match (copied, tidied) {
         (Ok(copied), tidied) => tidied.map(|()| copied),
         (Err(problem), tidied) => {

@@ -9,14 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::args::Globals;
 use super::print::Printer;
 use super::progress;
-use crate::model::{Change, Locator, Name, Outcome, Problem, ProblemKind, Transport};
+use crate::model::{Change, Locator, Name, Problem, ProblemKind, Transfer, Transport};
 use crate::shell::config::Config;
 use crate::shell::paths::Paths;
 use crate::source::files::FileSource;
 use crate::source::registry::{Client, RegistrySource};
 use crate::source::store::StoreSource;
 use crate::source::{Ctx, Curator, Source};
-use crate::work;
 
 /// `--host store`: the embedded store even where there is an engine.
 pub(super) const STORE: &str = "store";
@@ -126,10 +125,9 @@ impl Session {
         progress::shown(verb(ctx), &meter, &self.printer).await
     }
 
-    /// Carries a change out.
-    pub(super) async fn apply(&self, place: &Place, change: &Change) -> Result<Outcome, Problem> {
-        let curator = place.curator("change images")?;
-        self.run("change images", |ctx| async move { work::change::apply(change, curator, &ctx).await }).await
+    /// Carries a transfer out, by way of the journal.
+    pub(super) async fn transfer(&self, place: &Place, change: &Change) -> Result<Transfer, Problem> {
+        super::apply::with(self, "move images", async |applier| applier.transfer(&place.source, change).await).await
     }
 
     /// With `--verbose`, what the registries that were asked still give.

@@ -8,7 +8,7 @@ use super::find;
 use super::print::Printer;
 use super::session::Session;
 use super::{Done, Tally, Verdict};
-use crate::model::{ArchiveFormat, Change, Digest, ImportPreview, Name, Outcome, Problem, ProblemKind, Safe, SourceId, Transfer, size};
+use crate::model::{ArchiveFormat, Change, ImportPreview, ImportTag, Problem, ProblemKind, Safe, SourceId, Transfer, size};
 use crate::source::ExportTo;
 
 pub(super) async fn pull(session: &Session, args: &PullArgs) -> Verdict {
@@ -18,8 +18,8 @@ pub(super) async fn pull(session: &Session, args: &PullArgs) -> Verdict {
     let name = place.named(&doing)?.clone();
     name.reference()?;
     let change = Change::Pull { source: place.source.id().clone(), name: name.clone(), platform: args.platform.clone() };
-    let outcome = session.apply(&place, &change).await?;
-    finished(outcome, &format!("pulled {} into {}", name.safe(), shown(place.source.id())), &session.printer)
+    let moved = session.transfer(&place, &change).await?;
+    finished(&moved, &format!("pulled {} into {}", name.safe(), shown(place.source.id())), &session.printer)
 }
 
 pub(super) async fn push(session: &Session, args: &PushArgs) -> Verdict {
@@ -37,8 +37,8 @@ pub(super) async fn push(session: &Session, args: &PushArgs) -> Verdict {
             .hint("give it the name it shall have there first: lighterman tag ID HOST/REPOSITORY:TAG"));
     };
     let change = Change::Push { source: place.source.id().clone(), name: name.clone(), expected };
-    let outcome = session.apply(&place, &change).await?;
-    finished(outcome, &format!("pushed {}", name.safe()), &session.printer)
+    let moved = session.transfer(&place, &change).await?;
+    finished(&moved, &format!("pushed {}", name.safe()), &session.printer)
 }
 
 pub(super) async fn export(session: &Session, args: &ExportArgs) -> Verdict {
@@ -55,7 +55,7 @@ pub(super) async fn export(session: &Session, args: &ExportArgs) -> Verdict {
             place.source.export(&ctx, &keys, &to).await
         })
         .await?;
-    finished(Outcome::Moved(transfer), &format!("exported to {}", Safe::new(&file.to_string_lossy())), &session.printer)?;
+    finished(&transfer, &format!("exported to {}", Safe::new(&file.to_string_lossy())), &session.printer)?;
     let mut tally = Tally { done: 1, ..Tally::default() };
     for gap in &gaps {
         tally.failed(gap, &session.printer);
@@ -99,24 +99,19 @@ pub(super) async fn import(session: &Session, args: &ImportArgs) -> Verdict {
             async move { curator.preview_import(&ctx, file).await }
         })
         .await?;
-    let moves = moves(&preview);
-    if !moves.is_empty() {
-        let what: Vec<String> = preview.tags.iter().filter_map(moved).collect();
+    let what: Vec<String> = preview.tags.iter().filter_map(moves).collect();
+    if !what.is_empty() {
         let question = Question { doing: &doing, what: &what, ask: "Import and move these tags" };
         ask::agreed(question, args.yes, &session.printer, &session.cancel).await?;
     }
-    let change = Change::Import { source: place.source.id().clone(), file: file.clone(), moves };
-    let outcome = session.apply(&place, &change).await?;
-    finished(outcome, &format!("imported {} into {}", brought(&preview, &file), shown(place.source.id())), &session.printer)
+    let change = Change::Import { source: place.source.id().clone(), file: file.clone(), tags: preview.tags.clone() };
+    let moved = session.transfer(&place, &change).await?;
+    finished(&moved, &format!("imported {} into {}", brought(&preview, &file), shown(place.source.id())), &session.printer)
 }
 
-fn moves(preview: &ImportPreview) -> Vec<(Name, Digest)> {
-    let holders = preview.tags.iter().filter_map(|tag| Some((tag, tag.holder.clone()?)));
-    holders.filter(|(tag, holder)| *holder != tag.id).map(|(tag, holder)| (tag.name.clone(), holder)).collect()
-}
-
-fn moved(tag: &crate::model::ImportTag) -> Option<String> {
-    let holder = tag.holder.as_ref().filter(|holder| **holder != tag.id)?;
+/// What an import takes a tag from.
+fn moves(tag: &ImportTag) -> Option<String> {
+    let holder = tag.taken_from()?;
     Some(format!("{} moves from {} to {}", tag.name.safe(), holder.short(), tag.id.short()))
 }
 
@@ -133,14 +128,11 @@ fn shown(id: &SourceId) -> Safe {
     Safe::new(if id.0 == "store" { "the store" } else { &id.0 })
 }
 
-pub(super) fn finished(outcome: Outcome, what: &str, printer: &Printer) -> Verdict {
-    let Outcome::Moved(transfer) = outcome else {
-        return Err(Problem::new(ProblemKind::Other, "tell what was moved", "the answer was of another kind"));
-    };
+pub(super) fn finished(transfer: &Transfer, what: &str, printer: &Printer) -> Verdict {
     if printer.json {
-        printer.document(&transfer)?;
+        printer.document(transfer)?;
     } else {
-        printer.text(&summary(what, &transfer))?;
+        printer.text(&summary(what, transfer))?;
     }
     Ok(Done::All)
 }

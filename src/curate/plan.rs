@@ -1,12 +1,13 @@
 //! Plans: made of what was looked at and what a user wants, put into the one order that is right, and searched for lines that get into
 //! each other's way. The same wishes in any order make the same plan.
 //!
-//! May use model only. `local` knows engines and the store, `remote` registries, `inverse` the way back.
+//! May use model only. `local` knows engines and the store, `remote` registries, `transfer` what moves images, `inverse` the way back.
 
 mod inverse;
 mod local;
 mod protect;
 mod remote;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,6 +17,7 @@ pub use inverse::inverse;
 pub use local::{holder, local, prune};
 pub use protect::{Protection, nothing};
 pub use remote::remote;
+pub use transfer::{blind_push, looked_at, transfer};
 
 /// Names of one kind that a line gives; the rest is counted.
 const MOST_NAMED: usize = 100;

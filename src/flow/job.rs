@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::model::change::ArchiveFormat;
 use crate::model::{
     Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
-    LoggedRun, Login, Outcome, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails,
-    TagRow, Transfer,
+    LoggedRun, Login, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails, TagRow,
+    Transfer,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -269,7 +269,8 @@ pub enum JobOutput {
         file: PathBuf,
         transfer: Transfer,
     },
-    Applied(Outcome),
+    /// How a [`Job::Change`] ended.
+    Applied(Transfer),
 }
 
 /// A plan on its way to be run.

@@ -65,20 +65,9 @@ impl Removal {
     }
 }
 
-/// One change at one source, as it was confirmed.
+/// One transfer into or out of a source, as it was confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Give `id` the name `to`. `replaces` is the image that held the name when it was confirmed.
-    Tag {
-        source: SourceId,
-        id: Digest,
-        to: Name,
-        replaces: Option<Digest>,
-    },
-    Remove {
-        source: SourceId,
-        items: Vec<Removal>,
-    },
     Pull {
         source: SourceId,
         name: Name,
@@ -94,11 +83,11 @@ pub enum Change {
         source: SourceId,
         copy: Copy,
     },
-    /// `moves` lists the tags that were there with another image when the import was confirmed.
+    /// `tags` are those of the archive, with what held them when the import was confirmed.
     Import {
         source: SourceId,
         file: PathBuf,
-        moves: Vec<(Name, Digest)>,
+        tags: Vec<ImportTag>,
     },
 }
 
@@ -132,12 +121,7 @@ impl Change {
     #[must_use]
     pub const fn source(&self) -> &SourceId {
         match self {
-            Self::Tag { source, .. }
-            | Self::Remove { source, .. }
-            | Self::Pull { source, .. }
-            | Self::Push { source, .. }
-            | Self::Copy { source, .. }
-            | Self::Import { source, .. } => source,
+            Self::Pull { source, .. } | Self::Push { source, .. } | Self::Copy { source, .. } | Self::Import { source, .. } => source,
         }
     }
 }
@@ -167,14 +151,6 @@ pub struct Transfer {
     pub bytes_skipped: u64,
 }
 
-/// What a [`Change`] came to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    Tagged { digest: Digest },
-    Removed { removed: Vec<Removed>, kept: Vec<Kept> },
-    Moved(Transfer),
-}
-
 /// What an archive would bring, read before anything is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportPreview {
@@ -191,4 +167,12 @@ pub struct ImportTag {
     pub name: Name,
     pub id: Digest,
     pub holder: Option<Digest>,
+}
+
+impl ImportTag {
+    /// The other image that the tag is taken from.
+    #[must_use]
+    pub fn taken_from(&self) -> Option<&Digest> {
+        self.holder.as_ref().filter(|holder| **holder != self.id)
+    }
 }

@@ -22,7 +22,7 @@ pub mod source_info;
 pub mod time;
 pub mod version;
 
-pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Outcome, Removal, Removed, Transfer};
+pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer};
 pub use digest::{Digest, DigestError, Hasher};
 pub use history::HistoryEntry;
 pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::name::Name;
+use super::platform::Platform;
 use super::problem::{Problem, ProblemKind};
 use super::safe::{Foreign, Safe};
 use super::source_info::SourceId;
@@ -115,6 +116,12 @@ impl Verb {
             Self::DeleteManifest => "delete manifest",
             Self::DeleteImage => "delete image",
         }
+    }
+
+    /// Whether it fetches what its target will be at, which may not be known before.
+    #[must_use]
+    pub const fn brings(self) -> bool {
+        matches!(self, Self::Copy | Self::Pull)
     }
 
     /// Whether something is gone, or somewhere else, afterwards.
@@ -257,6 +264,12 @@ pub struct Operation {
     /// Where a copy comes from, as it is typed.
     #[serde(default)]
     pub from: Option<Name>,
+    /// Of a copy or pull, these platforms only; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "platforms")]
+    pub platforms: Vec<Platform>,
+    /// Of a copy, whether signatures and whatever else refers to it come along.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_referrers: bool,
     /// What the target was seen at; `None` where there was nothing. Of a registry the manifest's digest, else the image's ID.
     pub before: Option<Digest>,
     /// What it will be at; `None` where there will be nothing (or, of a push or pull, where that can't be known before).
@@ -299,6 +312,8 @@ impl Operation {
             source,
             target,
             from: None,
+            platforms: Vec::new(),
+            with_referrers: false,
             before,
             after,
             media_type: None,
@@ -320,10 +335,10 @@ impl Operation {
         if self.override_reason.as_ref().is_some_and(|reason| !reason.raw().trim().is_empty()) { None } else { self.protected.as_ref() }
     }
 
-    /// Whether what the target was at is gone, or somewhere else, afterwards: a copy takes an existing tag as a move does.
+    /// Whether what the target was at is gone, or somewhere else, afterwards: a copy or pull takes an existing tag as a move does.
     #[must_use]
-    pub const fn takes_away(&self) -> bool {
-        self.verb.takes_away() || (matches!(self.verb, Verb::Copy) && self.before.is_some())
+    pub fn takes_away(&self) -> bool {
+        self.verb.takes_away() || (self.verb.brings() && self.before.is_some() && self.before != self.after)
     }
 
     /// After "can't …".
@@ -337,7 +352,8 @@ impl Operation {
         let lists = [&self.effects, &self.shares, &self.used_by, &self.parents, &self.referrers];
         let texts = [&self.media_type, &self.protected, &self.override_reason];
         let long = |text: &Foreign| text.raw().len() > LONGEST_TEXT;
-        if lists.iter().any(|list| list.len() > MOST_NAMED || list.iter().any(long))
+        if self.platforms.len() > MOST_NAMED
+            || lists.iter().any(|list| list.len() > MOST_NAMED || list.iter().any(long))
             || texts.iter().any(|text| text.as_ref().is_some_and(long))
         {
             return Some("it says more than a line can hold".to_owned());
@@ -384,12 +400,18 @@ impl Operation {
             Verb::DeleteImage => !remote && before.is_some() && after.is_none() && (tag || (image && before == own)),
             Verb::RestoreManifest => remote && manifest && before.is_none() && after == own,
             Verb::RestoreImage => !remote && before.is_none() && after.is_some() && (tag || (image && after == own)),
-            Verb::Copy => remote && tag && after.is_some() && self.from.is_some(),
+            Verb::Copy => remote && tag && self.from.is_some(),
             Verb::Push => !remote && tag && after.is_some(),
             Verb::Pull => !remote && tag,
         };
         (!fits).then_some("its target, before and after don't fit what it does")
     }
+}
+
+/// As they are written: `os/architecture[/variant]`.
+fn platforms<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Platform>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 /// A run as the journal has it.

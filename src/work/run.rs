@@ -10,10 +10,11 @@ use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use crate::model::{ImageList, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Source};
 
+use super::apply::Applier;
 use super::journal::Journal;
 use super::known::KnownLists;
 use super::table::Table;
-use super::{catalog, change, curation};
+use super::{catalog, curation};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -106,8 +107,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Change(change) => {
             let source = env.table.get(change.source()).await?;
             env.table.check_writable(change.source())?;
-            let curator = source.curator().ok_or_else(|| unable(&change::doing(&change), &*source))?;
-            Ok(JobOutput::Applied(change::apply(&change, curator, ctx).await?))
+            let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
+            Ok(JobOutput::Applied(applier.transfer(&source, &change).await?))
         }
     }
 }

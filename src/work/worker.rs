@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::flow::{Job, JobEvent, JobId, Msg, Slot};
-use crate::model::{Change, Problem, ProblemKind};
+use crate::model::{Problem, ProblemKind};
 use crate::source::{Ctx, Meter};
 
 use super::run::{self, Chunks, Env};
@@ -120,7 +120,7 @@ async fn drive(id: JobId, job: Job, ctx: Ctx, env: Arc<Env>, inbox: mpsc::Sender
     let chunks = Chunks { id, inbox: inbox.clone() };
     let (title, is_task) = (format!("{job:?}"), job.is_task());
     // What is done in part has to be told: these look at the mark themselves, between two steps.
-    let ends_itself = matches!(job, Job::Apply(_) | Job::Change(Change::Remove { .. } | Change::Tag { .. }));
+    let ends_itself = matches!(job, Job::Apply(_) | Job::Change(_));
     let work = AssertUnwindSafe(run::run(job, &env, &ctx, &chunks)).catch_unwind();
     let last = tokio::select! {
         biased;

@@ -36,13 +36,11 @@ pub(in crate::app) fn previewed(state: &mut State, id: JobId, event: JobEvent) -
 
 fn import(state: &mut State, source: SourceId, preview: ImportPreview) -> Vec<Effect> {
     let lines = describe::import(&preview);
-    let moves = preview
-        .tags
-        .into_iter()
-        .filter_map(|tag| tag.holder.filter(|holder| *holder != tag.id).map(|holder| (tag.name, holder)))
-        .collect::<Vec<_>>();
-    let title = if moves.is_empty() { Safe::new("Import") } else { Safe::from(format!("Import, moving {}", counted(moves.len(), "tag"))) };
-    let job = Job::Change(Change::Import { source, file: preview.file, moves });
+    let title = match preview.tags.iter().filter(|tag| tag.taken_from().is_some()).count() {
+        0 => Safe::new("Import"),
+        moves => Safe::from(format!("Import, moving {}", counted(moves, "tag"))),
+    };
+    let job = Job::Change(Change::Import { source, file: preview.file, tags: preview.tags });
     state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Import", Agreed::Start(vec![job]))));
     Vec::new()
 }

@@ -13,12 +13,14 @@ pub fn inverse(done: &Operation, backed_up: bool) -> Option<Operation> {
         Verb::Untag | Verb::DeleteTag => Verb::Tag,
         // The tag that the copy gave; what it sent is the registry's garbage.
         Verb::Copy if done.before.is_none() => Verb::Untag,
-        Verb::MoveTag | Verb::Copy => Verb::MoveTag,
+        // What a pull brought, under the name that it gave.
+        Verb::Pull if done.before.is_none() => Verb::DeleteImage,
+        Verb::MoveTag | Verb::Copy | Verb::Pull => Verb::MoveTag,
         Verb::DeleteManifest => Verb::RestoreManifest,
         Verb::RestoreManifest => Verb::DeleteManifest,
         Verb::DeleteImage if backed_up => Verb::RestoreImage,
         Verb::RestoreImage => Verb::DeleteImage,
-        Verb::DeleteImage | Verb::Push | Verb::Pull => return None,
+        Verb::DeleteImage | Verb::Push => return None,
     };
     if done.before == done.after {
         return None;

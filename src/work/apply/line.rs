@@ -14,13 +14,18 @@ use crate::source::{Ctx, Curator, KeptManifest, blocking};
 
 /// Whether what a line left can't be seen at its target.
 pub(super) const fn is_blind(verb: Verb) -> bool {
-    matches!(verb, Verb::Push | Verb::Pull)
+    matches!(verb, Verb::Push)
 }
 
 /// Whether `observed` is what a tag is at in the middle of an untag that was cut short: trying that again ends it.
 pub(super) fn is_half_way(operation: &Operation, observed: Option<&Digest>) -> bool {
     let half_way = || stand_in_digest(operation.target.name()?, operation.before.as_ref()?);
     operation.verb == Verb::Untag && operation.source.registry_host().is_some() && observed.is_some() && half_way().as_ref() == observed
+}
+
+/// Whether the target is at what the line wanted. What a transfer brings may not have been known before: then only it itself can tell.
+pub(super) fn is_settled(operation: &Operation, observed: Option<&Digest>) -> bool {
+    observed == operation.after.as_ref() && (observed.is_some() || !operation.verb.brings())
 }
 
 impl Running<'_> {
@@ -39,7 +44,7 @@ impl Running<'_> {
     }
 
     /// Writes down that lines begin; `false` when they must not.
-    async fn begin(&self, lines: &[usize]) -> bool {
+    pub(super) async fn begin(&self, lines: &[usize]) -> bool {
         #[cfg(debug_assertions)]
         crate::work::hooks::point();
         if let Some(why) = self.halted() {
@@ -78,7 +83,7 @@ impl Running<'_> {
         self.finish(n, operation, state).await;
     }
 
-    async fn finish(&self, n: usize, operation: &Operation, state: Result<LineState, Problem>) {
+    pub(super) async fn finish(&self, n: usize, operation: &Operation, state: Result<LineState, Problem>) {
         match state {
             Ok(state @ LineState::Skipped(_)) => {
                 self.writer.note(&Entry::NotApplied { n }, None).await;
@@ -96,7 +101,7 @@ impl Running<'_> {
     }
 
     /// How a line ended that did not end well. `Err` when that can't be told.
-    async fn told(&self, curator: &dyn Curator, operation: &Operation, problem: Problem) -> Result<LineState, Problem> {
+    pub(super) async fn told(&self, curator: &dyn Curator, operation: &Operation, problem: Problem) -> Result<LineState, Problem> {
         if is_blind(operation.verb) {
             let skipped = problem.is_cancelled();
             return Ok(if skipped { LineState::Skipped(Safe::new("cancelled")) } else { LineState::Failed(problem) });
@@ -104,7 +109,9 @@ impl Running<'_> {
         match look(curator, &Ctx::default(), operation).await {
             Err(_) => Err(problem),
             Ok(observed) if is_half_way(operation, observed.as_ref()) => Err(problem),
-            Ok(observed) if observed == operation.after && problem.kind != ProblemKind::Conflict => Ok(LineState::Done { observed }),
+            Ok(observed) if is_settled(operation, observed.as_ref()) && problem.kind != ProblemKind::Conflict => {
+                Ok(LineState::Done { observed })
+            }
             Ok(observed) if observed != operation.before => Ok(LineState::Conflict { observed }),
             Ok(_) if problem.is_cancelled() => Ok(LineState::Skipped(Safe::new("cancelled"))),
             Ok(_) => Ok(LineState::Failed(problem)),
@@ -137,27 +144,24 @@ impl Running<'_> {
         let (doing, ctx) = (operation.doing(), self.applier.ctx);
         let unfit = || Problem::new(ProblemKind::Usage, &doing, "its target, before and after don't fit what it does");
         let name = operation.target.name().ok_or_else(unfit)?;
-        match (operation.verb, &operation.after) {
-            (Verb::Copy, after) => {
-                let from = copy_from(operation.from.as_ref().ok_or_else(unfit)?)?;
+        match (operation.verb, &operation.after, &operation.from) {
+            (Verb::Copy | Verb::Pull, after, Some(from)) => {
+                let remote = operation.source.registry_host().is_some();
                 let copy = Copy {
-                    from,
-                    expected: after.clone(),
+                    from: copy_from(from)?,
+                    expected: after.clone().filter(|_| remote && operation.platforms.is_empty()),
                     to: name.clone(),
                     replaces: operation.before.clone(),
-                    platforms: Vec::new(),
-                    referrers: false,
+                    platforms: operation.platforms.clone(),
+                    referrers: operation.with_referrers,
                 };
                 curator.copy(ctx, &copy).await?;
-                Ok(after.clone())
             }
-            (Verb::Push, Some(after)) => Ok(curator.push(ctx, &name.reference()?, after).await?.digest),
-            (Verb::Pull, _) => {
-                curator.pull(ctx, &name.reference()?, None).await?;
-                look(curator, ctx, operation).await
-            }
-            _ => Err(unfit()),
+            (Verb::Push, Some(after), _) => return Ok(curator.push(ctx, &name.reference()?, after).await?.digest),
+            (Verb::Pull, _, None) => drop(curator.pull(ctx, &name.reference()?, operation.platforms.first()).await?),
+            _ => return Err(unfit()),
         }
+        look(curator, ctx, operation).await
     }
 
     /// From the manifests that were saved, else from the backup.

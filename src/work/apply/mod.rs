@@ -9,6 +9,7 @@
 //! | `prepare` | what is saved and backed up before |
 //! | `back` | undo, redo, resume; what can still be taken back |
 //! | `recover` | runs without an end |
+//! | `transfer` | pulls, pushes, copies and imports, with what their names were at |
 //!
 //! May use model, curate and source.
 
@@ -16,6 +17,7 @@ mod back;
 mod line;
 mod prepare;
 mod recover;
+mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -229,18 +231,8 @@ impl Applier<'_> {
     /// Runs the lines of a plan that is in the journal. `early` are those that are decided already.
     async fn carry_out(&self, header: &Header, sources: &Sources, writer: Writer, early: BTreeMap<usize, LineState>) -> Report {
         let operations = &header.plan.operations;
-        let step = self.ctx.meter.step(Safe::new("lines"), Some(operations.len() as u64));
         self.ctx.meter.phase("applying");
-        let running = Running {
-            applier: self,
-            header,
-            sources,
-            writer: &writer,
-            states: Mutex::new(vec![LineState::Waiting; operations.len()]),
-            halted: Mutex::new(None),
-            unknown: Mutex::new(false),
-            step,
-        };
+        let running = Running::new(self, header, sources, &writer);
         for (n, operation) in operations.iter().enumerate() {
             let refused = operation.refused().map(|why| LineState::Skipped(why.safe()));
             if let Some(state) = early.get(&n).cloned().or(refused) {
@@ -259,17 +251,9 @@ impl Applier<'_> {
                 lines.await;
             }
         }
-        let (states, halted, unknown) = running.into_parts();
-        self.ctx.meter.finish(step, if states.iter().all(LineState::is_done) { StepState::Done } else { StepState::Failed });
-        let at = clock::now();
-        let last = match &halted {
-            None => Entry::Commit { at },
-            Some(problem) => Entry::Stopped { at, why: problem.cause.to_string() },
-        };
-        // What nobody could look at stays without an end: the next start looks again.
-        let closed = if unknown { Ok(()) } else { writer.close(&last).await };
-        let trouble = halted.or_else(|| closed.err());
-        Report { id: Some(header.id), plan: header.plan.clone(), states, rolled_back: None, trouble }
+        let ended = running.ended();
+        let (states, closed) = ended.conclude(self, writer).await;
+        Report { id: Some(header.id), plan: header.plan.clone(), states, rolled_back: None, trouble: closed.err() }
     }
 }
 
@@ -298,6 +282,46 @@ struct Running<'a> {
     step: usize,
 }
 
+/// What a plan came to, before its journal says so.
+struct Ended {
+    states: Vec<LineState>,
+    halted: Option<Problem>,
+    unknown: bool,
+    step: usize,
+}
+
+impl Ended {
+    /// Writes the end down. The problem is why it came before the last line, or why it can't be written.
+    async fn conclude(self, applier: &Applier<'_>, writer: Writer) -> (Vec<LineState>, Result<(), Problem>) {
+        let all = self.states.iter().all(LineState::is_done);
+        applier.ctx.meter.finish(self.step, if all { StepState::Done } else { StepState::Failed });
+        let at = clock::now();
+        let last = match &self.halted {
+            None => Entry::Commit { at },
+            Some(problem) => Entry::Stopped { at, why: problem.cause.to_string() },
+        };
+        // What nobody could look at stays without an end: the next start looks again.
+        let closed = if self.unknown { Ok(()) } else { writer.close(&last).await };
+        (self.states, self.halted.map_or(closed, Err))
+    }
+}
+
+impl<'a> Running<'a> {
+    fn new(applier: &'a Applier<'a>, header: &'a Header, sources: &'a Sources, writer: &'a Writer) -> Self {
+        let lines = header.plan.operations.len();
+        Self {
+            applier,
+            header,
+            sources,
+            writer,
+            states: Mutex::new(vec![LineState::Waiting; lines]),
+            halted: Mutex::new(None),
+            unknown: Mutex::new(false),
+            step: applier.ctx.meter.step(Safe::new("lines"), Some(lines as u64)),
+        }
+    }
+}
+
 impl Running<'_> {
     /// Lines of one source, as many at a time as it takes.
     async fn units(&self, source: &SourceId, units: Vec<Vec<usize>>) {
@@ -309,10 +333,13 @@ impl Running<'_> {
         stream::iter(units).map(|unit| self.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
     }
 
-    fn into_parts(self) -> (Vec<LineState>, Option<Problem>, bool) {
-        let states = self.states.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let halted = self.halted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (states, halted, self.unknown.into_inner().unwrap_or_else(PoisonError::into_inner))
+    fn ended(self) -> Ended {
+        Ended {
+            states: self.states.into_inner().unwrap_or_else(PoisonError::into_inner),
+            halted: self.halted.into_inner().unwrap_or_else(PoisonError::into_inner),
+            unknown: self.unknown.into_inner().unwrap_or_else(PoisonError::into_inner),
+            step: self.step,
+        }
     }
 
     fn is_decided(&self, n: usize) -> bool {

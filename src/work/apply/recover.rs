@@ -141,7 +141,7 @@ impl Applier<'_> {
 fn state(operation: &Operation, observed: Option<Digest>) -> StepState {
     if line::is_blind(operation.verb) || observed == operation.before || line::is_half_way(operation, observed.as_ref()) {
         StepState::NotApplied
-    } else if observed == operation.after {
+    } else if line::is_settled(operation, observed.as_ref()) {
         StepState::Done { observed, recovered: true }
     } else {
         StepState::Conflict { observed }

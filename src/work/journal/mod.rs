@@ -3,7 +3,7 @@
 //! ```text
 //!   state/journal/            0700
 //!     lock                    one writer at a time
-//!     <id>.jsonl              0600: plan, then begin / done / conflict / failed a line, then commit or stopped
+//!     <id>.jsonl              0600: plan, then begin / done / conflict / failed a line, then commit or stopped; locked while it is written
 //!     blobs/sha256/<hex>      manifests by digest, flushed before the plan is
 //!     backups/<id>/           images that were written out whole
 //!   state/audit.jsonl         who changed what
@@ -165,12 +165,18 @@ impl Journal {
         matches!(last(), Some(Entry::Commit { .. } | Entry::Stopped { .. }))
     }
 
-    /// Runs that were cut short, or are under way.
+    /// Whether somebody writes a run right now. Its writer holds its file, and not the journal, while bytes move for a long time.
+    fn is_held(&self, id: RunId) -> bool {
+        let tried = self.open(id).map(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared));
+        matches!(tried, Ok(Err(rustix::io::Errno::WOULDBLOCK)))
+    }
+
+    /// Runs that were cut short.
     ///
     /// # Errors
     /// The directory can't be read.
     pub fn open_runs(&self) -> Result<Vec<Run>, Problem> {
-        let open = self.ids()?.into_iter().filter(|id| !self.is_ended(*id));
+        let open = self.ids()?.into_iter().filter(|id| !self.is_ended(*id) && !self.is_held(*id));
         let runs = open.filter_map(|id| self.read(id).ok().flatten());
         Ok(runs.filter(|run| run.end.is_none() && !run.damaged).collect())
     }
@@ -288,7 +294,8 @@ impl Locked {
             line::write(&Entry::Plan(Box::new(header))).map_err(|error| Problem::new(ProblemKind::Other, DOING, error.to_string()))?;
         self.sync_blobs()?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| disk(&error))?;
-        let written = file.write_all(&line).and_then(|()| file.sync_all()).and_then(|()| sync_dir(&self.journal.dir));
+        let written =
+            hold(&file).and_then(|()| file.write_all(&line)).and_then(|()| file.sync_all()).and_then(|()| sync_dir(&self.journal.dir));
         if let Err(error) = written {
             let _ = fs::remove_file(&path);
             return Err(disk(&error));
@@ -311,8 +318,17 @@ impl Locked {
         let path = self.journal.file(id);
         let disk = |error: &std::io::Error| Problem::disk(&doing, &path, error);
         let mut file = OpenOptions::new().write(true).open(&path).map_err(|error| disk(&error))?;
-        file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(|error| disk(&error))?;
+        hold(&file).and_then(|()| file.set_len(length)).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(|error| disk(&error))?;
         Ok((run, Writer::new(file, path, length, audit::Audit::new(&self.journal.state))))
+    }
+}
+
+/// Keeps others from taking a run for one that was cut short. It ends with the file.
+fn hold(file: &File) -> std::io::Result<()> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        // Not every file system can.
+        Ok(()) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOLCK | rustix::io::Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::flow::JobOutput;
 use crate::model::{
-    Change, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Outcome, Platform, Powers, Reference, Removal, Removed, Safe,
-    SourceId, SourceInfo, SourceKind, Transfer,
+    Change, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Reference, Removal, Removed, Safe, SourceId,
+    SourceInfo, SourceKind, Transfer,
 };
 use crate::source::{Answer, Curator, ExportTo, Source, Watcher};
 use crate::work::journal::Journal;
@@ -175,6 +175,10 @@ fn pull() -> Job {
     Job::Change(Change::Pull { source: id(), name: Name::new("app:1"), platform: None })
 }
 
+fn export() -> Job {
+    Job::Export { source: id(), keys: Vec::new(), file: "x".into(), format: crate::model::ArchiveFormat::Oci, overwrite: false }
+}
+
 #[tokio::test]
 async fn the_newest_list_wins_and_the_older_is_cancelled_once() {
     let (source, mut worker, mut messages) = world(false);
@@ -203,8 +207,7 @@ async fn a_panicking_job_is_a_failed_one() {
 #[tokio::test(start_paused = true)]
 async fn progress_is_sampled_at_most_ten_times_a_second_and_only_when_it_changed() {
     let (source, mut worker, mut messages) = world(false);
-    let job = Job::Export { source: id(), keys: Vec::new(), file: "x".into(), format: crate::model::ArchiveFormat::Oci, overwrite: false };
-    worker.start(JobId(1), job);
+    worker.start(JobId(1), export());
     source.started.notified().await;
     let Some(Msg::Job(_, JobEvent::Progress(progress))) = messages.recv().await else { panic!("no progress") };
     assert_eq!(progress.totals().0, 1_000_000, "a million changes are one snapshot");
@@ -219,12 +222,12 @@ async fn a_full_queue_makes_jobs_wait_and_loses_no_ending() {
     let (source, mut worker, mut messages) = world(false);
     source.release.send_replace(true);
     for n in 0..600 {
-        worker.start(JobId(n), Job::Change(Change::Tag { source: id(), id: Digest::sha256(b""), to: Name::new("a:1"), replaces: None }));
+        worker.start(JobId(n), export());
     }
     let mut ended = std::collections::HashSet::new();
     while ended.len() < 600 {
         let (job, event) = next(&mut messages).await;
-        assert!(matches!(event, JobEvent::Done(JobOutput::Applied(Outcome::Tagged { .. }))), "{event:?}");
+        assert!(matches!(event, JobEvent::Done(JobOutput::Exported { .. })), "{event:?}");
         worker.saw(&Msg::Job(job, event));
         assert!(ended.insert(job), "{job:?} ended twice");
     }

@@ -1,0 +1,173 @@
+//! Transfers, written down: what a name was at before a pull, push, copy or import gave it away is in the journal before the first byte
+//! moves, so that it can be had back. Bytes move for a long time, so meanwhile the run's own file is held, and not the journal.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::journal::{self, Header, Step, Writer};
+use super::super::{change, clock};
+use super::{Applier, Running, Sources, curator, look};
+use crate::curate::plan::{self, ordered};
+use crate::model::{Change, LineState, Operation, Plan, PlanKind, Problem, ProblemKind, Transfer};
+use crate::source::{Ctx, Source, blocking};
+
+/// How long a registry may take to say what a push will replace, and any source how a transfer that was cancelled ended.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a transfer may take to end by itself once it was cancelled.
+const AFTER_CANCEL: Duration = Duration::from_millis(500);
+
+impl Applier<'_> {
+    /// Carries a transfer of `source` out.
+    ///
+    /// # Errors
+    /// What the sources said; a journal that can't be written, where a name would be taken from something.
+    pub async fn transfer(&self, source: &Arc<dyn Source>, change: &Change) -> Result<Transfer, Problem> {
+        let unable = || Problem::new(ProblemKind::Unsupported, change::doing(change), format!("{} is read-only", source.id()));
+        let curator = source.curator().ok_or_else(unable)?;
+        self.transfer_by(source, change, self.until_cancelled(change::apply(change, curator, self.ctx))).await
+    }
+
+    /// As [`Applier::transfer`], where it takes more than one verb: `deed` does what `change` says.
+    ///
+    /// # Errors
+    /// As [`Applier::transfer`].
+    pub async fn transfer_by(
+        &self,
+        source: &Arc<dyn Source>,
+        change: &Change,
+        deed: impl Future<Output = Result<Transfer, Problem>> + Send,
+    ) -> Result<Transfer, Problem> {
+        let lines = self.given(source, change).await?;
+        self.recorded(source, lines, deed).await
+    }
+
+    /// The names that a transfer gives, with what they are at now.
+    async fn given(&self, source: &Arc<dyn Source>, change: &Change) -> Result<Vec<Operation>, Problem> {
+        let Some((place, target)) = plan::looked_at(change) else { return Ok(plan::transfer(change, None)) };
+        let Change::Push { name, expected, .. } = change else {
+            let curator = source.curator().ok_or_else(|| unreadable(&**source))?;
+            let seen = curator.look(self.ctx, &target).await?;
+            return Ok(plan::transfer(change, seen.map(|seen| seen.digest).as_ref()));
+        };
+        let registry = self.places.place(&place).await;
+        if let Err(problem) = &registry
+            && problem.kind == ProblemKind::Denied
+        {
+            return Err(problem.clone());
+        }
+        let looked = async {
+            let registry = registry?;
+            registry.curator().ok_or_else(|| unreadable(&*registry))?.look(self.ctx, &target).await
+        };
+        match tokio::time::timeout(PATIENCE, looked).await {
+            Ok(Ok(seen)) => Ok(plan::transfer(change, seen.map(|seen| seen.digest).as_ref())),
+            Ok(Err(problem)) if problem.is_cancelled() => Err(problem),
+            // The engine may reach it all the same.
+            _ => Ok(plan::blind_push(source.id(), name, expected)),
+        }
+    }
+
+    /// Writes `lines` down, does `deed`, which is what makes them true, and writes down what came of it.
+    async fn recorded(
+        &self,
+        source: &Arc<dyn Source>,
+        lines: Vec<Operation>,
+        deed: impl Future<Output = Result<Transfer, Problem>> + Send,
+    ) -> Result<Transfer, Problem> {
+        if lines.is_empty() {
+            return deed.await;
+        }
+        let takes_away = lines.iter().any(Operation::takes_away);
+        let quiet = Ctx { cancel: self.ctx.cancel.clone(), ..Ctx::default() };
+        let (header, writer, sources) = match self.written_down(source, lines).await {
+            Ok(begun) => begun,
+            Err(problem) if takes_away || problem.is_cancelled() => return Err(problem),
+            Err(problem) => {
+                tracing::warn!(%problem, "a transfer is not written down");
+                return deed.await;
+            }
+        };
+        let applier = Applier { ctx: &quiet, ..*self };
+        let running = Running::new(&applier, &header, &sources, &writer);
+        let all: Vec<usize> = (0..header.plan.operations.len()).collect();
+        if !running.begin(&all).await {
+            return Err(running.halted().unwrap_or_else(|| Problem::cancelled("move images")));
+        }
+        let moved = deed.await;
+        for (n, operation) in header.plan.operations.iter().enumerate() {
+            running.moved(n, operation, &moved).await;
+        }
+        let (_, closed) = running.ended().conclude(&applier, writer).await;
+        match (moved, closed) {
+            (Ok(moved), Err(problem)) => {
+                tracing::warn!(%problem, "the end of a transfer is not written down");
+                Ok(moved)
+            }
+            (moved, _) => moved,
+        }
+    }
+
+    /// Ends soon after it was cancelled, with what is then.
+    async fn until_cancelled(&self, deed: impl Future<Output = Result<Transfer, Problem>> + Send) -> Result<Transfer, Problem> {
+        let given_up = async {
+            self.ctx.cancel.cancelled().await;
+            tokio::time::sleep(AFTER_CANCEL).await;
+        };
+        tokio::select! {
+            biased;
+            moved = deed => moved,
+            () = given_up => Err(Problem::cancelled("move images")),
+        }
+    }
+
+    /// The run in the journal, which is free again afterwards.
+    async fn written_down(&self, source: &Arc<dyn Source>, lines: Vec<Operation>) -> Result<(Header, Writer, Sources), Problem> {
+        let plan = Plan::new(PlanKind::Transfer, clock::now(), ordered(lines));
+        plan.check("write down what is moved")?;
+        let mut sources = Sources::from([(source.id().clone(), Arc::clone(source))]);
+        for operation in &plan.operations {
+            if !sources.contains_key(&operation.source) {
+                sources.insert(operation.source.clone(), self.places.place(&operation.source).await?);
+            }
+        }
+        let locked = self.lock_within(Duration::MAX).await?;
+        let mut steps = vec![Step::default(); plan.operations.len()];
+        if let Some(LineState::Failed(problem)) = self.save(&locked, &sources, &plan, &mut steps).await?.into_values().next() {
+            return Err(problem);
+        }
+        self.ctx.meter.phase("");
+        let now = clock::now();
+        let begun = blocking("write down what is moved", move || {
+            locked.sweep(now, None)?;
+            let header = journal::header(locked.next_id(now)?, now, plan, None, steps);
+            let writer = locked.begin(header.clone())?;
+            Ok((header, writer))
+        });
+        let (header, writer) = begun.await?;
+        Ok((header, writer, sources))
+    }
+}
+
+fn unreadable(source: &dyn Source) -> Problem {
+    Problem::new(ProblemKind::Unsupported, "look at what is there", format!("{} can only be read", source.id()))
+}
+
+impl Running<'_> {
+    /// How a name stands after a transfer that was to give it.
+    async fn moved(&self, n: usize, operation: &Operation, moved: &Result<Transfer, Problem>) {
+        let Some(curator) = curator(self.sources, operation) else { return };
+        let state = match moved {
+            Ok(moved) => {
+                let seen = look(curator, &Ctx::default(), operation).await;
+                let digest = || moved.digest.clone().filter(|_| operation.source.registry_host().is_some());
+                Ok(LineState::Done { observed: seen.unwrap_or_else(|_unknown| operation.after.clone().or_else(digest)) })
+            }
+            Err(problem) => {
+                let told = tokio::time::timeout(PATIENCE, self.told(curator, operation, problem.clone())).await;
+                told.unwrap_or_else(|_late| Err(problem.clone()))
+            }
+        };
+        self.finish(n, operation, state).await;
+    }
+}
