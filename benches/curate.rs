@@ -117,6 +117,7 @@ fn view(count: usize, same: bool) -> RepositoryView {
         tags: (0..count).map(|n| (format!("build-{n}"), (digest(n), kind.clone()))).collect(),
         indexes: (0..count / 10).map(|n| (digest(n * 10), [digest(n * 10 + 1)].into())).collect(),
         referrers: BTreeMap::new(),
+        held: BTreeMap::new(),
         completeness: Completeness::Complete,
     };
     for subject in (0..count).step_by(5).map(digest) {

@@ -440,6 +440,7 @@ fn as_known(state: &State, source: SourceId) -> RepositoryView {
         tags: known.collect(),
         indexes: std::collections::BTreeMap::new(),
         referrers: std::collections::BTreeMap::new(),
+        held: std::collections::BTreeMap::new(),
         completeness: Completeness::Incomplete(Safe::new("only what is on the screen was looked at")),
     }
 }

@@ -148,6 +148,7 @@ async fn view(session: &Session, there: &InRepository) -> Result<RepositoryView,
                 tags: BTreeMap::new(),
                 indexes: BTreeMap::new(),
                 referrers: BTreeMap::new(),
+                held: BTreeMap::new(),
                 completeness: Completeness::Complete,
             })
         }

@@ -5,6 +5,7 @@
 
 pub mod cleanup;
 pub mod describe;
+pub mod freed;
 pub mod mistake;
 pub mod plan;
 pub mod quarantine;

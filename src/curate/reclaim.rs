@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::Digest;
+pub use crate::model::remote::Held as Manifest;
 
 /// One image or manifest among the [`Holdings`], by the order in which they were added.
 pub type Item = usize;
@@ -165,7 +166,7 @@ impl Holdings {
                 held.goes |= goes;
             }
         }
-        let mut freed = Freed { based_on: (self.known.iter().filter(|known| **known).count(), self.len()), ..Freed::default() };
+        let mut freed = Freed { based_on: self.based_on(), ..Freed::default() };
         for (held, &size) in holders.iter().zip(&self.sizes).filter(|(held, _)| held.goes) {
             let sum = if held.stays { &mut freed.kept } else { &mut freed.bytes };
             *sum = sum.saturating_add(size);
@@ -174,8 +175,48 @@ impl Holdings {
         freed
     }
 
+    /// What each of these items frees when all of them go, in their order; a blob that several of them hold counts with the last one. The sum is
+    /// what [`Holdings::free`] says of all. An item that is named twice stands where it is named last.
+    #[must_use]
+    pub fn attribute(&self, going: &[Item]) -> Vec<u64> {
+        let mut last = vec![None; self.len()];
+        for (at, item) in going.iter().enumerate() {
+            if let Some(place) = last.get_mut(*item) {
+                *place = Some(at);
+            }
+        }
+        // Of each blob whether something staying holds it, and the last of those going that does.
+        let mut holders = vec![(false, None); self.sizes.len()];
+        for (item, place) in last.iter().enumerate() {
+            for &blob in self.of(item) {
+                let Some((stays, bears)) = holders.get_mut(blob as usize) else { continue };
+                *stays |= place.is_none();
+                *bears = (*bears).max(*place);
+            }
+        }
+        let mut freed = vec![0_u64; going.len()];
+        for ((stays, bears), size) in holders.into_iter().zip(&self.sizes) {
+            if let Some(sum) = bears.filter(|_| !stays).and_then(|at| freed.get_mut(at)) {
+                *sum = sum.saturating_add(*size);
+            }
+        }
+        freed
+    }
+
+    /// Items whose blobs are known, and all items.
+    #[must_use]
+    pub fn based_on(&self) -> (usize, usize) {
+        (self.known.iter().filter(|known| **known).count(), self.len())
+    }
+
+    /// Whether the blobs of an item are known.
+    #[must_use]
+    pub fn knows(&self, item: Item) -> bool {
+        self.known.get(item) == Some(&true)
+    }
+
     fn share(&self, item: Item, holders: &[Holders]) -> Share {
-        let mut share = Share { item, size: 0, own: 0, kept: 0, known: self.known.get(item) == Some(&true) };
+        let mut share = Share { item, size: 0, own: 0, kept: 0, known: self.knows(item) };
         for &blob in self.of(item) {
             let size = self.size(blob);
             let held = holders.get(blob as usize).copied().unwrap_or_default();
@@ -197,17 +238,6 @@ struct Holders {
     all: u32,
     stays: bool,
     goes: bool,
-}
-
-/// A manifest of a repository, as far as it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Manifest {
-    /// Bytes of the manifest itself.
-    pub size: u64,
-    /// Its configuration and layers with their bytes; `None` where it was not read.
-    pub blobs: Option<Vec<(Digest, u64)>>,
-    /// The manifests of an index.
-    pub children: Vec<Digest>,
 }
 
 /// What each of `roots` holds in a repository: itself, its blobs, and over however many steps what is in its indexes. Of a root some part of
@@ -345,6 +375,15 @@ mod tests {
             let sum = |set: BTreeSet<u8>| set.iter().map(|n| size[n]).sum::<u64>();
             let (gone, staying) = (held(&|at| going.contains(&at)), held(&|at| !going.contains(&at)));
             prop_assert_eq!(freed.bytes, sum(&gone - &staying));
+            let order: Vec<usize> = going.iter().copied().rev().collect();
+            let each = holdings(&items).attribute(&order);
+            prop_assert_eq!(each.iter().sum::<u64>(), freed.bytes);
+            let mut left = &gone - &staying;
+            for (item, bytes) in order.iter().zip(each).rev() {
+                let its = held(&|at| at == *item);
+                prop_assert_eq!(bytes, sum(&left & &its), "the last one that holds a blob bears it");
+                left = &left - &its;
+            }
             prop_assert_eq!(freed.kept, sum(&gone & &staying));
             let expected: Vec<usize> = going.iter().copied().filter(|at| *at < items.len()).collect();
             prop_assert_eq!(freed.items.iter().map(|share| share.item).collect::<Vec<_>>(), expected);

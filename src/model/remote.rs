@@ -162,6 +162,17 @@ pub struct Referrers {
     pub api: bool,
 }
 
+/// What a manifest of a repository holds, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Bytes of the manifest itself.
+    pub size: u64,
+    /// Its configuration and layers with their bytes; `None` where it was not read.
+    pub blobs: Option<Vec<(Digest, u64)>>,
+    /// The manifests of an index.
+    pub children: Vec<Digest>,
+}
+
 /// A repository as it was looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RepositoryView {
@@ -174,6 +185,9 @@ pub struct RepositoryView {
     pub indexes: BTreeMap<Digest, BTreeSet<Digest>>,
     /// What refers to the manifests that were asked about: digest, and tag where it is known by one.
     pub referrers: BTreeMap<Digest, Vec<(Digest, Option<String>)>>,
+    /// What the manifests hold, as far as they were read: those of tags and what is in them, those that were asked about, and what refers to
+    /// these. For sums of bytes only; what may go is decided without it.
+    pub held: BTreeMap<Digest, Held>,
     /// Whether these are all tags there are.
     pub completeness: Completeness,
 }

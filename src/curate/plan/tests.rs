@@ -26,6 +26,7 @@ fn view(tags: &[(&str, &str)]) -> RepositoryView {
         tags: tags.iter().map(|(tag, seed)| ((*tag).to_owned(), (digest(seed), Foreign::new(kind(seed))))).collect(),
         indexes: BTreeMap::new(),
         referrers: BTreeMap::new(),
+        held: BTreeMap::new(),
         completeness: Completeness::Complete,
     }
 }

@@ -161,6 +161,7 @@ impl Client {
             tags: resolved.tags.iter().map(|(tag, stat)| (tag.clone(), seen(stat))).collect(),
             indexes: resolved.indexes.into_iter().filter(|(digest, _)| is_index(&resolved.tags, digest)).collect(),
             referrers,
+            held: std::collections::BTreeMap::new(),
             completeness,
         })
     }
