@@ -135,7 +135,7 @@ fn delete_looks_at_the_repository_and_names_what_shares_the_digest() {
         tags: [("2".to_owned(), at("a")), ("1".to_owned(), at("b")), ("latest".to_owned(), at("a"))].into(),
         indexes: std::collections::BTreeMap::new(),
         referrers: std::collections::BTreeMap::new(),
-        held: BTreeMap::new(),
+        held: std::collections::BTreeMap::new(),
         completeness: Completeness::Complete,
     };
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Viewed(Box::new(view)))));
@@ -164,7 +164,7 @@ fn view_of(tags: &[&str]) -> RepositoryView {
         tags: tags.iter().map(|tag| ((*tag).to_owned(), (digest(tag), kind.clone()))).collect(),
         indexes: std::collections::BTreeMap::new(),
         referrers: std::collections::BTreeMap::new(),
-        held: BTreeMap::new(),
+        held: std::collections::BTreeMap::new(),
         completeness: Completeness::Complete,
     }
 }

@@ -63,8 +63,7 @@ impl Stock {
     /// The manifests of a repository to which something leads: those of tags, those that were asked about, and what refers to these.
     #[must_use]
     pub fn of_repository(view: &RepositoryView) -> Self {
-        let referrers = view.referrers.iter().flat_map(|(subject, about)| std::iter::once(subject).chain(about.iter().map(|(one, _)| one)));
-        let roots: BTreeSet<&Digest> = view.tags.values().map(|(digest, _)| digest).chain(referrers).collect();
+        let roots = roots(view);
         let mut stock = Self::new("manifests");
         stock.holdings = reclaim::repository(&view.held, roots.iter().copied());
         stock.items = roots.into_iter().cloned().zip(0..).collect();
@@ -149,6 +148,22 @@ impl Stock {
             format!("{known} of {all} {}", self.noun)
         }
     }
+}
+
+fn roots(view: &RepositoryView) -> BTreeSet<&Digest> {
+    let referrers = view.referrers.iter().flat_map(|(subject, about)| std::iter::once(subject).chain(about.iter().map(|(one, _)| one)));
+    view.tags.values().map(|(digest, _)| digest).chain(referrers).collect()
+}
+
+/// The manifests that have to be read to weigh these lines, those that go first; none where all were read, or no line takes any away.
+#[must_use]
+pub fn unread(view: &RepositoryView, lines: &[Operation]) -> Vec<Digest> {
+    let going: BTreeSet<&Digest> = lines.iter().filter(|line| is_whole(line)).filter_map(before).collect();
+    if going.is_empty() {
+        return Vec::new();
+    }
+    let staying = roots(view).into_iter().filter(|digest| !going.contains(*digest));
+    going.iter().copied().chain(staying).filter(|digest| !view.held.contains_key(*digest)).cloned().collect()
 }
 
 /// Whether an image or a manifest goes, and not a name alone.
@@ -297,8 +312,13 @@ mod tests {
         assert_eq!(freed(&["a", "b", "b-too", "multi"]).0, 3 + 3 + 2 + 3 + 100 + 10 + 20 + 30 + 6);
         view.held.remove(&blob(4));
         let mut lines = remote(&view, &[delete(&format!("{REPO}:b")), delete(&format!("{REPO}:b-too"))], &nothing());
+        assert_eq!(unread(&view, &lines), [], "what a manifest lists is not asked for by itself");
         let total = Stock::of_repository(&view).fill(&mut lines);
-        assert_eq!((total.at_least, total.at_most, total.based_on), (0, 123, (3, 4)), "what is not known may hold any of it");
+        assert_eq!((total.at_least, total.at_most, total.based_on), (0, 23, (3, 4)), "what is not known may hold any of it");
+        view.held.clear();
+        let all = unread(&view, &lines);
+        assert_eq!((all.first(), all.len()), (Some(&blob(2)), 4), "what goes first, and each once");
+        assert_eq!(unread(&view, &[]), []);
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //!
 //! May use model and layer; must not name the screen, `flow`, `app` or `pane`.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::remote::Held;
 use crate::model::{
     ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Platform,
     Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId, SourceKind,
@@ -251,6 +253,10 @@ pub trait Catalog: Send + Sync {
     /// All of a repository that decides what may be changed there: where every tag points, what indexes list, and what refers to the
     /// manifests of `tags` and to `digests`.
     fn view<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], digests: &'a [Digest]) -> Answer<'a, RepositoryView>;
+
+    /// What manifests of a repository hold, with those in them, for sums of bytes. Those that come first are read first; what can't be read,
+    /// or is too much to ask for, is left out.
+    fn held<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, digests: &'a [Digest]) -> Answer<'a, BTreeMap<Digest, Held>>;
 
     /// Where tags of any of its repositories point now, with their place in `tags`; `None` for one that is not there. Names outside the
     /// grammar have a problem of their own; `Err` when the registry stops answering.

@@ -13,7 +13,7 @@
 //! | `manifests`, `blobs`, `upload` | the verbs |
 //! | `partial` | what arrived of interrupted blobs, for the next run |
 //! | `paging`, `names` | lists of repositories and tags, page by page and parsed while they arrive |
-//! | `details`, `cache` | what tags point at, each digest read once |
+//! | `details`, `held`, `cache` | what tags point at, and what that holds; each digest read once |
 //! | `referrers` | signatures and other things about a manifest, by API or by tag |
 //! | `write`, `delete`, `survey` | tags that are put and deleted, and what would go with them |
 //! | `copy`, `companions`, `relay` | images from one repository to another, and in from files |
@@ -51,6 +51,7 @@ mod curator;
 mod delete;
 mod details;
 mod errors;
+mod held;
 mod http;
 mod keep;
 mod labels;

@@ -1,10 +1,13 @@
 //! One registry as a [`Source`]: an image is inspected by its reference, straight from the registry and without its layers.
 //! Its images are not listed as a whole: repositories and tags are its [`Catalog`].
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::{Client, RemoteManifest, Repo, Survey, target};
+use crate::model::remote::Held;
 use crate::model::{
     Digest, Image, ImageKey, ImageList, Listed, LoggedIn, LoggedOut, Login, Name, Platform, Powers, Problem, ProblemKind, Quota, Reference,
     Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceKind, TagRow, Transfer,
@@ -263,6 +266,12 @@ impl Catalog for RegistrySource {
     fn view<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], digests: &'a [Digest]) -> Answer<'a, RepositoryView> {
         let doing = format!("look at {}/{repository}", self.host);
         let work = async move { self.client.view(ctx, &Repo::at(&self.host, repository)?, tags, digests).await };
+        Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn held<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, digests: &'a [Digest]) -> Answer<'a, BTreeMap<Digest, Held>> {
+        let doing = format!("read what manifests of {}/{repository} hold", self.host);
+        let work = async move { self.client.held(ctx, &Repo::at(&self.host, repository)?, digests).await };
         Box::pin(stoppable(ctx, doing, work))
     }
 
