@@ -484,6 +484,47 @@ fn what_is_pruned_is_planned_too_and_what_is_used_stays() {
 }
 
 #[test]
+fn a_plan_says_bounds_until_the_layers_are_read_and_then_what_it_frees() {
+    let images = vec![image(1, &["a:1"]), image(2, &["b:1"]), image(3, &["c:1"])];
+    let ids: Vec<Digest> = images.iter().map(|image| image.id.clone()).collect();
+    let mut deck = Deck::listing(images.clone());
+    deck.press("d");
+    assert_eq!(deck.plan().len(), 1);
+    deck.press("1 j d");
+    let of = |deck: &Deck| deck.state.plan.totals();
+    let most: u64 = images[..2].iter().filter_map(|image| image.size).sum();
+    assert_eq!((of(&deck).freed_at_least, of(&deck).freed_at_most), (0, most));
+    assert_eq!(deck.state.plan.basis().as_deref(), Some("based on 0 of 3 images"));
+    let started: Vec<Job> = deck.started().map(|(_, job)| job).filter(|job| matches!(job, Job::Layers { .. })).cloned().collect();
+    let [Job::Layers { images: asked, .. }] = started.as_slice() else { panic!("{started:?}") };
+    assert_eq!(asked.len(), 3, "also of what stays, and once for both lines");
+    let job = deck.job(|job| matches!(job, Job::Layers { .. }));
+    let layer = |name: &str, bytes: u64| (Digest::sha256(name.as_bytes()), bytes);
+    let chain = |own: &str| Some(vec![layer("base", 100), layer(own, 10)]);
+    deck.tell(Msg::Job(job, JobEvent::Chunk(JobOutput::Layers(vec![(ids[0].clone(), chain("a")), (ids[1].clone(), chain("b"))]))));
+    assert_eq!(of(&deck).freed_at_most, most, "not with every piece");
+    deck.tell(Msg::Job(job, JobEvent::Chunk(JobOutput::Layers(vec![(ids[2].clone(), Some(vec![layer("other", 7)]))]))));
+    deck.press("Right");
+    let (rows, at) = (deck.state.plan.rows.len(), deck.state.plan.cursor.at);
+    deck.tell(Msg::Job(job, JobEvent::Done(JobOutput::Told)));
+    assert_eq!((of(&deck).freed_at_least, of(&deck).freed_at_most, deck.state.plan.basis()), (120, 120, None));
+    assert_eq!((deck.state.plan.rows.len(), deck.state.plan.cursor.at), (rows, at), "nothing folds or moves under the hands");
+    // What was read is not read again, and what came new is.
+    deck.press("1 j d");
+    assert_eq!(of(&deck).freed_at_most, 127);
+    assert_eq!(deck.started().filter(|(_, job)| matches!(job, Job::Layers { .. })).count(), 1);
+    assert_eq!(deck.state.chains.of(&SourceId("engine:test".into())).len(), 3);
+}
+
+#[test]
+fn a_plan_of_names_alone_reads_no_layers() {
+    let mut deck = Deck::listing(vec![image(1, &["a:1", "a:2"])]);
+    deck.press("d");
+    assert_eq!((deck.plan().len(), deck.state.plan.totals().freed_at_most), (1, 0));
+    assert_eq!(deck.started().filter(|(_, job)| matches!(job, Job::Layers { .. })).count(), 0);
+}
+
+#[test]
 fn undo_puts_the_way_back_into_the_drawer_and_says_which_run_it_is_about() {
     let mut deck = Deck::listing(vec![image(1, &["app:1", "app:2"])]);
     deck.press("z");

@@ -15,6 +15,7 @@ mod scene;
 use common::remote::{Remote, complete, details, digest, index, registry, rows};
 use lighterman::app::overlay::Overlay;
 use lighterman::flow::{Action, Job, JobEvent, JobOutput, Key, Msg};
+use lighterman::model::remote::Held;
 use lighterman::model::{
     Change, Completeness, CopyFrom, Foreign, ImageKey, Listed, Name, Problem, ProblemKind, Quota, RepositoryView, Safe,
 };
@@ -192,6 +193,35 @@ fn an_older_look_that_comes_late_does_not_replace_a_wider_one() {
     let third = deck.job(|job| matches!(job, Job::View { .. }));
     deck.tell(Msg::Job(third, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "look", "gone"))));
     assert_eq!((deck.state.plan.lines.len(), referred(&deck)), (lines, 1));
+}
+
+#[test]
+fn what_manifests_hold_is_read_after_the_look_and_holds_nothing_up() {
+    let mut deck = Remote::in_tags(120, 40, &["2", "1"]);
+    deck.press("d");
+    let id = deck.job(|job| matches!(job, Job::View { .. }));
+    let view = view_of(&["1", "2"]);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Viewed(Box::new(view.clone())))));
+    let job = deck.job(|job| matches!(job, Job::Weigh { .. }));
+    let digests = vec![digest("2"), digest("1")];
+    assert_eq!(deck.state.jobs[&job], Job::Weigh { source: registry(), repository: "acme/web".into(), digests }, "what goes first");
+    let of = |deck: &Remote| (deck.state.plan.totals().freed_at_least, deck.state.plan.totals().freed_at_most, deck.state.plan.basis());
+    assert_eq!(of(&deck), (0, 0, None));
+    deck.press("x");
+    assert!(!deck.state.overlays.is_empty(), "it may run before");
+    deck.key(Key::Esc);
+    let held = |own: &str| Held { size: 1, blobs: Some(vec![(digest("base"), 100), (digest(own), 10)]), children: vec![] };
+    deck.tell(Msg::Job(job, JobEvent::Done(JobOutput::Held([(digest("2"), held("own-2"))].into()))));
+    assert_eq!(of(&deck), (0, 111, Some("based on 1 of 2 manifests".into())));
+    // The next look asks for the rest.
+    deck.tell(Msg::Act(Action::FocusRegistries));
+    deck.press("jd");
+    let id = deck.job(|job| matches!(job, Job::View { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Viewed(Box::new(view)))));
+    let job = deck.job(|job| matches!(job, Job::Weigh { .. }));
+    assert!(matches!(&deck.state.jobs[&job], Job::Weigh { digests, .. } if *digests == [digest("1")]));
+    deck.tell(Msg::Job(job, JobEvent::Done(JobOutput::Held([(digest("1"), held("own-1"))].into()))));
+    assert_eq!(of(&deck), (122, 122, None), "the layer they share counts once");
 }
 
 #[test]

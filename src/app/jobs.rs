@@ -8,6 +8,7 @@ use crate::model::{ImageList, Problem, ProblemKind, Safe, SourceInfo, SourceKind
 use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
+use super::chains;
 use super::drift;
 use super::log;
 use super::login;
@@ -192,6 +193,8 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             Vec::new()
         }
         Job::View { .. } => plan::viewed(state, id, event),
+        Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
+        Job::Layers { source, .. } => chains::event(state, &source, event),
         Job::SavePlan { .. } => plan::saved(state, event),
         Job::Recover | Job::Runs | Job::Restorable { .. } | Job::Back { .. } => {
             state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));

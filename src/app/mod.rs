@@ -4,6 +4,7 @@
 //! curate and pane; `ui` and ratatui only in `draw.rs`.
 
 pub mod actions;
+pub mod chains;
 pub mod draw;
 mod drift;
 mod filter;

@@ -8,14 +8,16 @@ use crate::curate::{Statement, Tone};
 use crate::flow::job::{About, Applying};
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{
-    Digest, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, RunEnd, Safe, SourceId, SourceKind, Target,
-    UndoClass,
+    Digest, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, RepositoryView, RunEnd, Safe, SourceId,
+    SourceKind, Target, UndoClass,
 };
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
+use crate::pane::plan::Repository;
 use crate::pane::tasks::TaskState;
 
 use super::actions::ask;
+use super::chains;
 use super::jobs::{self, answer};
 use super::overlay::{Agreed, Ask, Confirm, Overlay};
 use super::registries;
@@ -53,11 +55,12 @@ pub(super) fn want_local(state: &mut State, source: &SourceId, list: Arc<ImageLi
     if let Some(busy) = busy(state) {
         return vec![busy];
     }
-    state.plan.want_local(source, list, wishes);
+    state.plan.want_local(source, Arc::clone(&list), state.chains.of(source), wishes);
+    let effects = if state.plan.takes_images(source) { chains::want(state, source, &list) } else { Vec::new() };
     state.images.marks.clear();
     state.images.range_from = None;
     show(state);
-    Vec::new()
+    effects
 }
 
 /// Puts every image without a name that nothing uses into the plan.
@@ -115,11 +118,12 @@ pub(super) fn in_use(state: &mut State) -> Option<Effect> {
 pub(super) fn viewed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     match answer(event, "look at the repository") {
         Ok(JobOutput::Viewed(view)) => {
+            let place = (view.source.clone(), repository_in(&view));
             state.plan.viewed(id, *view);
             if state.plan.is_empty() && state.plan.lines.is_empty() {
                 return vec![state.toasts.show(ToastKind::Info, "There is nothing left to do there: it is gone already", None)];
             }
-            Vec::new()
+            weigh(state, &place)
         }
         Ok(_) => Vec::new(),
         Err(problem) => {
@@ -127,6 +131,30 @@ pub(super) fn viewed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effec
             if problem.is_cancelled() { Vec::new() } else { vec![state.toasts.problem(&problem)] }
         }
     }
+}
+
+/// The view's name without its registry.
+fn repository_in(view: &RepositoryView) -> String {
+    view.name.split_once('/').map(|(_, repository)| repository.to_owned()).unwrap_or_default()
+}
+
+/// Has what is not known yet of a repository's manifests read, where lines take some of them away.
+fn weigh(state: &mut State, place: &Repository) -> Vec<Effect> {
+    let digests = state.plan.unread(place);
+    if digests.is_empty() {
+        return Vec::new();
+    }
+    let (source, repository) = place.clone();
+    let (_, effect) = jobs::start(state, Job::Weigh { source, repository, digests });
+    vec![effect]
+}
+
+/// It was read what manifests hold. Where it could not be, figures stay as rough as they were.
+pub(super) fn weighed(state: &mut State, place: &Repository, event: JobEvent) -> Vec<Effect> {
+    if let Ok(JobOutput::Held(held)) = answer(event, "weigh what goes") {
+        state.plan.weigh_manifests(place, held);
+    }
+    Vec::new()
 }
 
 /// Says what the plan comes to, and asks.
@@ -163,7 +191,8 @@ fn run(state: &mut State) -> Vec<Effect> {
         lines.push((Tone::Warning, Safe::from(format!("{} refused and left alone", counted(totals.refused, "line")))));
     }
     if totals.freed_at_most > 0 {
-        lines.push((Tone::Plain, Safe::from(freed(Some(totals.freed_at_least), totals.freed_at_most))));
+        let basis = state.plan.basis().map(|basis| format!(", {basis}")).unwrap_or_default();
+        lines.push((Tone::Plain, Safe::from(format!("{}{basis}", freed(Some(totals.freed_at_least), totals.freed_at_most)))));
     }
     lines.extend(promise(totals.undo, state.plan.backup));
     if state.plan.all_or_nothing {

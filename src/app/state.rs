@@ -9,6 +9,7 @@ use crate::flow::{Chord, Job, JobId, Loadable};
 use crate::model::{ImageKey, SourceId, SourceInfo, SourceStatus};
 use crate::pane::{PaneId, images::Images, layers::Layers, log::Log, plan::PlanPane, registries::Registries, tasks::Tasks};
 
+use super::chains::Chains;
 use super::overlay::Overlay;
 use super::settings::Settings;
 use super::toast::Toasts;
@@ -52,6 +53,8 @@ pub struct State {
     /// Of Images and Registries, the pane that had the focus last: the Layers pane follows it.
     pub lead: PaneId,
     pub layers: Layers,
+    /// What the images of this machine hold, as far as it was read.
+    pub chains: Chains,
     pub tasks: Tasks,
     pub plan: PlanPane,
     pub log: Log,

@@ -8,13 +8,10 @@
 //! registry that keeps the manifests of a deleted index, because nobody deleted them, keeps their bytes as long. On an engine the figure is of
 //! layers: what a build cache holds of them stays until that is pruned.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::reclaim::{self, Holdings, Item};
-use crate::model::{Digest, Foreign, Freed, ImageList, Operation, RepositoryView, Verb};
-
-/// The layers of images by chain ID, or the blobs of a store by digest, with their bytes: by image.
-pub type Layers = BTreeMap<Digest, Vec<(Digest, u64)>>;
+use crate::model::{Digest, Foreign, Freed, ImageList, Layers, Operation, RepositoryView, Verb};
 
 /// What lies in one place, and who holds it.
 #[derive(Debug, Clone)]
@@ -88,34 +85,23 @@ impl Stock {
 
     /// Says of each line what it frees, and gives what all of them free. `lines` are those about this place, in the order they run; one that
     /// may not run frees nothing, and neither do the others that its image or manifest would have gone with.
-    pub fn fill(&self, lines: &mut [Operation]) -> Total {
-        let stay: HashSet<&Digest> = lines.iter().filter(|line| line.takes_away() && line.refused().is_some()).filter_map(before).collect();
-        let going: Vec<(usize, Item)> = lines
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| is_whole(line) && line.refused().is_none())
-            .filter_map(|(n, line)| Some((n, before(line).filter(|digest| !stay.contains(*digest))?)))
-            .filter_map(|(n, digest)| Some((n, *self.items.get(digest)?)))
-            .collect();
+    pub fn fill<'a>(&self, lines: impl IntoIterator<Item = &'a mut Operation>) -> Total {
+        let mut lines: Vec<&mut Operation> = lines.into_iter().collect();
+        let going = self.going(&lines);
         let items: Vec<Item> = going.iter().map(|(_, item)| *item).collect();
-        let mut freed: HashMap<usize, u64> = HashMap::new();
-        for ((n, _), bytes) in going.iter().zip(self.holdings.attribute(&items)) {
-            freed.insert(*n, bytes);
-        }
-        // Of two lines of one image without known layers the last one bears its bounds too.
+        let attributed = self.holdings.attribute(&items);
+        let freed: HashMap<usize, (Item, u64)> = going.iter().zip(attributed).map(|((n, item), bytes)| (*n, (*item, bytes))).collect();
+        // Of several lines of one image whose layers are not known the last one bears its bounds too.
         let last: HashMap<Item, usize> = going.iter().map(|(n, item)| (*item, *n)).collect();
-        let based_on = self.holdings.based_on();
-        let mut total = Total { at_least: 0, at_most: 0, based_on, noun: self.noun };
+        let mut total = Total { at_least: 0, at_most: 0, based_on: self.holdings.based_on(), noun: self.noun };
         let basis = Foreign::from(self.basis());
         for (n, line) in lines.iter_mut().enumerate() {
             line.freed = None;
             if line.refused().is_some() || !line.takes_away() {
                 continue;
             }
-            let item = before(line).and_then(|digest| self.items.get(digest)).copied();
-            let bears = item.is_some_and(|item| last.get(&item) == Some(&n));
-            let (at_least, at_most) = match (freed.get(&n), item) {
-                (Some(bytes), Some(item)) if bears => self.range(line, item, *bytes),
+            let (at_least, at_most) = match freed.get(&n) {
+                Some((item, bytes)) if last.get(item) == Some(&n) => self.range(line, *item, *bytes),
                 _ => (0, 0),
             };
             total.at_least = total.at_least.saturating_add(at_least);
@@ -123,6 +109,15 @@ impl Stock {
             line.freed = Some(Freed { at_least, at_most, basis: basis.clone() });
         }
         total
+    }
+
+    /// Lines that take a whole image or manifest away, and which.
+    fn going(&self, lines: &[&mut Operation]) -> Vec<(usize, Item)> {
+        let stay: HashSet<&Digest> =
+            lines.iter().filter(|line| line.takes_away() && line.refused().is_some()).filter_map(|line| before(line)).collect();
+        let whole = lines.iter().enumerate().filter(|(_, line)| is_whole(line) && line.refused().is_none());
+        let goes = |line: &Operation| self.items.get(before(line).filter(|digest| !stay.contains(*digest))?).copied();
+        whole.filter_map(|(n, line)| Some((n, goes(line)?))).collect()
     }
 
     /// What a line that takes an item away frees at least and at most, where what is known says `bytes`.
@@ -177,6 +172,8 @@ const fn before(line: &Operation) -> Option<&Digest> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use jiff::Timestamp;
     use proptest::prelude::*;
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::Digest;
+pub use crate::model::image::chain_ids;
 pub use crate::model::remote::Held as Manifest;
 
 /// One image or manifest among the [`Holdings`], by the order in which they were added.
@@ -270,18 +271,6 @@ fn tree<'a>(manifests: &'a BTreeMap<Digest, Manifest>, root: &Digest) -> Option<
         open.extend(&manifest.children);
     }
     Some(blobs)
-}
-
-/// The chain IDs of an image's layers, as the OCI image specification derives them from its diff IDs, oldest first: an engine stores a
-/// layer once for each chain that leads to it.
-#[must_use]
-pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
-    let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
-    for diff_id in diff_ids {
-        let next = chain.last().map_or_else(|| diff_id.clone(), |below| Digest::sha256(format!("{below} {diff_id}").as_bytes()));
-        chain.push(next);
-    }
-    chain
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::model::size;
 pub fn freed(at_least: Option<u64>, at_most: u64) -> String {
     match at_least {
         Some(least) if least == at_most => format!("frees {}", size::human(least)),
+        Some(0) => format!("frees at most {}", size::human(at_most)),
         Some(least) => format!("frees between {} and {}", size::human(least), size::human(at_most)),
         None => format!("frees at most {}, less what other images share", size::human(at_most)),
     }

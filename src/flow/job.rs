@@ -1,9 +1,12 @@
 //! Jobs: everything asynchronous, as data. `work` runs them, one `match` in all.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::change::ArchiveFormat;
+use crate::model::image::LayersOf;
+use crate::model::remote::Held;
 use crate::model::{
     Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
     LoggedRun, Login, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails, TagRow,
@@ -30,6 +33,8 @@ pub enum Slot {
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
+    /// What the images of this machine hold.
+    Layers,
     Runs,
     Restorable,
 }
@@ -107,6 +112,17 @@ pub enum Job {
         tags: Vec<String>,
         digests: Vec<Digest>,
     },
+    /// What manifests of a repository hold, for the bytes that a plan frees: those that come first first.
+    Weigh {
+        source: SourceId,
+        repository: String,
+        digests: Vec<Digest>,
+    },
+    /// What images of an engine or store hold that others may hold too, in chunks.
+    Layers {
+        source: SourceId,
+        images: Vec<Digest>,
+    },
     /// The deck's only way to take anything away or give it a name: a plan, written down before it runs.
     Apply(Box<Applying>),
     /// Look again at what was cut short.
@@ -154,6 +170,7 @@ impl Job {
             Self::Details { .. } => Some(Slot::Details),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
+            Self::Layers { .. } => Some(Slot::Layers),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -162,6 +179,7 @@ impl Job {
             | Self::Export { .. }
             | Self::Change(_)
             | Self::View { .. }
+            | Self::Weigh { .. }
             | Self::Apply(_)
             | Self::SavePlan { .. }
             | Self::Recover => None,
@@ -171,7 +189,17 @@ impl Job {
     /// Whether it serves the plan or the log, whatever is looked at meanwhile.
     #[must_use]
     pub const fn is_about_plans(&self) -> bool {
-        matches!(self, Self::View { .. } | Self::SavePlan { .. } | Self::Recover | Self::Runs | Self::Restorable { .. } | Self::Back { .. })
+        matches!(
+            self,
+            Self::View { .. }
+                | Self::Weigh { .. }
+                | Self::Layers { .. }
+                | Self::SavePlan { .. }
+                | Self::Recover
+                | Self::Runs
+                | Self::Restorable { .. }
+                | Self::Back { .. }
+        )
     }
 
     /// Whether it is about a registry, for the Registries pane.
@@ -251,6 +279,10 @@ pub enum JobOutput {
     LoggedIn(LoggedIn),
     LoggedOut(LoggedOut),
     Viewed(Box<RepositoryView>),
+    /// What manifests hold, as far as they could be read.
+    Held(BTreeMap<Digest, Held>),
+    /// What some images hold; `None` of those of which it can't be told.
+    Layers(Vec<LayersOf>),
     /// How some lines of a running plan stand now.
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.

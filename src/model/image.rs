@@ -70,6 +70,24 @@ impl ImageSummary {
     }
 }
 
+/// What images hold that others may hold too, with the bytes of each, by image: layers by chain ID on an engine, blobs by digest in a store.
+pub type Layers = BTreeMap<Digest, Vec<(Digest, u64)>>;
+
+/// An image by its ID, and what it holds: layers by chain ID, or blobs by digest, with the bytes of each.
+pub type LayersOf = (Digest, Option<Vec<(Digest, u64)>>);
+
+/// The chain IDs of an image's layers, as the OCI image specification derives them from its diff IDs, oldest first: an engine stores a
+/// layer once for each chain that leads to it.
+#[must_use]
+pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
+    let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
+    for diff_id in diff_ids {
+        let next = chain.last().map_or_else(|| diff_id.clone(), |below| Digest::sha256(format!("{below} {diff_id}").as_bytes()));
+        chain.push(next);
+    }
+    chain
+}
+
 /// All images of a source at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageList {

@@ -25,7 +25,7 @@ pub mod version;
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer};
 pub use digest::{Digest, DigestError, Hasher};
 pub use history::HistoryEntry;
-pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo};
+pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};
 pub use name::Name;
 pub use plan::{Freed, LineState, LoggedLine, LoggedRun, Operation, Plan, PlanKind, RunEnd, Target, UndoClass, Verb};

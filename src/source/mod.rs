@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
     ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Platform,
@@ -89,6 +90,12 @@ pub trait Source: Send + Sync + Debug {
     }
 
     fn inspect<'a>(&'a self, ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image>;
+
+    /// What each of these images holds that others may hold too, in the order the answers come; `None` where that can't be told. A source of
+    /// which nothing can be deleted tells nothing.
+    fn layers<'a>(&'a self, _ctx: &'a Ctx, _images: &'a [Digest], _each: Each<'a, LayersOf>) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Writes `keys` into one archive at `to.file`, by way of a temporary file beside it that is read to its end, verified and
     /// fsynced before it gets the final name.

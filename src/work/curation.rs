@@ -30,6 +30,12 @@ pub(super) async fn view(
     Ok(JobOutput::Viewed(Box::new(view)))
 }
 
+/// What manifests of a repository hold.
+pub(super) async fn weigh(env: &Env, source: &SourceId, repository: &str, digests: &[Digest], ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let source = env.table.get(source).await?;
+    Ok(JobOutput::Held(catalog(&*source, "weigh what goes")?.held(ctx, repository, digests).await?))
+}
+
 fn chosen(run: Option<&str>, lines: &[usize], doing: &str) -> Result<Chosen, Problem> {
     let id = run.map(str::parse::<RunId>).transpose();
     let id = id.map_err(|cause| Problem::new(ProblemKind::Usage, doing, cause))?;

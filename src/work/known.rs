@@ -5,6 +5,7 @@
 //! as long to read, and this is read before the first frame. A cache: what can't be read is as good as absent, and is written anew
 //! with the next list.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, ImageList, SourceId};
+use crate::model::{Digest, ImageList, Layers, SourceId};
 
 /// Changes when the shape of the file does.
 const VERSION: u32 = 3;
@@ -39,6 +40,27 @@ struct Kept<T> {
     version: u32,
     key: String,
     list: T,
+}
+
+/// The layers of images, each layer once: most lie below many images.
+#[derive(Serialize, Deserialize)]
+struct Interned {
+    layers: Vec<(Digest, u64)>,
+    images: Vec<(Digest, Vec<u32>)>,
+}
+
+impl Interned {
+    fn new(all: &Layers) -> Self {
+        let (mut layers, mut places) = (Vec::new(), HashMap::new());
+        let mut place = |layer: &(Digest, u64)| {
+            *places.entry(layer.clone()).or_insert_with(|| {
+                layers.push(layer.clone());
+                u32::try_from(layers.len() - 1).unwrap_or(u32::MAX)
+            })
+        };
+        let images = all.iter().map(|(id, layers)| (id.clone(), layers.iter().map(&mut place).collect())).collect();
+        Self { layers, images }
+    }
 }
 
 impl KnownLists {
@@ -78,6 +100,19 @@ impl KnownLists {
     /// Keeps names, as [`KnownLists::write`] does a list.
     pub fn write_names(&self, id: &SourceId, what: &str, names: &Vec<String>) {
         self.keep(&format!("{id} {what}"), names);
+    }
+
+    /// What was last written of the images of a source.
+    #[must_use]
+    pub fn layers(&self, id: &SourceId) -> Layers {
+        let Some(kept) = self.load::<Interned>(&format!("{id} layers")) else { return Layers::new() };
+        let layer = |at: &u32| kept.layers.get(*at as usize).cloned();
+        kept.images.iter().filter_map(|(id, layers)| Some((id.clone(), layers.iter().map(layer).collect::<Option<Vec<_>>>()?))).collect()
+    }
+
+    /// Keeps what images of a source hold, as [`KnownLists::write`] does a list.
+    pub fn write_layers(&self, id: &SourceId, layers: &Layers) {
+        self.keep(&format!("{id} layers"), &Interned::new(layers));
     }
 
     fn load<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
@@ -188,6 +223,21 @@ mod tests {
         assert_eq!(known.read(&id), None);
         known.write(&id, &list(1));
         assert_eq!(known.read(&id), Some(list(1)));
+    }
+
+    #[test]
+    fn layers_come_back_each_written_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownLists::new(dir.path().to_owned());
+        let id = SourceId("engine:unix:///run/docker.sock".to_owned());
+        assert!(known.layers(&id).is_empty());
+        let layer = |name: &str| (Digest::sha256(name.as_bytes()), name.len() as u64);
+        let layers: Layers =
+            (0..100).map(|n| (Digest::sha256(&[n]), vec![layer("base"), layer("middle"), layer(&format!("own {n}"))])).collect();
+        known.write_layers(&id, &layers);
+        assert_eq!(known.layers(&id), layers);
+        assert_eq!(Interned::new(&layers).layers.len(), 102);
+        assert_eq!(known.read(&id), None, "the list of images is another matter");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod files;
 pub mod hooks;
 pub mod journal;
 pub mod known;
+pub mod layers;
 pub mod leftovers;
 pub mod run;
 pub mod table;

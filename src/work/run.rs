@@ -14,7 +14,7 @@ use super::apply::Applier;
 use super::journal::Journal;
 use super::known::KnownLists;
 use super::table::Table;
-use super::{catalog, curation};
+use super::{catalog, curation, layers};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -89,6 +89,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
             catalog::referrers(&*env.table.get(&source).await?, &repository, &subject, ctx).await
         }
         Job::View { source, repository, tags, digests } => curation::view(env, &source, &repository, &tags, &digests, ctx).await,
+        Job::Weigh { source, repository, digests } => curation::weigh(env, &source, &repository, &digests, ctx).await,
+        Job::Layers { source, images } => layers::tell(env, &source, &images, ctx, chunks).await,
         Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
         Job::Recover => curation::recover(env, ctx).await,
         Job::Runs => curation::runs(env).await,

@@ -3,6 +3,7 @@
 //!
 //! A drawing file: may use `ui` and ratatui.
 
+use crate::curate::freed::Total;
 use crate::flow::Action;
 use crate::flow::job::Way;
 use crate::model::{Foreign, LineState, Operation, Safe, UndoClass, Verb};
@@ -35,6 +36,9 @@ pub fn draw(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
             PlanRow::Source(n) => {
                 if let Some(line) = plan.lines.get(n) {
                     pen.gap(1);
+                    if let Some(words) = plan.freed(&line.place).filter(|total| total.at_most > 0).map(freed) {
+                        pen.right(&words!("{words} "), Role::Muted);
+                    }
                     pen.put(&Safe::ascii(&line.place), Role::Registry);
                 }
             }
@@ -157,7 +161,17 @@ fn meaning(line: &Line, clash: Option<&Safe>) -> (Safe, Role) {
 }
 
 fn range(least: u64, most: u64) -> String {
-    if least == most { text::bytes(most).to_string() } else { format!("{} to {}", text::bytes(least), text::bytes(most)) }
+    match least {
+        _ if least == most => text::bytes(most).to_string(),
+        0 => format!("at most {}", text::bytes(most)),
+        _ => format!("{} to {}", text::bytes(least), text::bytes(most)),
+    }
+}
+
+/// What all lines of a place free, and on what that rests.
+fn freed(total: &Total) -> String {
+    let basis = total.basis().map(|basis| format!(", {basis}")).unwrap_or_default();
+    format!("frees {}{basis}", range(total.at_least, total.at_most))
 }
 
 /// What the whole comes to, on the lower frame.
@@ -180,6 +194,7 @@ fn totals(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
     }
     if totals.freed_at_most > 0 {
         parts.push(format!("frees {}", range(totals.freed_at_least, totals.freed_at_most)));
+        parts.extend(plan.basis());
     }
     if plan.all_or_nothing {
         parts.push("all or nothing".to_owned());

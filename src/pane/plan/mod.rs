@@ -2,6 +2,7 @@
 //! through anew from them and from what was last looked at, so that each says what is true with all the others.
 
 pub mod draw;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,9 +10,12 @@ use std::sync::Arc;
 use crate::curate::plan::{self, Clash, Protection, Wish};
 use crate::flow::job::About;
 use crate::flow::{Action, JobId};
-use crate::model::{Digest, Foreign, ImageList, LineState, Operation, PlanKind, RepositoryView, Safe, SourceId, Target, UndoClass, Verb};
+use crate::model::{
+    Digest, Foreign, ImageList, Layers, LineState, Operation, PlanKind, RepositoryView, Safe, SourceId, Target, UndoClass, Verb,
+};
 
 use super::ListCursor;
+use stock::Stocks;
 
 /// One line, and how it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,7 @@ pub struct PlanPane {
     lists: BTreeMap<SourceId, Arc<ImageList>>,
     /// The same for repositories, with the wishes that each look was for: what refers to a manifest is known of these only.
     views: BTreeMap<Repository, (RepositoryView, BTreeSet<Wish>)>,
+    stocks: Stocks,
     /// Repositories that are being looked at, and for which wishes.
     looking: BTreeMap<JobId, (Repository, BTreeSet<Wish>)>,
     /// Lines that were not thought up here: the way back of a run. They can't be changed, only dropped.
@@ -131,12 +136,18 @@ impl PlanPane {
         self.cursor.set_height(height);
     }
 
-    /// Adds what is wanted of images of this machine.
-    pub fn want_local(&mut self, source: &SourceId, list: Arc<ImageList>, wishes: impl IntoIterator<Item = Wish>) {
+    /// Adds what is wanted of images of this machine, of which `layers` are known.
+    pub fn want_local(&mut self, source: &SourceId, list: Arc<ImageList>, layers: &Layers, wishes: impl IntoIterator<Item = Wish>) {
         self.begin();
+        self.stock_images(source, &list, layers);
         self.lists.insert(source.clone(), list);
         self.wishes.extend(wishes.into_iter().map(|wish| (source.clone(), wish)));
         self.think();
+    }
+
+    /// The lists that lines were thought up against.
+    pub fn lists(&self) -> impl Iterator<Item = (&SourceId, &Arc<ImageList>)> {
+        self.lists.iter()
     }
 
     /// Adds what is wanted in a repository. It has to be looked at before there are lines.
@@ -178,10 +189,14 @@ impl PlanPane {
     }
 
     /// A repository was looked at. An older look knows less than one that is still under way, or was faster.
-    pub fn viewed(&mut self, job: JobId, view: RepositoryView) {
+    pub fn viewed(&mut self, job: JobId, mut view: RepositoryView) {
         let Some((repository, wishes)) = self.looking.remove(&job) else { return };
         if self.views.get(&repository).is_none_or(|(_, known)| known.is_subset(&wishes)) {
-            self.views.insert(repository, (view, wishes));
+            if let Some((older, _)) = self.views.remove(&repository) {
+                view.held.extend(older.held);
+            }
+            self.views.insert(repository.clone(), (view, wishes));
+            self.stock_repository(&repository);
         }
         self.think();
     }
@@ -219,13 +234,14 @@ impl PlanPane {
             Some(fixed) => fixed.lines.clone(),
             None => self.thought(),
         };
-        for operation in &mut operations {
+        for operation in operations.iter_mut().filter(|_| !self.reasons.is_empty()) {
             let key = (operation.source.clone(), operation.target.canonical());
             operation.override_reason = self.reasons.get(&key).cloned().or(operation.override_reason.take());
         }
         self.clashes = plan::clashes(&operations);
         let line = |operation: Operation| Line { state: LineState::Waiting, place: place(&operation), operation };
         self.lines = operations.into_iter().map(line).collect();
+        self.weigh();
         self.unfolded.clear();
         self.rebuild();
         let at = kept.and_then(|key| {

@@ -14,7 +14,7 @@ use super::wire::{self, HistoryRow, Inspected, List, Text};
 use crate::model::{Digest, Foreign, HistoryEntry, Image, ImageConfig, ImageKey, LayerInfo, Name, Platform, Problem};
 
 /// Most layers and history steps that are believed.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 pub(super) async fn inspect(source: &EngineSource, key: &ImageKey, doing: &str) -> Result<Image, Problem> {
     let session = source.session(doing).await?;
@@ -82,13 +82,13 @@ fn manifest_digest(descriptor: &Value, repo_digests: &[Name]) -> Option<Digest> 
     digests.all(|digest| digest.as_ref() == Some(&first)).then_some(first)
 }
 
-fn diff_ids(root_fs: &Value) -> Vec<Option<Digest>> {
+pub(super) fn diff_ids(root_fs: &Value) -> Vec<Option<Digest>> {
     let layers = root_fs.get("Layers").and_then(Value::as_array);
     layers.into_iter().flatten().take(MOST).map(|layer| layer.as_str().and_then(|text| text.parse().ok())).collect()
 }
 
 /// Joins layers and steps, both oldest first.
-fn match_up(diff_ids: &[Option<Digest>], rows: &[HistoryRow<'_>]) -> (Vec<LayerInfo>, Vec<HistoryEntry>) {
+pub(super) fn match_up(diff_ids: &[Option<Digest>], rows: &[HistoryRow<'_>]) -> (Vec<LayerInfo>, Vec<HistoryEntry>) {
     let made = which_made_layers(diff_ids.len(), rows);
     let mut layers: Vec<LayerInfo> = diff_ids.iter().enumerate().map(|(index, diff_id)| layer(index, diff_id.clone())).collect();
     let mut next = 0;

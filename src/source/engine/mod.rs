@@ -6,7 +6,7 @@
 //! | `transport`, `tls`, `ssh` | connections |
 //! | `client`, `session` | requests, bounds, problems; who answers, and in which API version |
 //! | `wire` | the engines' answers, read leniently |
-//! | `list`, `inspect`, `watch` | reading |
+//! | `list`, `inspect`, `layers`, `watch` | reading |
 //! | `change`, `transfer`, `progress` | tag, remove, prune; pull and push |
 //! | `save`, `load`, `upload` | archives out of and into the engine |
 //!
@@ -31,7 +31,7 @@ use crate::model::{
 };
 use crate::source::credentials::Credentials;
 use crate::source::keep::{local_backup, local_key, local_return};
-use crate::source::{Answer, Ctx, Curator, ExportTo, Seen, Source, Watcher};
+use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LayersOf, Seen, Source, Watcher};
 
 mod change;
 mod client;
@@ -39,6 +39,7 @@ mod contexts;
 pub mod discover;
 pub mod endpoint;
 mod inspect;
+mod layers;
 mod list;
 mod load;
 mod progress;
@@ -154,6 +155,13 @@ impl Source for EngineSource {
         Box::pin(async move {
             let doing = format!("inspect {key}");
             self.run(ctx, &doing, inspect::inspect(self, key, &doing)).await
+        })
+    }
+
+    fn layers<'a>(&'a self, ctx: &'a Ctx, images: &'a [Digest], each: Each<'a, LayersOf>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let doing = self.doing("read the layers");
+            self.run(ctx, &doing, layers::layers(self, ctx, images, each, &doing)).await
         })
     }
 

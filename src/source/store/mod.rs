@@ -9,6 +9,7 @@
 //!
 //! May use model, layer, and the formats and registries of `source`. Facts: the OCI image layout specification 1.0.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -28,7 +29,7 @@ use crate::source::keep::{local_backup, local_key, local_return};
 use crate::source::oci;
 use crate::source::registry::{Client, RegistrySettings};
 use crate::source::sink::AtomicFile;
-use crate::source::{Answer, Ctx, Curator, ExportTo, Source, Watcher, blocking};
+use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LayersOf, Source, Watcher, blocking};
 
 mod blobs;
 mod change;
@@ -337,6 +338,11 @@ impl Store {
     }
 }
 
+/// All blobs of an image.
+fn blobs_of(packed: &Packed) -> Vec<(Digest, u64)> {
+    packed.manifest.iter().chain([&packed.config]).chain(&packed.layers).map(|blob| (blob.digest.clone(), blob.size)).collect()
+}
+
 impl Source for StoreSource {
     fn id(&self) -> &SourceId {
         &self.id
@@ -362,6 +368,18 @@ impl Source for StoreSource {
     fn inspect<'a>(&'a self, _ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image> {
         let (store, key) = (Arc::clone(&self.store), key.clone());
         Box::pin(async move { blocking("inspect an image", move || store.inspect(&key)).await })
+    }
+
+    fn layers<'a>(&'a self, _ctx: &'a Ctx, images: &'a [Digest], each: Each<'a, LayersOf>) -> Answer<'a, ()> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            let state = blocking("read the layers of the store's images", move || store.state()).await?;
+            let of: HashMap<&Digest, &Packed> = state.images.iter().map(|image| (image.id(), &image.packed)).collect();
+            for id in images {
+                each((id.clone(), of.get(id).map(|packed| blobs_of(packed))));
+            }
+            Ok(())
+        })
     }
 
     fn export<'a>(&'a self, ctx: &'a Ctx, keys: &'a [ImageKey], to: &'a ExportTo) -> Answer<'a, Transfer> {
