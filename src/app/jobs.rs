@@ -272,6 +272,11 @@ fn listed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Ok(JobOutput::Uses(uses)) => {
+            // Shown with the list, which comes next.
+            state.images.uses = uses;
+            Vec::new()
+        }
         Ok(JobOutput::Images { list: images, version }) => {
             state.sources.status = SourceStatus::Ready { version };
             state.sources.tries = 0;

@@ -141,7 +141,7 @@ pub(super) struct ImagesArgs {
     #[arg(short, long)]
     pub(super) all: bool,
 
-    /// Only these: the deck's filter language, such as 'app size:>500MB age:>30d unused'
+    /// Only these: the deck's filter language, such as 'app size:>500MB age:>30d unused', or 'unused:30d' for what was not seen used for so long
     #[arg(short, long, value_name = "FILTER")]
     pub(super) filter: Option<String>,
 }

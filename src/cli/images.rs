@@ -1,5 +1,7 @@
 //! `images`: what the current engine or the store holds, newest first.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::args::ImagesArgs;
@@ -7,7 +9,9 @@ use super::print::{Align, Printer, Table, or_dash};
 use super::session::Session;
 use super::{Done, Verdict};
 use crate::model::filter::{Filter, Scratch, Subject};
-use crate::model::{ContainerUse, Image, ImageList, ImageSummary, Name, Problem, ProblemKind, Safe, size, time};
+use crate::model::{ContainerUse, Image, ImageList, ImageSummary, Name, Problem, ProblemKind, Safe, SourceId, Uses, size, time};
+use crate::source::{LastUses, blocking};
+use crate::work::Ledgers;
 
 /// Most containers named in a row.
 const MOST_USERS: usize = 3;
@@ -17,24 +21,47 @@ pub(super) async fn run(session: &Session, args: &ImagesArgs) -> Verdict {
         .map_err(|words| Problem::new(ProblemKind::Usage, "use this filter", words).hint("`lighterman images --help` shows examples"))?;
     let source = session.current().await?;
     let all = args.all;
-    let list = session.run("list the images", |ctx| async move { if all { source.list_all(&ctx).await } else { source.list(&ctx).await } });
-    let list = list.await?;
+    let id = source.id().clone();
+    let list = session.run("list the images", |ctx| async move {
+        if all {
+            Ok((source.list_all(&ctx).await?, None))
+        } else {
+            source.list_with_uses(&ctx).await.map(|(list, used)| (list, Some(used)))
+        }
+    });
+    let (list, used) = list.await?;
+    let list = Arc::new(list);
+    let uses = noted(session, id, &list, used).await?;
     for gap in &list.gaps {
         session.printer.say(format_args!("lighterman: not all could be read: {}", gap.safe()));
     }
-    print(list, &filter, &session.printer)?;
+    print(Arc::unwrap_or_clone(list), &uses, &filter, &session.printer)?;
     Ok(Done::All)
 }
 
-fn print(mut list: ImageList, filter: &Filter, printer: &Printer) -> Result<(), Problem> {
+/// Notes when images were used, as the deck does, and says what is known of it. The images that `--all` adds are the engine's own, and stay out.
+async fn noted(session: &Session, id: SourceId, list: &Arc<ImageList>, used: Option<LastUses>) -> Result<Uses, Problem> {
+    let (ledgers, list) = (Ledgers::new(session.paths.uses()), Arc::clone(list));
+    blocking("note when images were used", move || {
+        let keep = used.is_some();
+        let uses = ledgers.listed(&id, &list, &used.unwrap_or_default());
+        if keep {
+            ledgers.keep(&id);
+        }
+        Ok(uses)
+    })
+    .await
+}
+
+fn print(mut list: ImageList, uses: &Uses, filter: &Filter, printer: &Printer) -> Result<(), Problem> {
     let at = list.at;
     list.images.sort_by(|one, two| two.created.cmp(&one.created).then_with(|| one.tags.cmp(&two.tags)));
     let mut scratch = Scratch::default();
     if !printer.json {
-        return printer.table(&table(&list.images, filter, at, &mut scratch));
+        return printer.table(&table(&list.images, uses, filter, at, &mut scratch));
     }
     if !filter.is_empty() {
-        list.images.retain(|image| rows(image).any(|name| filter.matches(&Subject::image(image, name), at, &mut scratch)));
+        list.images.retain(|image| rows(image).any(|name| filter.matches(&subject(image, name, uses), at, &mut scratch)));
     }
     printer.document(&list.images.into_iter().map(whole).collect::<Vec<_>>())
 }
@@ -63,12 +90,16 @@ fn whole(image: ImageSummary) -> Image {
     }
 }
 
-fn table(images: &[ImageSummary], filter: &Filter, now: Timestamp, scratch: &mut Scratch) -> Table {
+fn subject<'a>(image: &'a ImageSummary, name: Option<&'a Name>, uses: &Uses) -> Subject<'a> {
+    Subject { idle_since: uses.idle_since(&image.id), ..Subject::image(image, name) }
+}
+
+fn table(images: &[ImageSummary], uses: &Uses, filter: &Filter, now: Timestamp, scratch: &mut Scratch) -> Table {
     use Align::{Left, Right};
     let columns = [("REPOSITORY", Left), ("TAG", Left), ("IMAGE ID", Left), ("CREATED", Right), ("SIZE", Right), ("USED BY", Left)];
     let mut table = Table::new(&columns);
     for image in images {
-        for name in rows(image).filter(|name| filter.matches(&Subject::image(image, *name), now, scratch)) {
+        for name in rows(image).filter(|name| filter.matches(&subject(image, *name, uses), now, scratch)) {
             table.row(row(image, name, now));
         }
     }
@@ -126,7 +157,7 @@ mod tests {
         let containers = Some(vec![user("old", false), user("web", true), user("a", false), user("b", false)]);
         let images = [image(&["localhost:5000/app:1", "app:\x1b[2J"], containers), image(&[], Some(vec![]))];
         let now = Timestamp::from_second(3 * 86_400).unwrap();
-        let text = table(&images, &Filter::default(), now, &mut Scratch::default()).render(false);
+        let text = table(&images, &Uses::default(), &Filter::default(), now, &mut Scratch::default()).render(false);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         assert!(lines[1].starts_with("localhost:5000/app   1 "), "{text}");
@@ -134,6 +165,6 @@ mod tests {
         assert!(lines[3].starts_with("<none>") && lines[3].ends_with(" -"), "{text}");
         assert!(!text.contains('\x1b'), "{text:?}");
         let filter = Filter::parse("=1").unwrap();
-        assert_eq!(table(&images, &filter, now, &mut Scratch::default()).render(false).lines().count(), 2);
+        assert_eq!(table(&images, &Uses::default(), &filter, now, &mut Scratch::default()).render(false).lines().count(), 2);
     }
 }

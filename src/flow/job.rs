@@ -10,7 +10,7 @@ use crate::model::remote::Held;
 use crate::model::{
     Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
     LoggedRun, Login, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails, TagRow,
-    Transfer,
+    Transfer, Uses,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -247,6 +247,8 @@ pub enum JobOutput {
     },
     /// The last known list of a source, from the cache, while the source is being asked.
     Known(Arc<ImageList>),
+    /// When the images of the list that follows were used last, as far as that was noted.
+    Uses(Arc<Uses>),
     /// The source says that something changed: list again.
     Changed,
     /// The event stream (re)opened after a gap: list again.

@@ -1,8 +1,8 @@
 //! The filter language, for the Images pane and `images --filter` alike.
 //!
 //! Terms are separated by spaces and all must hold: a word (fuzzy), `=text` (the reference, repository, tag or ID is exactly that),
-//! `re:regex`, `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `used`,
-//! `running`, `dangling`, `tagged`, and once registries were asked `drift:same|moved|local|gone|unknown` and `pullable`. A `!` in front turns a term round. A name is found in full and as it is shown.
+//! `re:regex`, `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `unused:30d`
+//! (and was not seen used for so long), `used`, `running`, `dangling`, `tagged`, and once registries were asked `drift:same|moved|local|gone|unknown` and `pullable`. A `!` in front turns a term round. A name is found in full and as it is shown.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -49,6 +49,8 @@ enum Test {
     Id(String),
     Container(GlobMatcher),
     Unused,
+    /// Not seen used for so many seconds.
+    UnusedFor(Ordering, i64),
     Used,
     Running,
     Dangling,
@@ -79,6 +81,8 @@ pub struct Subject<'a> {
     pub dangling: bool,
     /// How the tag stands to its registry, where that was asked.
     pub drift: Option<&'a Drift>,
+    /// Since when it was not seen used, where that was noted ([`super::Uses::idle_since`]).
+    pub idle_since: Option<Timestamp>,
 }
 
 impl<'a> Subject<'a> {
@@ -95,6 +99,7 @@ impl<'a> Subject<'a> {
             labels: Some(&image.labels),
             dangling: image.is_dangling(),
             drift: None,
+            idle_since: None,
         }
     }
 
@@ -213,6 +218,9 @@ impl Test {
             "age" => compared(value, time::parse_span)
                 .map(|(ordering, seconds)| Self::Age(ordering, seconds))
                 .ok_or_else(|| "age: write age:>30d or age:<12h (s, m, h, d, w, mo, y)".to_owned()),
+            "unused" => compared(value, time::parse_span)
+                .map(|(ordering, seconds)| Self::UnusedFor(ordering, seconds))
+                .ok_or_else(|| "unused: write unused:30d (s, m, h, d, w, mo, y)".to_owned()),
             "tag" => glob(value).map(Self::Tag),
             "repo" => glob(value).map(Self::Repository),
             "container" => glob(value).map(Self::Container),
@@ -258,6 +266,10 @@ impl Test {
             }
             Self::Container(glob) => containers().any(|user| glob.is_match(user.name.raw())),
             Self::Unused => subject.containers.is_some_and(<[_]>::is_empty),
+            Self::UnusedFor(ordering, seconds) => {
+                let idle = subject.idle_since.map(|since| now.as_second().saturating_sub(since.as_second()));
+                subject.containers.is_some_and(<[_]>::is_empty) && idle.is_some_and(|idle| ordering.holds(idle, *seconds))
+            }
             Self::Used => subject.containers.is_some_and(|users| !users.is_empty()),
             Self::Running => containers().any(|user| user.running),
             Self::Dangling => subject.dangling,
@@ -357,6 +369,25 @@ mod tests {
         assert!(hit("pullable", &Subject { drift: Some(&Drift::Same), ..subject }));
         assert!(hit("drift:unknown !pullable", &Subject { drift: None, ..subject }), "unknown is not the same");
         assert!(Filter::parse("drift:far").is_err());
+    }
+
+    #[test]
+    fn what_was_never_watched_is_not_unused_for_days() {
+        let mut image = image();
+        let now = Timestamp::from_second(100 * 86_400).unwrap();
+        let hit = |text: &str, image: &ImageSummary, days: Option<i64>| {
+            let idle_since = days.and_then(|days| Timestamp::from_second((100 - days) * 86_400).ok());
+            let subject = Subject { idle_since, ..Subject::image(image, image.tags.first()) };
+            Filter::parse(text).unwrap().matches(&subject, now, &mut Scratch::default())
+        };
+        assert!(hit("unused:30d", &image, Some(31)) && hit("unused:>30d", &image, Some(31)) && hit("unused:<30d", &image, Some(29)));
+        assert!(!hit("unused:30d", &image, Some(29)));
+        assert!(!hit("unused:30d", &image, None) && !hit("unused:<30d", &image, None), "unknown is neither");
+        image.containers = Some(vec![ContainerUse { id: "1".into(), name: "web".into(), running: false, state: "exited".into() }]);
+        assert!(!hit("unused:30d", &image, Some(99)), "what a container uses is used");
+        image.containers = None;
+        assert!(!hit("unused:30d", &image, Some(99)));
+        assert!(Filter::parse("unused:long").is_err());
     }
 
     #[test]

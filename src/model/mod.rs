@@ -20,6 +20,7 @@ pub mod secret;
 pub mod size;
 pub mod source_info;
 pub mod time;
+pub mod uses;
 pub mod version;
 
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer};
@@ -39,6 +40,7 @@ pub use remote::{
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
+pub use uses::Uses;
 
 /// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.
 pub use oci_distribution::Reference;

@@ -14,7 +14,7 @@ use crate::model::{Locator, Problem, ProblemKind, Transport};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
 use crate::work::journal::Journal;
-use crate::work::{Env, KnownLists, Worker, clock, leftovers};
+use crate::work::{Env, KnownLists, Ledgers, Worker, clock, leftovers};
 
 use super::config::Config;
 use super::look::{Look, Themes};
@@ -97,7 +97,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
             remembered.registries.clone(),
         )),
     };
-    let env = Arc::new(Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state)));
+    let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state));
+    let env = Arc::new(env.noting(Ledgers::new(paths.uses())));
     let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());
     let mut state = State::new(settings(options, &config, &remembered, paths, &themes), clock::now());

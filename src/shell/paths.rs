@@ -91,6 +91,12 @@ impl Paths {
         self.state.join("remembered.toml")
     }
 
+    /// When images were used, one file a source.
+    #[must_use]
+    pub fn uses(&self) -> PathBuf {
+        self.state.join("uses")
+    }
+
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.state.join("log")

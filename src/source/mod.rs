@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 pub use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    ArchiveFormat, Copy, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Platform,
-    Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId, SourceKind,
-    TagDetails, TagRow, Target, Transfer,
+    ArchiveFormat, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name,
+    Platform, Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId,
+    SourceKind, TagDetails, TagRow, Target, Transfer,
 };
 
 pub mod archive;
@@ -87,6 +87,11 @@ pub trait Source: Send + Sync + Debug {
     /// The same with the intermediate images that building left, where the source keeps such apart; every other source lists all it has.
     fn list_all<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, ImageList> {
         self.list(ctx)
+    }
+
+    /// The list with when the containers there are used their images last; every source but an engine knows of none.
+    fn list_with_uses<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, (ImageList, LastUses)> {
+        Box::pin(async { Ok((self.list(ctx).await?, LastUses::new())) })
     }
 
     fn inspect<'a>(&'a self, ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image>;
@@ -286,9 +291,23 @@ pub type TagAnswer = (String, Result<TagDetails, Problem>);
 /// The place of a repository and tag in what was asked, and the digest there.
 pub type Resolved = (usize, Result<Option<Digest>, Problem>);
 
+/// Images, each once, and when a container of theirs ran last.
+pub type LastUses = Vec<(Digest, jiff::Timestamp)>;
+
+/// One thing that happened to images or containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noticed {
+    Change,
+    /// A change by which an image was used, named as whoever used it did: by reference or ID.
+    Use {
+        image: Foreign,
+        at: jiff::Timestamp,
+    },
+}
+
 /// The power to tell of changes as they happen.
 pub trait Watcher: Send + Sync {
     /// Opens the stream of changes. The first item means "open from now on"; each later one "something about images or containers
     /// changed". It ends with a problem when the source is lost.
-    fn watch<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<(), Problem>>>;
+    fn watch<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<Noticed, Problem>>>;
 }

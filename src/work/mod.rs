@@ -14,12 +14,14 @@ pub mod hooks;
 pub mod journal;
 pub mod known;
 pub mod layers;
+pub mod ledger;
 pub mod leftovers;
 pub mod run;
 pub mod table;
 pub mod worker;
 
 pub use known::KnownLists;
+pub use ledger::Ledgers;
 pub use run::Env;
 pub use table::{Found, Table};
 pub use worker::Worker;

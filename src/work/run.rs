@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use crate::model::{ImageList, Problem, ProblemKind, SourceId};
-use crate::source::{Ctx, ExportTo, Source};
+use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::Applier;
 use super::journal::Journal;
 use super::known::KnownLists;
+use super::ledger::Ledgers;
 use super::table::Table;
 use super::{catalog, curation, layers};
 
@@ -22,6 +23,8 @@ pub struct Env {
     pub table: Table,
     pub known: KnownLists,
     pub journal: Journal,
+    /// When images were used; of nothing unless there is a place to keep it.
+    pub ledgers: Ledgers,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
 }
@@ -42,7 +45,13 @@ impl Chunks {
 impl Env {
     #[must_use]
     pub fn new(table: Table, known: KnownLists, journal: Journal) -> Self {
-        Self { table, known, journal, shown: Mutex::default() }
+        Self { table, known, journal, ledgers: Ledgers::default(), shown: Mutex::default() }
+    }
+
+    /// With a place to keep when images were used.
+    #[must_use]
+    pub fn noting(self, ledgers: Ledgers) -> Self {
+        Self { ledgers, ..self }
     }
 
     /// The last known list of a source, for the first frame; it is not shown again.
@@ -68,7 +77,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
             Ok(JobOutput::Opened(info))
         }
         Job::List { source } => list(&source, env, ctx, chunks).await,
-        Job::Watch { source } => watch(&*env.table.get(&source).await?, ctx, chunks).await,
+        Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
         Job::PreviewImport { source, file } => {
             let source = env.table.get(&source).await?;
@@ -129,10 +138,19 @@ async fn list(id: &SourceId, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Resu
         chunks.send(JobOutput::Known(Arc::new(list))).await;
     }
     let version = source.version(ctx).await?;
-    let list = Arc::new(source.list(ctx).await?);
+    let (list, used) = source.list_with_uses(ctx).await?;
+    let list = Arc::new(list);
+    let (noting, place, noted) = (Arc::clone(env), id.clone(), Arc::clone(&list));
+    let uses = blocking("note when images were used", move || Ok(noting.ledgers.listed(&place, &noted, &used))).await?;
+    if !uses.is_empty() {
+        chunks.send(JobOutput::Uses(Arc::new(uses))).await;
+    }
     // Kept for the next start, after the answer is on its way: nobody waits for a disk.
     let (env, id, kept) = (Arc::clone(env), id.clone(), Arc::clone(&list));
-    tokio::task::spawn_blocking(move || env.known.write(&id, &kept));
+    tokio::task::spawn_blocking(move || {
+        env.known.write(&id, &kept);
+        env.ledgers.keep(&id);
+    });
     Ok(JobOutput::Images { list, version })
 }
 
@@ -142,12 +160,18 @@ async fn known(id: &SourceId, env: &Arc<Env>) -> Option<ImageList> {
     tokio::task::spawn_blocking(move || env.known.read(&id)).await.ok().flatten()
 }
 
-async fn watch(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
-    let watcher = source.watcher().ok_or_else(|| unable("watch for changes", source))?;
+async fn watch(id: &SourceId, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    let source = env.table.get(id).await?;
+    let watcher = source.watcher().ok_or_else(|| unable("watch for changes", &*source))?;
     // What is ready at once is one change: a pull makes hundreds of events.
     let mut changes = watcher.watch(ctx).await?.ready_chunks(256);
     let mut open = false;
     while let Some(batch) = changes.next().await {
+        for noticed in &batch {
+            if let Ok(Noticed::Use { image, at }) = noticed {
+                env.ledgers.used(id, image.raw(), *at);
+            }
+        }
         for change in batch.iter().take(2) {
             if change.is_ok() && !open {
                 open = true;
@@ -161,5 +185,5 @@ async fn watch(source: &dyn Source, ctx: &Ctx, chunks: &Chunks) -> Result<JobOut
             return Err(problem);
         }
     }
-    Err(Problem::new(ProblemKind::Unreachable, format!("watch {}", source.id()), "the stream of changes ended"))
+    Err(Problem::new(ProblemKind::Unreachable, format!("watch {id}"), "the stream of changes ended"))
 }

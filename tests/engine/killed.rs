@@ -136,7 +136,7 @@ async fn an_engine_killed_in_the_middle_is_a_problem_and_comes_back() {
     assert_eq!(left, ["in.tar"], "{problem}");
     loop {
         match changes.next().await {
-            Some(Ok(())) => {}
+            Some(Ok(_)) => {}
             Some(Err(problem)) => break assert_eq!(problem.kind, ProblemKind::Unreachable, "{problem:?}"),
             None => panic!("the stream must end with a problem"),
         }

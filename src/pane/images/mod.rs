@@ -11,7 +11,7 @@ use tui_input::Input;
 
 use crate::flow::{Action, JobId, Loadable};
 use crate::model::filter::Filter;
-use crate::model::{Digest, Drift, ImageKey, ImageList, ImageSummary, Name, Problem};
+use crate::model::{Digest, Drift, ImageKey, ImageList, ImageSummary, Name, Problem, Uses};
 
 use super::ListCursor;
 
@@ -69,6 +69,8 @@ pub struct Images {
     pub range_from: Option<RowKey>,
     /// How tags stand to their registries, for those that were asked about; a tag that moved to another image here must be asked anew.
     pub drift: HashMap<RowKey, Result<Drift, Problem>>,
+    /// When images were used last, as far as that was noted.
+    pub uses: Arc<Uses>,
     /// They are being asked.
     pub drifting: Option<JobId>,
     /// Columns scrolled to the right.

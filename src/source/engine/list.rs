@@ -9,12 +9,16 @@ use serde_json::value::RawValue;
 
 use super::EngineSource;
 use super::client::{Ask, LONGEST_LIST};
+use super::used;
 use super::wire::{self, ContainerRow, ImageRow, Text};
 use crate::model::{ContainerUse, Digest, Foreign, ImageList, ImageSummary, Name, Problem};
+use crate::source::LastUses;
 
 /// How long the list of containers may hold up the list of images.
 const CONTAINERS: Duration = Duration::from_secs(20);
+const CONTAINERS_OF: &str = "list the containers";
 
+/// The containers by image.
 pub(super) type Uses = HashMap<Digest, Vec<ContainerUse>>;
 
 /// Which images a list shall have.
@@ -26,45 +30,67 @@ pub(super) enum Which {
 }
 
 pub(super) async fn list(source: &EngineSource, which: Which, doing: &str) -> Result<ImageList, Problem> {
+    Ok(list_with_uses(source, which, doing).await?.0)
+}
+
+/// With when the containers there are ran last.
+pub(super) async fn list_with_uses(source: &EngineSource, which: Which, doing: &str) -> Result<(ImageList, LastUses), Problem> {
     let session = source.session(doing).await?;
     let path = match which {
         Which::Finished => "/images/json",
         Which::All => "/images/json?all=true",
     };
     let images = source.client.fetch(Some(&session.api), Ask::get(path, doing), LONGEST_LIST);
-    let containers = containers(source, &session.api, "");
-    let (images, containers) = join(images, containers).await;
+    let rows = container_rows(source, &session.api, "");
+    let (images, rows) = join(images, rows).await;
     let images = images.map_err(|failure| failure.into_problem(doing))?;
     let at = crate::source::now();
+    let containers = rows.and_then(|bytes| {
+        let rows = parsed(source, &bytes)?;
+        Ok((by_image(&rows), used::last(&rows, at)))
+    });
+    let (containers, last) = match containers {
+        Ok((uses, last)) => (Ok(uses), last),
+        Err(problem) => (Err(problem), Vec::new()),
+    };
     let garbage = || source.client.garbage(doing);
     let converted = tokio::task::spawn_blocking(move || convert(&images, containers)).await;
     let (images, gaps) = converted.map_err(|_join| garbage())?.ok_or_else(garbage)?;
-    Ok(ImageList { images, at, gaps })
+    Ok((ImageList { images, at, gaps }, last))
 }
 
 /// The containers by image, or why they are not known. `filter` is a part of the query, beginning with `&`.
 pub(super) async fn containers(source: &EngineSource, api: &str, filter: &str) -> Result<Uses, Problem> {
-    let doing = "list the containers";
-    let ask = Ask { head: CONTAINERS, ..Ask::get(format!("/containers/json?all=true{filter}"), doing) };
-    let bytes = source.client.fetch(Some(api), ask, LONGEST_LIST).await.map_err(|failure| failure.into_problem(doing))?;
-    let rows: Vec<ContainerRow<'_>> = serde_json::from_slice(&bytes).map_err(|_json| source.client.garbage(doing))?;
+    let bytes = container_rows(source, api, filter).await?;
+    Ok(by_image(&parsed(source, &bytes)?))
+}
+
+async fn container_rows(source: &EngineSource, api: &str, filter: &str) -> Result<Vec<u8>, Problem> {
+    let ask = Ask { head: CONTAINERS, ..Ask::get(format!("/containers/json?all=true{filter}"), CONTAINERS_OF) };
+    source.client.fetch(Some(api), ask, LONGEST_LIST).await.map_err(|failure| failure.into_problem(CONTAINERS_OF))
+}
+
+fn parsed<'a>(source: &EngineSource, bytes: &'a [u8]) -> Result<Vec<ContainerRow<'a>>, Problem> {
+    serde_json::from_slice(bytes).map_err(|_json| source.client.garbage(CONTAINERS_OF))
+}
+
+fn by_image(rows: &[ContainerRow<'_>]) -> Uses {
     let mut uses = Uses::new();
     for row in rows {
         if let Some(image) = wire::id(&row.image_id.0) {
-            uses.entry(image).or_default().push(container(&row));
+            uses.entry(image).or_default().push(container(row));
         }
     }
-    Ok(uses)
+    uses
 }
 
 fn container(row: &ContainerRow<'_>) -> ContainerUse {
     let name = row.names.0.first().map_or("", |name| name.0.trim_start_matches('/'));
-    ContainerUse {
-        id: Foreign::new(&row.id.0),
-        name: Foreign::new(name),
-        running: matches!(row.state.0.as_ref(), "running" | "paused" | "restarting"),
-        state: Foreign::new(&row.state.0),
-    }
+    ContainerUse { id: Foreign::new(&row.id.0), name: Foreign::new(name), running: is_running(row), state: Foreign::new(&row.state.0) }
+}
+
+pub(super) fn is_running(row: &ContainerRow<'_>) -> bool {
+    matches!(row.state.0.as_ref(), "running" | "paused" | "restarting")
 }
 
 type Converted = (Vec<ImageSummary>, Vec<Foreign>);

@@ -31,7 +31,7 @@ use crate::model::{
 };
 use crate::source::credentials::Credentials;
 use crate::source::keep::{local_backup, local_key, local_return};
-use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LayersOf, Seen, Source, Watcher};
+use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LastUses, LayersOf, Noticed, Seen, Source, Watcher};
 
 mod change;
 mod client;
@@ -50,6 +50,7 @@ mod tls;
 mod transfer;
 mod transport;
 mod upload;
+mod used;
 mod watch;
 mod wire;
 
@@ -148,6 +149,13 @@ impl Source for EngineSource {
         Box::pin(async move {
             let doing = self.doing("list all images");
             self.run(ctx, &doing, list::list(self, Which::All, &doing)).await
+        })
+    }
+
+    fn list_with_uses<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, (ImageList, LastUses)> {
+        Box::pin(async move {
+            let doing = self.doing("list the images");
+            self.run(ctx, &doing, list::list_with_uses(self, Which::Finished, &doing)).await
         })
     }
 
@@ -270,7 +278,7 @@ impl Curator for EngineSource {
 }
 
 impl Watcher for EngineSource {
-    fn watch<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<(), Problem>>> {
+    fn watch<'a>(&'a self, ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<Noticed, Problem>>> {
         Box::pin(async move {
             let doing = self.doing("watch for changes");
             self.run(ctx, &doing, watch::watch(self, &doing)).await

@@ -7,7 +7,9 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use super::EngineSource;
 use super::client::Ask;
 use super::inspect::encode;
+use super::used;
 use crate::model::{Problem, ProblemKind};
+use crate::source::Noticed;
 
 /// Between two events any time may pass.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -18,18 +20,18 @@ const ACTIONS: [&str; 17] = [
     "unpause", "untag",
 ];
 
-pub(super) async fn watch(source: &EngineSource, doing: &str) -> Result<BoxStream<'static, Result<(), Problem>>, Problem> {
+pub(super) async fn watch(source: &EngineSource, doing: &str) -> Result<BoxStream<'static, Result<Noticed, Problem>>, Problem> {
     let session = source.session(doing).await?;
     let filters = serde_json::json!({"type": ["image", "container"], "event": ACTIONS}).to_string();
     let ask = Ask::get(format!("/events?filters={}", encode(&filters)), doing);
     let answer = source.client.send(Some(&session.api), ask).await.map_err(|failure| failure.into_problem(doing))?;
     let changes = source.client.lines(answer, FOR_EVER, doing).filter_map(async |line| match line {
         Ok(line) if line.iter().all(u8::is_ascii_whitespace) => None,
-        Ok(_) => Some(Ok(())),
+        Ok(line) => Some(Ok(used::noticed(&line, crate::source::now()))),
         Err(problem) => Some(Err(problem)),
     });
     let end = Problem::new(ProblemKind::Unreachable, doing, format!("the engine at {} ended its stream of events", source.client.place()));
-    let all = stream::once(async { Ok(()) }).chain(changes).chain(stream::once(async { Err(end) }));
+    let all = stream::once(async { Ok(Noticed::Change) }).chain(changes).chain(stream::once(async { Err(end) }));
     // After the first problem there is nothing more.
     let all = all.scan(false, |over, item| {
         let last = std::mem::replace(over, item.is_err());

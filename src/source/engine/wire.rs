@@ -250,6 +250,41 @@ pub(super) struct ContainerRow<'a> {
     pub image_id: Text<'a>,
     #[serde(borrow)]
     pub state: Text<'a>,
+    /// In words: `Exited (0) 3 weeks ago`.
+    #[serde(borrow)]
+    pub status: Text<'a>,
+    pub created: Moment,
+}
+
+/// A line of `GET /events`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, rename = "Type")]
+    pub kind: Text<'a>,
+    #[serde(borrow, rename = "Action")]
+    pub action: Text<'a>,
+    #[serde(borrow, rename = "Actor")]
+    pub actor: Actor<'a>,
+    pub time: Moment,
+}
+
+/// What an event is about: a container by its ID, or an image by its ID or name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Actor<'a> {
+    #[serde(borrow, rename = "ID")]
+    pub id: Text<'a>,
+    #[serde(borrow, rename = "Attributes")]
+    pub attributes: Attributes<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Attributes<'a> {
+    /// Of a container, its image as it was asked for.
+    #[serde(borrow)]
+    pub image: Text<'a>,
 }
 
 /// `GET /system/df`.

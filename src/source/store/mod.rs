@@ -29,7 +29,7 @@ use crate::source::keep::{local_backup, local_key, local_return};
 use crate::source::oci;
 use crate::source::registry::{Client, RegistrySettings};
 use crate::source::sink::AtomicFile;
-use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LayersOf, Source, Watcher, blocking};
+use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LayersOf, Noticed, Source, Watcher, blocking};
 
 mod blobs;
 mod change;
@@ -457,11 +457,12 @@ impl Curator for StoreSource {
 
 impl Watcher for StoreSource {
     /// Tells of this program's own changes; those of others are seen with the next list.
-    fn watch<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<(), Problem>>> {
+    fn watch<'a>(&'a self, _ctx: &'a Ctx) -> Answer<'a, BoxStream<'static, Result<Noticed, Problem>>> {
         let changes = self.store.changed.subscribe();
         Box::pin(async move {
-            let later = stream::unfold(changes, |mut changes| async move { changes.changed().await.ok().map(|()| (Ok(()), changes)) });
-            Ok(stream::iter([Ok(())]).chain(later).boxed())
+            let later =
+                stream::unfold(changes, |mut changes| async move { changes.changed().await.ok().map(|()| (Ok(Noticed::Change), changes)) });
+            Ok(stream::iter([Ok(Noticed::Change)]).chain(later).boxed())
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{
     Change, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Reference, Removal, Removed, Safe, SourceId,
     SourceInfo, SourceKind, Transfer,
 };
-use crate::source::{Answer, Curator, ExportTo, Source, Watcher};
+use crate::source::{Answer, Curator, ExportTo, Noticed, Source, Watcher};
 use crate::work::journal::Journal;
 use crate::work::{Found, KnownLists, Table};
 
@@ -26,7 +26,7 @@ struct Scripted {
     at_once: AtomicUsize,
     most: AtomicUsize,
     dropped: AtomicUsize,
-    events: Mutex<Vec<Result<(), Problem>>>,
+    events: Mutex<Vec<Result<Noticed, Problem>>>,
 }
 
 struct CountDrop<'a>(&'a AtomicUsize);
@@ -119,7 +119,7 @@ impl Curator for Scripted {
 }
 
 impl Watcher for Scripted {
-    fn watch<'a>(&'a self, _: &'a Ctx) -> Answer<'a, stream::BoxStream<'static, Result<(), Problem>>> {
+    fn watch<'a>(&'a self, _: &'a Ctx) -> Answer<'a, stream::BoxStream<'static, Result<Noticed, Problem>>> {
         let events = std::mem::take(&mut *self.events.lock().unwrap());
         Box::pin(async { Ok(Box::pin(stream::iter(events)) as stream::BoxStream<'static, _>) })
     }
@@ -260,7 +260,7 @@ async fn changes_are_refused_where_the_configuration_forbids_them() {
 async fn a_burst_of_changes_is_one_and_the_end_of_the_stream_is_a_failure() {
     let (source, mut worker, mut messages) = world(false);
     let lost = Problem::new(ProblemKind::Unreachable, "watch", "gone");
-    *source.events.lock().unwrap() = (0..200).map(|_| Ok(())).chain([Err(lost.clone())]).collect();
+    *source.events.lock().unwrap() = (0..200).map(|_| Ok(Noticed::Change)).chain([Err(lost.clone())]).collect();
     worker.start(JobId(1), Job::Watch { source: id() });
     assert_eq!(next(&mut messages).await.1, JobEvent::Chunk(JobOutput::Watching));
     assert_eq!(next(&mut messages).await.1, JobEvent::Chunk(JobOutput::Changed));
