@@ -7,6 +7,7 @@ pub mod actions;
 pub mod chains;
 pub mod draw;
 mod drift;
+pub mod editor;
 mod filter;
 pub mod jobs;
 pub mod keymap;

@@ -1,5 +1,6 @@
 //! What goes into the plan, what it says before it runs, and how a run is followed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::curate::plan::{self, Wish};
@@ -8,8 +9,8 @@ use crate::curate::{Statement, Tone};
 use crate::flow::job::{About, Applying};
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{
-    Digest, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, RepositoryView, RunEnd, Safe, SourceId,
-    SourceKind, Target, UndoClass,
+    Digest, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, ProblemKind, RepositoryView, RunEnd, Safe,
+    SourceId, SourceKind, Target, UndoClass,
 };
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
@@ -100,6 +101,14 @@ pub(super) fn want_remote(state: &mut State, source: &SourceId, repository: &str
     vec![effect]
 }
 
+/// Adds what is wanted in several repositories, each of which is looked at.
+pub(super) fn want_in_registries(state: &mut State, wanted: BTreeMap<(SourceId, String), Vec<Wish>>) -> Vec<Effect> {
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    wanted.into_iter().flat_map(|((source, repository), wishes)| want_remote(state, &source, &repository, wishes)).collect()
+}
+
 fn busy(state: &mut State) -> Option<Effect> {
     state.plan.is_running().then(|| state.toasts.show(ToastKind::Info, "The plan runs: wait for its end, or cancel it in the tasks", None))
 }
@@ -126,6 +135,7 @@ pub(super) fn viewed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effec
             weigh(state, &place)
         }
         Ok(_) => Vec::new(),
+        Err(problem) if problem.kind == ProblemKind::NotFound && state.plan.begins(id) => Vec::new(),
         Err(problem) => {
             state.plan.not_viewed(id);
             if problem.is_cancelled() { Vec::new() } else { vec![state.toasts.problem(&problem)] }

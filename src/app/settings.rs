@@ -1,5 +1,6 @@
 //! What a user configured, as far as the pure rooms care. Read from the config file and the command line by the shell.
 
+use crate::model::Safe;
 use crate::pane::images::Sort;
 
 use super::keymap::Keymap;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub protect: Vec<String>,
     /// `$HOME`, for `~` in what is typed.
     pub home: Option<String>,
+    /// The user's own editor by name, where there is one.
+    pub editor: Option<Safe>,
     /// Text copied goes to the terminal's clipboard by OSC 52.
     pub clipboard: bool,
 }

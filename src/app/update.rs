@@ -52,6 +52,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             state.toasts.expire(id);
             Vec::new()
         }
+        Msg::Edited(edited) => overlay::edited(state, edited),
         Msg::Retry => jobs::retry(state),
         Msg::Settled => jobs::settled(state),
         Msg::Follow(n) if n == state.moves => {
@@ -174,6 +175,11 @@ pub(super) fn edit(chord: Chord) -> Option<InputRequest> {
 /// Pasted text goes into the line that is being typed, without its control characters; it is never an answer to a dialog.
 fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     const MOST: usize = 4096;
+    if let Some(overlay) = state.overlays.last()
+        && overlay.takes_lines()
+    {
+        return overlay::paste_lines(state, text);
+    }
     let clean: Vec<char> = text.chars().filter(|c| !c.is_control()).take(MOST).collect();
     if !state.overlays.is_empty() {
         return overlay::paste(state, &clean);

@@ -29,6 +29,8 @@ pub enum Wish {
     Tag { id: Digest, to: Name },
     /// `to` shall be the manifest `id`, brought there from another repository: `from` as it is typed, such as `docker://host/app:1`.
     Copy { from: Name, id: Digest, to: Name },
+    /// The image `id` of this machine, which has this name then, is pushed by it.
+    Push { id: Digest, name: Name },
     /// Take the tag, the manifest or the image away.
     Delete(Target),
     /// Take the tag alone away, whatever it is at.
@@ -105,7 +107,8 @@ pub fn clashes(operations: &[Operation]) -> Vec<Clash> {
     let mut targets: HashMap<(&SourceId, String), usize> = HashMap::new();
     let mut wanted: HashMap<(String, &Digest), usize> = HashMap::new();
     for (at, line) in operations.iter().enumerate() {
-        let target = line.target.canonical();
+        // A push changes what its registry has by that name, and not what this machine has.
+        let target = format!("{}{}", if line.verb == Verb::Push { "push " } else { "" }, line.target.canonical());
         if let Some(first) = targets.get(&(&line.source, target.clone())) {
             let why = Safe::from(format!("two lines change {}", line.target.safe()));
             found.push(Clash { lines: (*first, at), why });
@@ -154,6 +157,7 @@ fn distinct(wishes: &[Wish]) -> Vec<Wish> {
         Wish::Tag { id, to } | Wish::Copy { id, to, .. } => (0, id.to_string(), Target::Tag(to.clone()).canonical()),
         Wish::Delete(target) => (1, String::new(), target.canonical()),
         Wish::Untag(name) => (2, String::new(), Target::Tag(name.clone()).canonical()),
+        Wish::Push { id, name } => (3, id.to_string(), Target::Tag(name.clone()).canonical()),
     };
     wishes.into_iter().filter(|wish| seen.insert(key(wish))).cloned().collect()
 }

@@ -5,6 +5,14 @@ use std::time::Duration;
 use super::job::{Job, JobId};
 use super::msg::Msg;
 
+/// A text for an editor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The name of its file, by which an editor knows what kind of text it is.
+    pub name: &'static str,
+    pub text: String,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     Start(JobId, Job),
@@ -18,6 +26,8 @@ pub enum Effect {
     Quit,
     /// Draw everything anew, also what did not change.
     Redraw,
+    /// Give the terminal to the user's editor with this text; [`Msg::Edited`] tells what became of it.
+    Edit(Draft),
     /// Stop like a shell job (Ctrl-z): the terminal is given back until we are continued.
     Suspend,
 }

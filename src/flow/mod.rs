@@ -11,7 +11,7 @@ pub mod loadable;
 pub mod msg;
 
 pub use action::{ACTIONS, Action, ActionRow, Place};
-pub use effect::Effect;
+pub use effect::{Draft, Effect};
 pub use job::{Job, JobEvent, JobId, JobOutput, Slot};
 pub use key::{Chord, Key, Mods};
 pub use loadable::Loadable;

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::model::Problem;
+
 use super::action::Action;
 use super::job::{JobEvent, JobId};
 use super::key::Chord;
@@ -24,6 +26,8 @@ pub enum Msg {
     /// The wall clock, sent before each batch of other messages: the pure rooms have no clock of their own.
     Now(Timestamp),
     Job(JobId, JobEvent),
+    /// What the user's editor made of a text.
+    Edited(Result<String, Problem>),
     /// Time to remove a toast.
     ToastExpired(u64),
     /// Time to try a lost source again.

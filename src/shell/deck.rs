@@ -10,13 +10,14 @@ use crate::app::settings::Settings;
 use crate::app::toast::ToastKind;
 use crate::app::{self, State};
 use crate::model::filter::Filter;
-use crate::model::{Locator, Problem, ProblemKind, Transport};
+use crate::model::{Locator, Problem, ProblemKind, Safe, Transport};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
 use crate::work::journal::Journal;
 use crate::work::{Env, KnownLists, Ledgers, Worker, clock, leftovers};
 
 use super::config::Config;
+use super::editor::Editor;
 use super::look::{Look, Themes};
 use super::paths::Paths;
 use super::registries::Registries;
@@ -111,6 +112,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let registry = options.open.iter().find(|locator| locator.transport == Transport::Registry).and_then(|locator| locator.name.as_ref());
     effects.extend(registry.map(|name| app::browse(&mut state, name.raw())).unwrap_or_default());
 
+    let editor = Editor::find(variable);
+    state.settings.editor = editor.as_ref().map(|editor| Safe::new(&editor.name()));
     let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
@@ -122,7 +125,16 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         partials.sweep(clock::now());
     });
     let (worker, messages) = Worker::new(env);
-    let deck = Deck { state, worker, messages, modes, look: Look::new(themes), keeper: Keeper::new(paths.remembered()) };
+    let deck = Deck {
+        state,
+        worker,
+        messages,
+        modes,
+        look: Look::new(themes),
+        keeper: Keeper::new(paths.remembered()),
+        editor,
+        drafts: paths.state.join("edit"),
+    };
     term::install_panic_hook();
     let guard = term::Guard::enter(modes).map_err(|error| Problem::new(ProblemKind::Other, "take over the terminal", error.to_string()))?;
     let code = runtime.block_on(run::run(deck, effects))?;
@@ -212,6 +224,7 @@ fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, pat
         home: paths.home.as_ref().map(|home| home.display().to_string()),
         clipboard: config.clipboard,
         protect: config.protect.clone(),
+        editor: None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! | file | concern |
 //! |---|---|
 //! | [`config`], `remembered`, [`paths`] | what the user wrote, what was chosen in the app, where files are |
-//! | `term`, `output`, `screen`, `input`, `signals` | the terminal: entering and leaving, frames out, keys in, signals |
+//! | `term`, `output`, `screen`, `keys`, `input`, `signals` | the terminal: entering and leaving, frames out, keys in, signals |
+//! | `editor` | the user's own editor, with the terminal lent to it |
 //! | `look`, `sources` | the theme in force, the sources there are |
 //! | `run`, `deck` | the loop, and what it starts from |
 //! | [`log`] | the log file |
@@ -12,7 +13,9 @@
 
 pub mod config;
 mod deck;
+mod editor;
 mod input;
+mod keys;
 pub mod log;
 pub mod look;
 mod output;

@@ -4,18 +4,22 @@
 //! to one frame in sixteen milliseconds.
 
 use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
-use crossterm::event::Event;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, State};
-use crate::flow::{Effect, Msg};
+use crate::flow::{Draft, Effect, Msg};
 use crate::model::{Problem, ProblemKind};
 use crate::work::{Worker, clock};
 
+use super::editor::{self, Editor};
 use super::input::Input;
+use super::keys::{Keys, Read};
 use super::look::Look;
 use super::remembered::{Keeper, Remembered};
 use super::screen::Screen;
@@ -37,16 +41,21 @@ pub(super) struct Deck {
     pub modes: Modes,
     pub look: Look,
     pub keeper: Keeper,
+    pub editor: Option<Editor>,
+    /// Where texts lie while an editor has them.
+    pub drafts: PathBuf,
 }
 
-/// What came from the terminal, and when it was read. The loop's own time would not do: drawing a frame between two keys of a paste makes
-/// them look typed.
-type Read = io::Result<(Event, std::time::Instant)>;
+/// The terminal is an editor's: nothing is drawn or read until it comes back.
+struct Lent {
+    edited: Pin<Box<dyn Future<Output = Result<String, Problem>> + Send>>,
+    stop: CancellationToken,
+}
 
 struct Running {
     deck: Deck,
     screen: Screen,
-    events: mpsc::Receiver<Read>,
+    keys: Keys,
     signals: Signals,
     input: Input,
     /// The picture is not what the state is.
@@ -55,6 +64,7 @@ struct Running {
     due: Instant,
     /// We gave the terminal back and stopped ourselves: until SIGCONT it isn't ours.
     stopped: bool,
+    lent: Option<Lent>,
     exit: Option<u8>,
 }
 
@@ -62,6 +72,7 @@ struct Running {
 enum Woken {
     Message(Msg),
     Event(Read),
+    Edited(Result<String, Problem>),
     Told(Told),
     Written(io::Result<()>),
     Due,
@@ -78,12 +89,13 @@ pub(super) async fn run(mut deck: Deck, effects: Vec<Effect>) -> Result<u8, Prob
     deck.state.height = size.1;
     let mut running = Running {
         screen: Screen::new(size).map_err(trouble)?,
-        events: read_events().map_err(trouble)?,
+        keys: Keys::new().map_err(trouble)?,
         signals: Signals::new().map_err(trouble)?,
         input: Input::default(),
         dirty: true,
         due: Instant::now(),
         stopped: false,
+        lent: None,
         exit: None,
         deck,
     };
@@ -94,9 +106,13 @@ pub(super) async fn run(mut deck: Deck, effects: Vec<Effect>) -> Result<u8, Prob
         let woken = running.wait().await;
         running.take(woken);
         running.drain();
-        if running.dirty && !running.stopped && !running.screen.is_busy() && running.due <= Instant::now() {
+        if running.dirty && !running.is_away() && !running.screen.is_busy() && running.due <= Instant::now() {
             running.draw().map_err(trouble)?;
         }
+    }
+    if let Some(Lent { edited, stop }) = running.lent.take() {
+        stop.cancel();
+        let _ = edited.await;
     }
     term::leave();
     let Running { deck, exit, .. } = running;
@@ -106,25 +122,21 @@ pub(super) async fn run(mut deck: Deck, effects: Vec<Effect>) -> Result<u8, Prob
     Ok(exit.unwrap_or_default())
 }
 
-/// Reads the terminal on a thread of its own, which sleeps in the kernel until there is something.
-fn read_events() -> io::Result<mpsc::Receiver<Read>> {
-    let (send, events) = mpsc::channel(BATCH);
-    std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
-        loop {
-            #[expect(clippy::disallowed_methods, reason = "the shell has the clock")]
-            let event = crossterm::event::read().map(|event| (event, std::time::Instant::now()));
-            let failed = event.is_err();
-            if send.blocking_send(event).is_err() || failed {
-                break;
-            }
-        }
-    })?;
-    Ok(events)
-}
-
 impl Running {
+    /// Whether the terminal is somebody else's now.
+    const fn is_away(&self) -> bool {
+        self.stopped || self.lent.is_some()
+    }
+
     async fn wait(&mut self) -> Woken {
-        let (due, timed) = (self.due, self.dirty && !self.screen.is_busy() && !self.stopped);
+        let (due, timed) = (self.due, self.dirty && !self.screen.is_busy() && !self.is_away());
+        let (lent, working) = (self.lent.is_some(), self.lent.as_mut());
+        let edited = async {
+            match working {
+                Some(lent) => lent.edited.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             told = self.signals.next() => {
@@ -134,7 +146,8 @@ impl Running {
                 Woken::Told(told)
             }
             // A deck that can't be typed at ends, as with a terminal that is gone.
-            event = self.events.recv() => Woken::Event(event.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::BrokenPipe)))),
+            event = self.keys.next(), if !lent => Woken::Event(event.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::BrokenPipe)))),
+            edited = edited, if lent => Woken::Edited(edited),
             written = self.screen.written() => Woken::Written(written),
             Some(msg) = self.deck.messages.recv() => Woken::Message(msg),
             () = tokio::time::sleep_until(due), if timed => Woken::Due,
@@ -151,7 +164,19 @@ impl Running {
                 self.apply(Msg::Now(clock::now()));
                 self.event(event);
             }
+            Woken::Edited(edited) => {
+                self.lent = None;
+                self.keys.resume();
+                self.come_back();
+                self.apply(Msg::Now(clock::now()));
+                self.apply(Msg::Edited(edited));
+            }
+            // Typed at the editor, which answers for itself.
+            Woken::Told(Told::End(signals::INTERRUPT | signals::QUIT)) if self.lent.is_some() => {}
             Woken::Told(Told::End(code)) => self.end(code),
+            // The whole job stops with its editor, and goes on with it.
+            Woken::Told(Told::Stop) if self.lent.is_some() => _ = signals::stop_job(),
+            Woken::Told(Told::Continue) if self.lent.is_some() => {}
             Woken::Told(Told::Stop) => self.suspend(),
             Woken::Told(Told::Continue) => {
                 // Stopped by somebody else, with no chance to give the terminal back first, or by ourselves, when this does nothing.
@@ -166,9 +191,9 @@ impl Running {
     /// Takes what else is waiting, so that one frame shows it all.
     fn drain(&mut self) {
         for _ in 0..BATCH {
-            match self.events.try_recv() {
-                Ok(event) => self.event(event),
-                Err(_) => break,
+            match self.keys.waiting().filter(|_| self.lent.is_none()) {
+                Some(event) => self.event(event),
+                None => break,
             }
         }
         for _ in 0..BATCH {
@@ -225,6 +250,7 @@ impl Running {
                     self.screen.forget();
                     self.dirty = true;
                 }
+                Effect::Edit(draft) => self.edit(draft),
                 Effect::Quit => self.exit = self.exit.or(Some(0)),
                 Effect::Suspend => self.suspend(),
             }
@@ -245,6 +271,18 @@ impl Running {
         self.exit = Some(code);
         self.apply(Msg::Terminate);
         self.exit = Some(code);
+    }
+
+    /// Lends the terminal to the user's editor.
+    fn edit(&mut self, draft: Draft) {
+        let Some(editor) = self.deck.editor.clone().filter(|_| self.lent.is_none()) else {
+            let problem = Problem::new(ProblemKind::Unsupported, "edit the text", "neither VISUAL nor EDITOR names an editor");
+            return self.apply(Msg::Edited(Err(problem)));
+        };
+        let stop = CancellationToken::new();
+        let alone = self.keys.pause();
+        let edited = Box::pin(editor::edit(editor, self.deck.drafts.clone(), draft, alone, stop.clone()));
+        self.lent = Some(Lent { edited, stop });
     }
 
     fn suspend(&mut self) {

@@ -9,6 +9,9 @@ use tokio::sync::oneshot;
 
 /// The exit code of a terminal that went away, as a shell gives it for SIGHUP.
 pub(super) const HANGUP: u8 = 129;
+/// Those of SIGINT and SIGQUIT, which a terminal sends for keys.
+pub(super) const INTERRUPT: u8 = 130;
+pub(super) const QUIT: u8 = 131;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
@@ -61,8 +64,8 @@ impl Signals {
             biased;
             Some(()) = self.term.recv() => Told::End(143),
             Some(()) = self.hup.recv() => Told::End(HANGUP),
-            Some(()) = self.int.recv() => Told::End(130),
-            Some(()) = self.quit.recv() => Told::End(131),
+            Some(()) = self.int.recv() => Told::End(INTERRUPT),
+            Some(()) = self.quit.recv() => Told::End(QUIT),
             Some(()) = self.stop.recv() => Told::Stop,
             Some(()) = self.cont.recv() => Told::Continue,
             hung_up = gone => {

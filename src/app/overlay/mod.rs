@@ -15,14 +15,14 @@ pub use inspect::{Inspect, InspectLine};
 pub use menu::{Choice, Menu, MenuItem};
 pub use palette::Palette;
 pub use prompt::{Ask, Prompt};
-pub use rename::{Rename, RenameLine, Standing};
+pub use rename::{Rename, RenameLine, RenameText, Standing};
 
 pub(super) use preview::{offer_overwrite, previewed, wait};
 
 use tui_input::{Input, InputRequest};
 
 use crate::flow::{Action, Chord, Effect, JobId, Key, Place};
-use crate::model::Safe;
+use crate::model::{Problem, Safe};
 use crate::pane::{Area, ListCursor};
 
 use super::state::State;
@@ -50,7 +50,7 @@ impl Overlay {
         match self {
             Self::Menu(menu) => menu.cursor.set_height(height),
             Self::Palette(palette) => palette.cursor.set_height(height.saturating_sub(2)),
-            Self::Rename(rename) => rename.cursor.set_height(height.saturating_sub(7)),
+            Self::Rename(rename) => rename.fit(height),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -69,13 +69,19 @@ impl Overlay {
         screen.centered(screen.width.saturating_sub(4).min(110), screen.height.saturating_sub(2).min(46))
     }
 
+    /// Whether pasted lines stay lines here.
+    #[must_use]
+    pub fn takes_lines(&self) -> bool {
+        matches!(self, Self::Rename(rename) if rename.text.is_some())
+    }
+
     /// Scrolls by rows, down if positive.
     pub fn scroll(&mut self, rows: isize) {
         match self {
             Self::Menu(Menu { cursor, .. }) | Self::Palette(Palette { cursor, .. }) => {
                 cursor.go(cursor.at.saturating_add_signed(rows.signum()));
             }
-            Self::Rename(rename) => rename.cursor.go(rename.cursor.at.saturating_add_signed(rows)),
+            Self::Rename(rename) => rename.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -164,6 +170,31 @@ pub(super) fn paste(state: &mut State, text: &[char]) -> Vec<Effect> {
         None => {}
     }
     Vec::new()
+}
+
+/// Puts pasted lines into the text of the top overlay, which takes them.
+pub(super) fn paste_lines(state: &mut State, text: &str) -> Vec<Effect> {
+    if let Some(Overlay::Rename(mut rename)) = state.overlays.pop() {
+        rename.paste(state, text);
+        state.overlays.push(Overlay::Rename(rename));
+    }
+    Vec::new()
+}
+
+/// The user's editor has ended.
+pub(super) fn edited(state: &mut State, edited: Result<String, Problem>) -> Vec<Effect> {
+    match state.overlays.pop() {
+        Some(Overlay::Rename(mut rename)) => {
+            let effects = rename.edited(state, edited);
+            state.overlays.push(Overlay::Rename(rename));
+            effects
+        }
+        Some(other) => {
+            state.overlays.push(other);
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
 }
 
 fn insert(input: &mut Input, text: &[char]) {

@@ -1,6 +1,9 @@
-//! Batch retag: one rule for all chosen tags, with the new names beside the old ones while it is typed. What comes of it is a plan.
+//! Batch retag: one rule for all chosen tags, with the new names beside the old ones while it is typed; or all of them as text ([`text`]).
+//! What comes of it is a plan.
 
-use std::collections::BTreeSet;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tui_input::Input;
@@ -8,7 +11,7 @@ use tui_input::Input;
 use crate::curate::plan;
 use crate::curate::rename::{self, Answer, Case, Mark, Names, Pattern, Preset, Row, Rows, Rule, Template};
 use crate::flow::{Chord, Effect, Key};
-use crate::model::{ImageList, Name, Safe, SourceId};
+use crate::model::{Digest, ImageList, Name, Safe, SourceId};
 use crate::pane::images::RowKey;
 use crate::pane::{ListCursor, PaneId};
 
@@ -18,6 +21,8 @@ use super::super::toast::ToastKind;
 use super::super::update::edit;
 use super::{Overlay, move_cursor};
 
+pub use text::RenameText;
+
 /// Where the tags are.
 #[derive(Debug, Clone)]
 enum Place {
@@ -26,15 +31,50 @@ enum Place {
 }
 
 /// How a new name stands to what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
+    /// Nothing to do: it is there already, or the rule leaves it alone.
+    Same,
     New,
     /// It is taken from another image.
     Moves,
-    /// Nothing to do: it is there already, or the rule leaves it alone.
-    Same,
+    /// The old name is taken away.
+    Goes,
     /// It can't be given.
     Refused,
+}
+
+/// How a name comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As a tag of the same place.
+    Tag,
+    /// As a tag of this machine, which is pushed then.
+    Push,
+    /// By a copy into another repository of a registry.
+    Copy,
+    /// Not at all: nothing may be changed there.
+    ReadOnly,
+}
+
+/// What all lines come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub given: usize,
+    /// Of these, names taken from another image.
+    pub moved: usize,
+    /// Old names taken away.
+    pub gone: usize,
+    pub refused: usize,
+}
+
+impl Counts {
+    fn add(&mut self, standing: Standing) {
+        self.given += usize::from(matches!(standing, Standing::New | Standing::Moves));
+        self.moved += usize::from(standing == Standing::Moves);
+        self.gone += usize::from(standing == Standing::Goes);
+        self.refused += usize::from(standing == Standing::Refused);
+    }
 }
 
 /// One line of the preview.
@@ -52,7 +92,18 @@ pub struct Rename {
     rows: Vec<Row>,
     names: Names,
     wishes: Vec<rename::Wish>,
+    /// Names that the text takes away.
+    untag: Vec<(Name, Digest)>,
+    /// What is given here is pushed too: a mirror of images of this machine.
+    pushes: bool,
+    pub counts: Counts,
     pub input: Input,
+    /// All as text, in the place of the rule.
+    pub text: Option<RenameText>,
+    /// A text that was left, with the rule it began from.
+    kept: Option<(String, RenameText)>,
+    /// What the user's editor has now.
+    sent: Option<String>,
     pub lines: Vec<RenameLine>,
     /// Why the text is no rule.
     pub mistake: Option<Safe>,
@@ -60,7 +111,7 @@ pub struct Rename {
 }
 
 /// What can be typed, in a line.
-pub const HELP: &str = "{major}.{minor}   s/REGEX/NEW/   promote:latest   deprecate   prefix:X   suffix:X";
+pub const HELP: &str = "{major}.{minor}   s/REGEX/NEW/   promote:latest   deprecate   prefix:X   suffix:X   mirror:HOST/NAMESPACE";
 
 /// Opens the dialog over the chosen tags.
 pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
@@ -73,7 +124,13 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
         rows,
         names,
         wishes: Vec::new(),
+        untag: Vec::new(),
+        pushes: false,
+        counts: Counts::default(),
         input: Input::default(),
+        text: None,
+        kept: None,
+        sent: None,
         lines: Vec::new(),
         mistake: None,
         cursor: ListCursor::default(),
@@ -134,11 +191,30 @@ fn parse(text: &str) -> Result<Rule, Safe> {
 }
 
 impl Rename {
-    /// Puts the rule as typed to every row.
+    /// Takes the room that there is, in rows.
+    pub fn fit(&mut self, height: usize) {
+        self.cursor.set_height(height.saturating_sub(7));
+        if let Some(text) = &mut self.text {
+            text.editor.set_height(height.saturating_sub(4));
+        }
+    }
+
+    pub fn scroll(&mut self, rows: isize) {
+        match &mut self.text {
+            Some(text) => text.editor.scroll(rows),
+            None => self.cursor.go(self.cursor.at.saturating_add_signed(rows)),
+        }
+    }
+
+    /// Puts the rule as typed to every row, or reads the text.
     pub(in crate::app) fn think(&mut self, state: &State) {
         self.wishes.clear();
+        self.untag.clear();
         self.lines.clear();
-        self.mistake = None;
+        (self.mistake, self.pushes, self.counts) = (None, false, Counts::default());
+        if let Some(text) = self.text.take() {
+            return self.think_text(state, text);
+        }
         let text = self.input.value().trim().to_owned();
         let rule = if text.is_empty() { None } else { Some(parse(&text)) };
         match rule {
@@ -149,17 +225,33 @@ impl Rename {
                 self.lines = self.rows.iter().map(shown).collect();
             }
         }
+        for line in &self.lines {
+            self.counts.add(line.standing);
+        }
         self.cursor.set_len(self.lines.len());
     }
 
+    /// How many tags it is about.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn put(&self, rule: &Rule, state: &State) -> Vec<Answer> {
+        rule.answers(&Rows { rows: &self.rows, names: &self.names, now: state.now })
+    }
+
+    /// What the rule as typed says of every row, where it is one.
+    fn answers(&self, state: &State) -> Option<Vec<Answer>> {
+        let rule = parse(self.input.value().trim()).ok()?;
+        Some(self.put(&rule, state))
+    }
+
     fn answer(&mut self, rule: &Rule, state: &State) {
-        let answers = rule.answers(&Rows { rows: &self.rows, names: &self.names, now: state.now });
+        let answers = self.put(rule, state);
         self.wishes = rename::wished(&self.rows, answers.clone());
-        let elsewhere = |wish: &rename::Wish| wish.to.split().0 != wish.from.split().0;
-        if self.wishes.iter().any(elsewhere) {
-            self.wishes.clear();
-            self.mistake = Some(Safe::new("that is another repository: copy there instead"));
-        }
+        let pushes = state.sources.info().is_none_or(|info| info.powers.push);
+        self.pushes = matches!((rule, &self.place), (Rule::Preset(Preset::Mirror { .. }), Place::Local(..))) && pushes;
         let marks = rename::check(&self.wishes, &self.names);
         let mut marks = self.wishes.iter().zip(&marks);
         for (row, answer) in self.rows.iter().zip(answers) {
@@ -168,26 +260,48 @@ impl Rename {
                 Answer::Unchanged => self.lines.push(RenameLine { from, to: Safe::new("as it is"), standing: Standing::Same }),
                 Answer::Not(why) => self.lines.push(RenameLine { from, to: why.words(), standing: Standing::Refused }),
                 Answer::Names(names) => {
-                    let named = marks.by_ref().take(names.len());
-                    self.lines.extend(named.map(|(wish, mark)| line(from.clone(), &wish.to, mark)));
+                    for (wish, mark) in marks.by_ref().take(names.len()) {
+                        let (to, standing) = shown_as(wish, mark, self.way(state, wish));
+                        self.lines.push(RenameLine { from: from.clone(), to, standing });
+                    }
                 }
             }
         }
     }
 
-    /// How many names would be given, how many of them taken from another image, and how many can't be.
-    #[must_use]
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let count = |standing| self.lines.iter().filter(|line| line.standing == standing).count();
-        let moves = count(Standing::Moves);
-        (count(Standing::New) + moves, moves, count(Standing::Refused))
+    /// How what is wished can come to be.
+    fn way(&self, state: &State, wish: &rename::Wish) -> Way {
+        match &self.place {
+            Place::Local(..) if self.pushes => Way::Push,
+            Place::Local(..) => Way::Tag,
+            Place::Remote(source, repository) => match destination(&wish.to) {
+                Some((there, path)) if there == *source && path == *repository => Way::Tag,
+                Some((there, _)) if state.sources.get(&there).is_some_and(|info| info.read_only) => Way::ReadOnly,
+                _ => Way::Copy,
+            },
+        }
     }
 
-    pub(super) fn key(mut self, state: &mut State, chord: Chord) -> Vec<Effect> {
+    fn can_be_planned(&self) -> bool {
+        let mistakes = self.text.as_ref().map_or(0, |text| text.mistakes);
+        self.mistake.is_none() && mistakes == 0 && self.counts.given + self.counts.gone > 0
+    }
+
+    pub(super) fn key(mut self: Box<Self>, state: &mut State, chord: Chord) -> Vec<Effect> {
+        if self.text.is_some() {
+            return self.text_key(state, chord);
+        }
         match chord.key {
             Key::Esc => return Vec::new(),
-            Key::Enter if self.mistake.is_none() && self.counts().0 > 0 => return self.plan(state),
+            Key::Enter if self.can_be_planned() => return self.plan(state),
             Key::Enter => {}
+            Key::Tab => {
+                let kept = self.kept.take().filter(|(rule, _)| rule == self.input.value());
+                self.text = kept.map(|(_, text)| text);
+                let effects = self.as_text(state, !chord.mods.shift);
+                state.overlays.push(Overlay::Rename(self));
+                return effects;
+            }
             _ => {
                 if !move_cursor(state, &mut self.cursor, chord, true)
                     && let Some(request) = edit(chord)
@@ -197,21 +311,52 @@ impl Rename {
                 }
             }
         }
-        state.overlays.push(Overlay::Rename(Box::new(self)));
+        state.overlays.push(Overlay::Rename(self));
         Vec::new()
     }
 
     /// What can be given goes into the plan; what collides or is no name stays out.
     fn plan(self, state: &mut State) -> Vec<Effect> {
         let marks = rename::check(&self.wishes, &self.names);
-        let good = |mark: &Mark| matches!(mark, Mark::New | Mark::Overwrites(_));
-        let wishes = self.wishes.into_iter().zip(marks).filter(|(_, mark)| good(mark));
-        let wishes: Vec<plan::Wish> = wishes.map(|(wish, _)| plan::Wish::Tag { id: wish.digest, to: wish.to }).collect();
+        let ways: Vec<Way> = self.wishes.iter().map(|wish| self.way(state, wish)).collect();
+        let good = |(mark, way): (&Mark, &Way)| matches!(mark, Mark::New | Mark::Overwrites(_)) && *way != Way::ReadOnly;
+        let chosen = self.wishes.into_iter().zip(marks.iter().zip(&ways)).filter(|(_, how)| good(*how));
+        let untag = self.untag.into_iter().map(|(name, _)| plan::Wish::Untag(name));
         match self.place {
-            Place::Local(source, list) => planning::want_local(state, &source, list, wishes),
-            Place::Remote(source, repository) => planning::want_remote(state, &source, &repository, wishes),
+            Place::Local(source, list) => {
+                let given = chosen.flat_map(|(wish, (_, way))| {
+                    let push = (*way == Way::Push).then(|| plan::Wish::Push { id: wish.digest.clone(), name: wish.to.clone() });
+                    [Some(plan::Wish::Tag { id: wish.digest, to: wish.to }), push].into_iter().flatten()
+                });
+                let wishes = given.chain(untag).collect();
+                planning::want_local(state, &source, list, wishes)
+            }
+            Place::Remote(source, repository) => {
+                let mut wanted: BTreeMap<(SourceId, String), Vec<plan::Wish>> = BTreeMap::new();
+                for (wish, (_, way)) in chosen {
+                    let (to, id) = (wish.to.clone(), wish.digest);
+                    let (there, wish) = match destination(&to).filter(|_| *way == Way::Copy) {
+                        None => ((source.clone(), repository.clone()), plan::Wish::Tag { id, to }),
+                        Some(there) => {
+                            let from = Name::new(&format!("docker://{}", wish.from.raw()));
+                            (there, plan::Wish::Copy { from, id, to })
+                        }
+                    };
+                    wanted.entry(there).or_default().push(wish);
+                }
+                let here = wanted.entry((source, repository)).or_default();
+                here.extend(untag);
+                wanted.retain(|_, wishes| !wishes.is_empty());
+                planning::want_in_registries(state, wanted)
+            }
         }
     }
+}
+
+/// The registry and the repository of a name.
+fn destination(name: &Name) -> Option<(SourceId, String)> {
+    let reference = name.reference().ok()?;
+    Some((SourceId::registry(reference.registry()), reference.repository().to_owned()))
 }
 
 /// The tag alone: its repository is the same for all, or stands in the title.
@@ -219,14 +364,22 @@ fn shown(name: &Name) -> Safe {
     Safe::ascii(name.familiar())
 }
 
-fn line(from: Safe, to: &Name, mark: &Mark) -> RenameLine {
-    let tag = Safe::ascii(to.split().1.unwrap_or_default());
-    let (words, standing) = match mark {
-        Mark::New => (tag, Standing::New),
-        Mark::Same => (Safe::from(format!("{tag} is there already")), Standing::Same),
-        Mark::Overwrites(holder) => (Safe::from(format!("{tag}, taken from {}", holder.short())), Standing::Moves),
-        Mark::Collides(_) => (Safe::from(format!("{tag} is wanted for two different images")), Standing::Refused),
-        Mark::Invalid => (Safe::from(format!("{tag} is no tag")), Standing::Refused),
-    };
-    RenameLine { from, to: words, standing }
+fn shown_as(wish: &rename::Wish, mark: &Mark, way: Way) -> (Safe, Standing) {
+    let to = &wish.to;
+    let same = to.split().0 == wish.from.split().0;
+    let tag = if same { Safe::ascii(to.split().1.unwrap_or_default()) } else { to.safe() };
+    match (mark, way) {
+        (Mark::Collides(_), _) => (Safe::from(format!("{tag} is wanted for two different images")), Standing::Refused),
+        (Mark::Invalid, _) => (Safe::from(format!("{tag} is no tag")), Standing::Refused),
+        (_, Way::ReadOnly) => (Safe::from(format!("{tag} is in a registry where nothing may be changed")), Standing::Refused),
+        // What is there is looked at before there are lines.
+        (_, Way::Copy) => {
+            let whole = to.reference().map_or_else(|_| to.safe(), |reference| Safe::from(reference.whole()));
+            (Safe::from(format!("{whole}, copied there")), Standing::New)
+        }
+        (Mark::New, Way::Push) => (Safe::from(format!("{tag}, tagged and pushed")), Standing::New),
+        (Mark::New, Way::Tag) => (tag, Standing::New),
+        (Mark::Same, _) => (Safe::from(format!("{tag} is there already")), Standing::Same),
+        (Mark::Overwrites(holder), _) => (Safe::from(format!("{tag}, taken from {}", holder.short())), Standing::Moves),
+    }
 }

@@ -30,12 +30,16 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
                     going.entry(&image.id).or_default().extend(&image.tags);
                 }
             }
-            // What comes from elsewhere comes to a registry.
-            Wish::Copy { .. } | Wish::Delete(Target::Manifest { .. }) => {}
+            // What comes from elsewhere comes to a registry; pushes follow below.
+            Wish::Push { .. } | Wish::Copy { .. } | Wish::Delete(Target::Manifest { .. }) => {}
         }
     }
     let after = After::new(list, &given, &going);
     let mut lines: Vec<Operation> = given.iter().map(|(id, to)| tag(source, list, &after, id, to)).collect();
+    lines.extend(wishes.iter().filter_map(|wish| match wish {
+        Wish::Push { id, name } => Some(push(source, id, name)),
+        _ => None,
+    }));
     for image in &list.images {
         if let Some(names) = going.get(&image.id) {
             let only_untag = |name: &Name| wishes.iter().any(|wish| matches!(wish, Wish::Untag(untag) if same(untag, name)));
@@ -117,6 +121,14 @@ fn tag(source: &SourceId, list: &ImageList, after: &After, id: &Digest, to: &Nam
             format!("image {} keeps {}", holder.id.short(), counted_names(&line.shares, "tag"))
         }));
     }
+    line
+}
+
+fn push(source: &SourceId, id: &Digest, name: &Name) -> Operation {
+    let mut line = Operation::new(Verb::Push, source.clone(), Target::Tag(name.clone()), None, Some(id.clone()));
+    let host = name.reference().map_or_else(|_| "its registry".to_owned(), |reference| reference.registry().to_owned());
+    line.effects.push(Foreign::from(format!("sends image {} to {host}; a tag of that name there is moved", id.short())));
+    line.undo = UndoClass::Irreversible;
     line
 }
 

@@ -142,6 +142,8 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
             Wish::Tag { id, to } | Wish::Copy { id, to, .. } => {
                 given.extend(view.tag_of(to).filter(|tag| view.at(tag) != Some(id)).map(|tag| (tag, id.clone())));
             }
+            // What is pushed is of this machine.
+            Wish::Push { .. } => {}
             Wish::Untag(name) => going.alone.extend(view.tag_of(name).filter(|tag| view.tags.contains_key(tag))),
             Wish::Delete(Target::Tag(name)) => going.tags.extend(view.tag_of(name).filter(|tag| view.tags.contains_key(tag))),
             Wish::Delete(Target::Manifest { digest, .. } | Target::Image(digest)) => {
@@ -158,7 +160,7 @@ pub fn remote(view: &RepositoryView, wishes: &[Wish], protection: &Protection) -
         match wish {
             Wish::Tag { id, to } => lines.extend(tag(&after, id, to)),
             Wish::Copy { from, id, to } => lines.extend(copy(&after, from, id, to)),
-            Wish::Delete(_) | Wish::Untag(_) => {}
+            Wish::Delete(_) | Wish::Untag(_) | Wish::Push { .. } => {}
         }
     }
     lines.extend(going.tags.iter().chain(&going.alone).filter_map(|tag| delete_tag(&after, tag, going.alone.contains(tag))));

@@ -5,7 +5,7 @@
 //! or a whole name. The target `-` takes the source away: it is answered apart from the wishes ([`Edited::untag`]), because losing a name is
 //! another thing than giving one, and is asked about as every deletion is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::check::is_name;
@@ -29,8 +29,12 @@ const HELP: &str = "\
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Edited {
     pub wishes: Vec<Wish>,
+    /// The line of the text, from 0, that each wish stands on.
+    pub lines: Vec<usize>,
     /// Names to take away, and what they pointed at.
     pub untag: Vec<(Name, Digest)>,
+    /// The lines of these.
+    pub untag_lines: Vec<usize>,
 }
 
 /// Writes rows as text, with what a rule made of them; without answers every line says that nothing changes.
@@ -95,11 +99,21 @@ pub fn read(text: &str, rows: &[Row]) -> Result<Edited, Vec<Mistake>> {
             sources.insert(tag, row);
         }
     }
-    let mut reader = Reader { text, sources, edited: Edited::default(), given: HashMap::new(), taken: Vec::new(), mistakes: Vec::new() };
+    let mut reader = Reader {
+        text,
+        sources,
+        number: 0,
+        edited: Edited::default(),
+        given: HashMap::new(),
+        taken: Vec::new(),
+        gone: HashSet::new(),
+        mistakes: Vec::new(),
+    };
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         reader.line(offset, line);
         offset += line.len();
+        reader.number += 1;
         if reader.mistakes.len() >= MOST_MISTAKES {
             break;
         }
@@ -111,11 +125,14 @@ pub fn read(text: &str, rows: &[Row]) -> Result<Edited, Vec<Mistake>> {
 struct Reader<'a> {
     text: &'a str,
     sources: HashMap<&'a str, &'a Row>,
+    /// The line that is read, from 0.
+    number: usize,
     edited: Edited,
     /// Who was given a name, and where in the text.
     given: HashMap<Name, (&'a Digest, usize)>,
     /// Where each name is taken away.
     taken: Vec<(Name, usize)>,
+    gone: HashSet<&'a Name>,
     mistakes: Vec<Mistake>,
 }
 
@@ -170,8 +187,9 @@ impl<'a> Reader<'a> {
             return self.wrong(at, "a second arrow", "put several targets behind one arrow, with blanks between them");
         }
         if target == UNTAG {
-            if !self.edited.untag.iter().any(|(name, _)| *name == row.name) {
+            if self.gone.insert(&row.name) {
                 self.edited.untag.push((row.name.clone(), row.digest.clone()));
+                self.edited.untag_lines.push(self.number);
                 self.taken.push((row.name.clone(), at));
             }
             return;
@@ -197,6 +215,7 @@ impl<'a> Reader<'a> {
             }
             None => _ = self.given.insert(name.clone(), (&row.digest, at)),
         }
+        self.edited.lines.push(self.number);
         self.edited.wishes.push(Wish { from: row.name.clone(), to: name, digest: row.digest.clone() });
     }
 }

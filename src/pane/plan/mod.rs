@@ -11,7 +11,8 @@ use crate::curate::plan::{self, Clash, Protection, Wish};
 use crate::flow::job::About;
 use crate::flow::{Action, JobId};
 use crate::model::{
-    Digest, Foreign, ImageList, Layers, LineState, Operation, PlanKind, RepositoryView, Safe, SourceId, Target, UndoClass, Verb,
+    Completeness, Digest, Foreign, ImageList, Layers, LineState, Operation, PlanKind, RepositoryView, Safe, SourceId, Target, UndoClass,
+    Verb,
 };
 
 use super::ListCursor;
@@ -201,6 +202,23 @@ impl PlanPane {
         self.think();
     }
 
+    /// A repository isn't there, which is as it should be where something is copied into it: it begins with the first that is. `false` where
+    /// nothing is.
+    pub fn begins(&mut self, job: JobId) -> bool {
+        let Some((repository, wishes)) = self.looking.get(&job) else { return false };
+        if !wishes.iter().any(|wish| matches!(wish, Wish::Copy { .. })) {
+            return false;
+        }
+        let (source, path) = repository.clone();
+        let name = format!("{}/{path}", source.registry_host().unwrap_or_default());
+        let (tags, indexes, referrers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        self.viewed(
+            job,
+            RepositoryView { source, name, tags, indexes, referrers, held: BTreeMap::new(), completeness: Completeness::Complete },
+        );
+        true
+    }
+
     /// A repository could not be looked at: what was wanted there since the last look is dropped.
     pub fn not_viewed(&mut self, job: JobId) {
         let Some((repository, _)) = self.looking.remove(&job) else { return };
@@ -385,6 +403,7 @@ impl PlanPane {
     fn drop_selected(&mut self) {
         let Some(line) = self.selected() else { return };
         let (source, gone, image) = (line.operation.source.clone(), line.operation.target.canonical(), line.operation.before.clone());
+        let push = line.operation.verb == Verb::Push;
         let at = self.cursor.at;
         if let Some(fixed) = &mut self.fixed {
             if let Some(n) = fixed.lines.iter().position(|line| line.source == source && line.target.canonical() == gone) {
@@ -395,7 +414,9 @@ impl PlanPane {
             }
         } else {
             let before = self.wishes.len();
-            self.wishes.retain(|(of, wish)| *of != source || target(wish).canonical() != gone);
+            // Without its push a name is still given; a name that isn't given can't be pushed.
+            let goes = |wish: &Wish| !push || matches!(wish, Wish::Push { .. });
+            self.wishes.retain(|(of, wish)| *of != source || target(wish).canonical() != gone || !goes(wish));
             // An image that was named by its ID has lines for its names.
             if self.wishes.len() == before
                 && let Some(id) = image
@@ -456,7 +477,7 @@ fn place(operation: &Operation) -> String {
 
 fn target(wish: &Wish) -> Target {
     match wish {
-        Wish::Tag { to, .. } | Wish::Copy { to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
+        Wish::Tag { to, .. } | Wish::Copy { to, .. } | Wish::Push { name: to, .. } | Wish::Untag(to) => Target::Tag(to.clone()),
         Wish::Delete(target) => target.clone(),
     }
 }
