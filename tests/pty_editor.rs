@@ -7,8 +7,8 @@ mod common;
 use common::pty::{Screen, Start};
 
 /// The sample world with this editor, and the dialog of a batch retag over the first image.
-fn renaming(script: &str) -> Screen {
-    let mut screen = Start::new(&["demo"]).file("my editor.sh", script).env("EDITOR", "sh 'my editor.sh'").env("VISUAL", "").spawn();
+fn renaming(start: Start, script: &str) -> Screen {
+    let mut screen = start.file("my editor.sh", script).env("EDITOR", "sh 'my editor.sh'").env("VISUAL", "").spawn();
     screen.wait_for("acme/web");
     screen.send("T");
     screen.wait_for("Batch retag of 1");
@@ -19,33 +19,35 @@ fn renaming(script: &str) -> Screen {
 fn an_editor_gets_every_key_and_what_it_wrote_goes_into_the_plan() {
     // It reads the terminal line by line, as any program does, and keeps it to itself until it is done.
     let script = r#"echo "the editor is here: $(stat -c %a "$1") $(stat -c %a "$(dirname "$1")")"
-        read -r word; read -r other
-        sed -i "s/→ .*/→ $word $other/" "$1"; echo "# $1" > opened.txt"#;
-    let mut screen = renaming(script);
+        read -r word; read -r other; read -r long
+        sed -i "s/→ .*/→ $word $other/" "$1"; echo "$1" > opened.txt; echo "${#long}" > long.txt"#;
+    let mut screen = renaming(Start::new(&["demo"]), script);
     screen.send("<Tab>");
     screen.wait_for("the editor is here: 600 700");
     screen.wait_screen("no alternate screen", |screen| !screen.alternate_screen());
-    let word: String = (0..40).map(|n| char::from(b'a' + n % 26)).collect();
-    screen.send(&format!("{word}<Enter>"));
-    // Cooked, as the editor found it: the interrupt key is the editor's to answer, and it ends no deck.
-    screen.send(&format!("{word}-2<Enter>"));
+    screen.send("edited<Enter>edited-2<Enter>");
+    for _ in 0..300 {
+        screen.send("k");
+    }
+    screen.send("<Enter>");
     screen.wait_screen("the screen again", vt100::Screen::alternate_screen);
     screen.wait_for("as text");
-    screen.wait_for(&format!("{word} {word}-2"));
+    screen.wait_for("edited edited-2");
     screen.send("<Ctrl-s>");
     screen.wait_for("2 to run");
     // The keys are the deck's again, and nothing of the text is left behind.
     screen.send("U");
     screen.wait_for("Nothing is planned");
     let opened = std::fs::read_to_string(screen.home().join("opened.txt")).unwrap();
-    let file = opened.trim().trim_start_matches("# ");
+    let file = opened.trim();
     assert!(file.ends_with("retag.txt") && !std::path::Path::new(file).parent().unwrap().exists(), "{file}");
+    assert_eq!(std::fs::read_to_string(screen.home().join("long.txt")).unwrap(), "300\n", "none of its keys was taken by the deck");
     assert_eq!(screen.quit(), 0);
 }
 
 #[test]
 fn an_editor_that_fails_or_changes_nothing_leaves_the_deck_as_it_was() {
-    let mut screen = renaming("echo 'old → x' > \"$1\"; exit 3");
+    let mut screen = renaming(Start::new(&["demo"]), "echo 'old → x' > \"$1\"; exit 3");
     screen.send("<Tab>");
     screen.wait_for("exit status: 3");
     screen.wait_for("Batch retag of 1");
@@ -53,7 +55,7 @@ fn an_editor_that_fails_or_changes_nothing_leaves_the_deck_as_it_was() {
     screen.send("<Esc>");
     screen.wait_gone("Batch retag");
     assert_eq!(screen.quit(), 0);
-    let mut screen = renaming("exit 0");
+    let mut screen = renaming(Start::new(&["demo"]), "exit 0");
     screen.send("<Tab>");
     screen.wait_for("Nothing was changed in the editor");
     screen.send("<Esc>");
@@ -73,11 +75,12 @@ fn an_editor_that_fails_or_changes_nothing_leaves_the_deck_as_it_was() {
 #[test]
 fn an_interrupt_is_the_editors_and_an_end_takes_it_along() {
     let script = "trap 'echo interrupted' INT; trap 'echo gone > gone.txt; exit 0' TERM; echo begun; while :; do sleep 0.05; done";
-    let mut screen = renaming(script);
+    let mut screen = renaming(Start::alone(&["demo"]), script);
     screen.send("<Tab>");
     screen.wait_for("begun");
     screen.send("<Ctrl-c>");
     screen.wait_for("interrupted");
+    // In a session of its own, as the interrupt would end the shell of the others.
     screen.signal("TERM");
     assert_eq!(screen.wait_exit(), 143);
     assert!(screen.home().join("gone.txt").exists(), "the editor was told to end");

@@ -51,6 +51,7 @@ fn view(name: &str, tags: &[(&str, &str)]) -> RepositoryView {
         tags: tags.iter().map(|(tag, seed)| ((*tag).to_owned(), (digest(seed), kind.clone()))).collect(),
         indexes: std::collections::BTreeMap::new(),
         referrers: std::collections::BTreeMap::new(),
+        held: std::collections::BTreeMap::new(),
         completeness: Completeness::Complete,
     }
 }
