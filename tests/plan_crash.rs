@@ -22,7 +22,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use common::images::{ImageSpec, Pack, oci_archive};
 use common::program::{Program, Ran};
@@ -402,9 +402,15 @@ fn an_interrupted_run_stops_between_lines_and_can_go_on() {
 /// A registry in trouble is asked about one line, not about each, and what can't be told of it now is told later.
 #[test]
 fn a_registry_in_trouble_does_not_hold_up_what_has_nothing_to_do_with_it() {
-    let down = Arc::new(AtomicBool::new(false));
-    let is_down = Arc::clone(&down);
-    let registry = Fake::bent(move |_, _| is_down.load(Ordering::SeqCst).then(|| scripted::Reply::status(503)));
+    const DOWN: usize = 1;
+    const SILENT: usize = 2;
+    let trouble = Arc::new(AtomicUsize::new(0));
+    let has_trouble = Arc::clone(&trouble);
+    let registry = Fake::bent(move |_, _| match has_trouble.load(Ordering::SeqCst) {
+        DOWN => Some(scripted::Reply::status(503)),
+        SILENT => Some(scripted::Reply::Silent),
+        _ => None,
+    });
     registry.state.lock().unwrap().deletes = Deletes::DigestOnly;
     for n in 0..12 {
         registry.image("team/app", Some(&format!("t{n:02}")), "amd64", &n.to_string());
@@ -420,13 +426,18 @@ fn a_registry_in_trouble_does_not_hold_up_what_has_nothing_to_do_with_it() {
     let journal = Journal::new(&state_dir(&program));
     let begun = || journal.runs().unwrap().0[1].lines(|state| *state == StepState::Begun).len();
     assert_eq!(begun(), 12);
-    down.store(true, Ordering::SeqCst);
+    trouble.store(SILENT, Ordering::SeqCst);
+    let began = std::time::Instant::now();
+    program.json(&["tag", "web:1", "web:3"]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "it waits for an answer {:?}", began.elapsed());
+    assert_eq!(begun(), 12, "nothing is said of what nobody saw");
+    trouble.store(DOWN, Ordering::SeqCst);
     registry.forget();
     program.json(&["tag", "web:1", "web:2"]);
     let asked = registry.server.seen().len();
     assert!((1..12).contains(&asked), "asked {asked} times");
     assert_eq!(begun(), 12, "nothing is said of what nobody saw");
-    down.store(false, Ordering::SeqCst);
+    trouble.store(0, Ordering::SeqCst);
     assert!(program.run(&["log"]).ended(0).stderr.contains("0 lines are done, 12 are not"));
     assert_eq!(begun(), 0);
 }

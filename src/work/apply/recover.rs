@@ -15,6 +15,9 @@ use super::{Applier, line, look};
 use crate::model::{Digest, LineState, Operation, Problem, ProblemKind, SourceId};
 use crate::source::blocking;
 
+/// How long a source may take to say what one target is at: the journal is held meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How a run is closed that was cut short, once it was looked at.
 pub const CUT_SHORT: &str = "cut short";
 
@@ -84,7 +87,10 @@ impl Applier<'_> {
         for (at, operation) in lines {
             let observed = match &away {
                 Some(problem) => Err(Problem::clone(problem)),
-                None => self.look_again(operation).await,
+                None => {
+                    let late = |_elapsed| Err(Problem::new(ProblemKind::Unreachable, operation.doing(), "it did not answer in time"));
+                    tokio::time::timeout(PATIENCE, self.look_again(operation)).await.unwrap_or_else(late)
+                }
             };
             if let Err(problem) = &observed
                 && problem.kind == ProblemKind::Unreachable
