@@ -380,10 +380,13 @@ fn a_run_goes_over_every_repository_that_the_policy_names() {
     // Looked at only.
     let dry = program.run(&["policy", "run", "policy.toml", "--dry-run", "--json"]).ended(0).document();
     assert_eq!((&dry["dry_run"], &dry["id"], &dry["done"]), (&json!(true), &Value::Null, &json!(0)));
+    let freed = dry["repositories"][0]["freed_at_least"].as_u64().unwrap();
     assert_eq!(
         dry["repositories"][0],
-        json!({"repository": format!("{host}/team/one"), "kept": 4, "dropped": 3, "failed": 0, "problem": null})
+        json!({"repository": format!("{host}/team/one"), "kept": 4, "dropped": 3, "failed": 0, "problem": null,
+               "freed_at_least": freed, "freed_at_most": freed})
     );
+    assert!(freed > 100);
     assert_eq!(registry.count("DELETE", "") + registry.count("PUT", ""), 0);
     program.run(&["policy", "run", "policy.toml", "--metrics", "policy.prom"]).ended(2);
     assert!(!program.home().join("policy.prom").exists(), "nobody agreed, and nothing ran");
@@ -394,6 +397,11 @@ fn a_run_goes_over_every_repository_that_the_policy_names() {
     assert_eq!(registry.tags("team/bad/x").len(), 7, "a star is no slash");
     let one = format!("lighterman_policy_tags{{repository=\"{host}/team/one\",decision=\"dropped\"}} 3");
     assert!(metrics().lines().any(|line| line == one), "{}", metrics());
+    let bytes = |repository: &str| -> u64 {
+        let start = format!("lighterman_policy_freed_bytes{{repository=\"{host}/{repository}\",bound=\"at_most\"}} ");
+        metrics().lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse().unwrap()
+    };
+    assert_eq!(bytes("team/one"), freed);
     let success = |metrics: &str, repository: &str| -> Option<String> {
         let start = format!("lighterman_policy_last_success_timestamp_seconds{{repository=\"{host}/{repository}\"}} ");
         metrics.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
@@ -411,6 +419,7 @@ fn a_run_goes_over_every_repository_that_the_policy_names() {
     let bad = part["repositories"].as_array().unwrap().iter().find(|one| one["repository"].as_str().unwrap().ends_with("bad/x")).unwrap();
     assert!(bad["failed"].as_u64().unwrap() >= 1, "{part:#}");
     assert_eq!((registry.tags("team/one").len(), success(&metrics(), "team/bad/x")), (4, None));
+    assert_eq!((bytes("team/one"), bytes("team/bad/x")), (freed, 0), "of what was really done");
     assert!(success(&metrics(), "team/one") >= success(&before, "team/one"));
     let ran = program.run(&["policy", "run", "policy.toml", &format!("{host}/team/bad/x"), "--yes"]).ended(1);
     assert!(ran.stdout.contains("403") && ran.stderr.contains("0 went, 3 failed"), "{ran:?}");

@@ -48,16 +48,16 @@ pub(super) fn delete_images(state: &mut State) -> Vec<Effect> {
     let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) else { return Vec::new() };
     let chosen = state.images.chosen().into_iter();
     let wishes = chosen.map(|RowKey { id, name }| Wish::Delete(name.map_or(Target::Image(id), Target::Tag))).collect();
-    want_local(state, &source, list, wishes)
+    want_local(state, &source, &list, wishes)
 }
 
 /// Adds what is wanted of images of this machine, and shows the plan.
-pub(super) fn want_local(state: &mut State, source: &SourceId, list: Arc<ImageList>, wishes: Vec<Wish>) -> Vec<Effect> {
+pub(super) fn want_local(state: &mut State, source: &SourceId, list: &Arc<ImageList>, wishes: Vec<Wish>) -> Vec<Effect> {
     if let Some(busy) = busy(state) {
         return vec![busy];
     }
-    state.plan.want_local(source, Arc::clone(&list), state.chains.of(source), wishes);
-    let effects = if state.plan.takes_images(source) { chains::want(state, source, &list) } else { Vec::new() };
+    state.plan.want_local(source, Arc::clone(list), state.chains.of(source), wishes);
+    let effects = if state.plan.takes_images(source) { chains::want(state, source, list) } else { Vec::new() };
     state.images.marks.clear();
     state.images.range_from = None;
     show(state);
@@ -77,7 +77,7 @@ pub(super) fn prune(state: &mut State, source: &SourceId, dangling: &ImageList) 
     let mut list: ImageList = state.images.list.value.as_deref().cloned().unwrap_or_else(|| dangling.clone());
     list.images.retain(|image| !dangling.images.iter().any(|other| other.id == image.id));
     list.images.extend(dangling.images.iter().cloned());
-    want_local(state, source, Arc::new(list), unused.into_iter().map(|line| Wish::Delete(line.target)).collect())
+    want_local(state, source, &Arc::new(list), unused.into_iter().map(|line| Wish::Delete(line.target)).collect())
 }
 
 /// Puts the removal of tags into the plan.

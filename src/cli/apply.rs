@@ -10,6 +10,7 @@ use super::plan;
 use super::print::{Align, Table};
 use super::session::{Chosen as Place, Session};
 use super::{Done, Verdict};
+use crate::curate::freed::sums;
 use crate::model::{Digest, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, UndoClass};
 use crate::source::{Answer, Ctx, Source};
 use crate::work::apply::{Applier, Chosen, Places, Recovered, Report};
@@ -150,6 +151,7 @@ fn looked(session: &Session, report: &Report) -> Verdict {
 /// What will be done, before it is asked for.
 pub(super) fn said(plan: &Plan, backup: bool) -> Vec<String> {
     let mut what: Vec<String> = plan::table(&plan.operations).render(false).lines().map(str::to_owned).collect();
+    what.extend(sums(&plan.operations).iter().map(|sum| sum.words().to_string()));
     let lost = plan.operations.iter().filter(|line| line.undo >= UndoClass::OnlyFromBackup && line.refused().is_none()).count();
     if lost > 0 && !backup {
         what.push(format!("{lost} of these lines can't be taken back without --backup"));

@@ -18,6 +18,8 @@ pub(super) struct Sample {
     pub(super) repository: String,
     /// Tags: kept, dropped and failed. `None` where nothing could be decided.
     pub(super) tags: Option<[usize; 3]>,
+    /// Bytes that what was done freed, at least and at most.
+    pub(super) freed: Option<(u64, u64)>,
     /// All that the policy asked for was done.
     pub(super) success: bool,
 }
@@ -55,6 +57,14 @@ fn text(samples: &[Sample], before: &BTreeMap<&str, i64>, now: i64) -> String {
             _ = writeln!(out, "lighterman_policy_tags{{repository=\"{name}\",decision=\"{decision}\"}} {count}");
         }
     }
+    let help = "Bytes that no manifest needs any more since the last run: what the registry's garbage collection frees.";
+    head(&mut out, "lighterman_policy_freed_bytes", help);
+    for sample in samples {
+        let name = quoted(&sample.repository);
+        for (bound, bytes) in sample.freed.iter().flat_map(|(least, most)| [("at_least", least), ("at_most", most)]) {
+            _ = writeln!(out, "lighterman_policy_freed_bytes{{repository=\"{name}\",bound=\"{bound}\"}} {bytes}");
+        }
+    }
     head(&mut out, "lighterman_policy_success", "Whether the last run did all that the policy asked for.");
     for sample in samples {
         _ = writeln!(out, "lighterman_policy_success{{repository=\"{}\"}} {}", quoted(&sample.repository), u8::from(sample.success));
@@ -84,7 +94,8 @@ mod tests {
     use super::*;
 
     fn sample(repository: &str, tags: Option<[usize; 3]>) -> Sample {
-        Sample { repository: repository.to_owned(), tags, success: tags.is_some_and(|[_, _, failed]| failed == 0) }
+        let freed = tags.map(|[_, dropped, _]| (10 * dropped as u64, 11 * dropped as u64));
+        Sample { repository: repository.to_owned(), tags, freed, success: tags.is_some_and(|[_, _, failed]| failed == 0) }
     }
 
     #[test]
@@ -101,6 +112,8 @@ mod tests {
                 "lighterman_policy_tags{repository=\"h:5/a\",decision=\"kept\"} 3",
                 "lighterman_policy_tags{repository=\"h:5/a\",decision=\"dropped\"} 1",
                 "lighterman_policy_tags{repository=\"h:5/a\",decision=\"failed\"} 1",
+                "lighterman_policy_freed_bytes{repository=\"h:5/a\",bound=\"at_least\"} 10",
+                "lighterman_policy_freed_bytes{repository=\"h:5/a\",bound=\"at_most\"} 11",
                 "lighterman_policy_success{repository=\"h:5/a\"} 0",
                 "lighterman_policy_success{repository=\"h:5/b\\\"\\\\\"} 0",
                 "lighterman_policy_success{repository=\"h:5/c\"} 0",

@@ -28,6 +28,7 @@ mod shells;
 mod signals;
 mod transfer;
 mod verify;
+mod weigh;
 
 use std::process::ExitCode;
 

@@ -11,8 +11,9 @@ use super::find::{self, Found};
 use super::print::{Align, Table, or_dash};
 use super::remote::{self, Remote, is_remote};
 use super::session::{Place, Session};
-use super::{Done, Verdict, apply, rename, retain};
+use super::{Done, Verdict, apply, rename, retain, weigh};
 use crate::curate::plan::{self, Protection, Wish, clashes, ordered};
+use crate::curate::words::freed;
 use crate::model::{
     Completeness, Digest, Foreign, Name, Operation, Plan, PlanKind, Problem, ProblemKind, RepositoryView, Safe, SourceKind, Target,
     plan as document,
@@ -110,18 +111,25 @@ impl Wishes {
         Ok(())
     }
 
-    async fn lines(self, session: &Session, protection: &Protection) -> Result<Vec<Operation>, Problem> {
+    async fn lines(self, session: &Session, how: &PlanArgs) -> Result<Vec<Operation>, Problem> {
+        let protection = Protection::new(&[session.config.protect.as_slice(), &how.protect].concat())?;
         let mut lines = Vec::new();
         for (place, wishes) in self.local {
             let list = session.run("list the images", |ctx| listed(&place, ctx)).await?;
-            lines.extend(plan::local(place.source.id(), &list, &wishes, protection));
+            let mut its = plan::local(place.source.id(), &list, &wishes, &protection);
+            overridden(&mut its, how);
+            weigh::images(session, &place, &list, &mut its).await?;
+            lines.extend(its);
         }
         for mut there in self.remote.into_values().filter(|there| !there.wishes.is_empty()) {
-            let view = match there.view.take() {
+            let mut view = match there.view.take() {
                 Some(view) => view,
                 None => view(session, &there).await?,
             };
-            lines.extend(plan::remote(&view, &there.wishes, protection));
+            let mut its = plan::remote(&view, &there.wishes, &protection);
+            overridden(&mut its, how);
+            weigh::repository(session, &there.place, &there.repo, &mut view, &mut its).await?;
+            lines.extend(its);
         }
         Ok(ordered(lines))
     }
@@ -193,7 +201,15 @@ async fn prune(session: &Session, how: &PlanArgs) -> Verdict {
     let place = session.current_place().await?;
     let curator = place.curator("prune images")?;
     let list = session.run("look for images without a tag", |ctx| async move { curator.prunable(&ctx).await }).await?;
-    let lines = plan::prune(place.source.id(), &list, place.source.kind() == SourceKind::Engine);
+    let mut lines = plan::prune(place.source.id(), &list, place.source.kind() == SourceKind::Engine);
+    if !lines.is_empty() {
+        overridden(&mut lines, how);
+        let mut all = session.run("list the images", |ctx| listed(&place, ctx)).await?;
+        // What was read just now says more of these than the list does.
+        all.images.retain(|image| !list.images.iter().any(|other| other.id == image.id));
+        all.images.extend(list.images);
+        weigh::images(session, &place, &all, &mut lines).await?;
+    }
     written(session, how, PlanKind::Prune, lines)
 }
 
@@ -272,8 +288,16 @@ fn target_of(source: &Remote, text: &str) -> Result<Remote, Problem> {
 }
 
 async fn made(session: &Session, how: &PlanArgs, kind: PlanKind, wishes: Wishes) -> Verdict {
-    let lines = wishes.lines(session, &Protection::new(&[session.config.protect.as_slice(), &how.protect].concat())?).await?;
+    let lines = wishes.lines(session, how).await?;
     written(session, how, kind, lines)
+}
+
+/// Lets protected lines run, where a reason was given.
+pub(super) fn overridden(lines: &mut [Operation], how: &PlanArgs) {
+    let Some(reason) = &how.override_reason else { return };
+    for line in lines.iter_mut().filter(|line| line.protected.is_some()) {
+        line.override_reason = Some(Foreign::new(reason));
+    }
 }
 
 pub(super) fn written(session: &Session, how: &PlanArgs, kind: PlanKind, mut lines: Vec<Operation>) -> Verdict {
@@ -282,11 +306,7 @@ pub(super) fn written(session: &Session, how: &PlanArgs, kind: PlanKind, mut lin
         let cause = format!("{} and {} get into each other's way: {}", target(clash.lines.0), target(clash.lines.1), clash.why);
         return Err(Problem::new(ProblemKind::Conflict, format!("plan a {}", kind.word()), cause));
     }
-    if let Some(reason) = &how.override_reason {
-        for line in lines.iter_mut().filter(|line| line.protected.is_some()) {
-            line.override_reason = Some(Foreign::new(reason));
-        }
-    }
+    overridden(&mut lines, how);
     let plan = Plan { all_or_nothing: how.all_or_nothing, ..apply::planned(kind, lines) };
     plan.check(&format!("plan a {}", kind.word()))?;
     if let Some(file) = &how.output {
@@ -299,6 +319,7 @@ pub(super) fn written(session: &Session, how: &PlanArgs, kind: PlanKind, mut lin
         session.printer.table(&table(&plan.operations))?;
     }
     let refused = plan.operations.iter().filter(|line| line.refused().is_some()).count();
+    weigh::say(&session.printer, &plan.operations);
     if refused > 0 {
         session.printer.say(format_args!("lighterman: {refused} of {} lines are protected and would not run", plan.operations.len()));
     }
@@ -319,7 +340,8 @@ pub(super) fn table(lines: &[Operation]) -> Table {
         let from = line.from.as_ref().map(|from| format!("from {}", from.safe()));
         let refused = line.refused().map(|why| format!("refused: {}", why.safe()));
         let effects = line.effects.iter().map(|effect| effect.safe().to_string());
-        let then = refused.unwrap_or_else(|| from.into_iter().chain(effects).collect::<Vec<_>>().join("; "));
+        let bytes = line.freed.as_ref().filter(|bytes| bytes.at_most > 0).map(|bytes| freed(Some(bytes.at_least), bytes.at_most));
+        let then = refused.unwrap_or_else(|| from.into_iter().chain(effects).chain(bytes).collect::<Vec<_>>().join("; "));
         let target =
             if line.source.registry_host().is_some() { Safe::from(format!("docker://{}", line.target.safe())) } else { line.target.safe() };
         table.row(vec![

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::args::{PlanRetainArgs, PolicyRunArgs};
+use super::args::{PlanArgs, PlanRetainArgs, PolicyRunArgs};
 use super::ask::{self, Question};
 use super::metrics::{self, Sample};
 use super::policy::{Seen, parsed, repository, seen};
 use super::session::Session;
-use super::{Done, Verdict, apply, plan as written, remote};
+use super::{Done, Verdict, apply, plan as written, remote, weigh};
+use crate::curate::freed::Stock;
 use crate::curate::plan::{self, Protection, Wish, nothing, ordered};
 use crate::curate::retention::{Listing, Policy, Report, Row};
 use crate::curate::words::counted;
@@ -30,6 +31,8 @@ struct Retaining<'a> {
     /// Repositories of which more may go than the policy's share.
     confirmed: BTreeSet<String>,
     protection: Protection,
+    /// How a plan is made of it; a run overrides nothing.
+    how: Option<&'a PlanArgs>,
 }
 
 /// A repository that was decided over.
@@ -41,12 +44,39 @@ struct Retained {
     lines: Vec<Operation>,
     /// Tags that moved since they were decided over, and so stay this time.
     moved: usize,
+    /// What the repository holds, where lines were made.
+    stock: Option<Stock>,
+}
+
+/// What goes of a repository.
+#[derive(Default)]
+struct Going {
+    lines: Vec<Operation>,
+    moved: usize,
+    stock: Option<Stock>,
+}
+
+impl Retained {
+    /// The bytes that the lines freed which were done: those that were not still hold what they share.
+    fn freed(&self, repository: &str, report: Option<&work::Report>, dry_run: bool) -> Option<(u64, u64)> {
+        let Some(stock) = &self.stock else { return Some((0, 0)) };
+        let its = |line: &&Operation| line.target.repository().as_deref() == Some(repository);
+        let mut lines: Vec<Operation> = report.map_or(&[][..], |report| &report.plan.operations).iter().filter(its).cloned().collect();
+        let states = report.into_iter().flat_map(|report| report.plan.operations.iter().zip(&report.states));
+        let states = states.filter(|(line, _)| its(line)).map(|(_, state)| state);
+        for (line, _) in lines.iter_mut().zip(states).filter(|(_, state)| !is_fit(state, dry_run)) {
+            line.protected = Some(Foreign::from("it was not done"));
+            line.override_reason = None;
+        }
+        let total = stock.fill(lines.iter_mut());
+        Some((total.at_least, total.at_most))
+    }
 }
 
 impl<'a> Retaining<'a> {
     fn new(session: &'a Session, policy: &'a Policy, confirmed: &[String], protection: Protection) -> Result<Self, Problem> {
         let confirmed = confirmed.iter().map(|text| Ok(repository(text)?.full())).collect::<Result<_, Problem>>()?;
-        Ok(Self { session, policy, confirmed, protection })
+        Ok(Self { session, policy, confirmed, protection, how: None })
     }
 
     async fn retained(&self, repo: &Repo) -> Result<Retained, Problem> {
@@ -64,26 +94,26 @@ impl<'a> Retaining<'a> {
         let going: BTreeSet<String> =
             rows.iter().zip(&report.reasons).filter(|(_, reason)| reason.drops()).filter_map(|(row, _)| of(row)).collect();
         let kept = rows.iter().filter_map(of).filter(|tag| !going.contains(tag)).count();
-        let (lines, moved) = self.lines(repo, &rows, &report).await?;
-        Ok(Retained { kept, going, lines, moved })
+        let Going { lines, moved, stock } = self.lines(repo, &rows, &report).await?;
+        Ok(Retained { kept, going, lines, moved, stock })
     }
 
     /// A line for each tag that goes, and for what goes along with it; and how many tags moved meanwhile.
-    async fn lines(&self, repo: &Repo, rows: &[Row], report: &Report) -> Result<(Vec<Operation>, usize), Problem> {
+    async fn lines(&self, repo: &Repo, rows: &[Row], report: &Report) -> Result<Going, Problem> {
         let reasons: BTreeMap<&str, (usize, &Row)> =
             rows.iter().enumerate().filter_map(|(at, row)| Some((row.tag.as_deref()?, (at, row)))).collect();
         let drops = |at: usize| report.reasons.get(at).is_some_and(|reason| reason.drops());
         let going: BTreeMap<&str, &Digest> =
             reasons.iter().filter(|(_, (at, _))| drops(*at)).filter_map(|(tag, (_, row))| Some((*tag, row.digest.as_ref()?))).collect();
         if going.is_empty() {
-            return Ok((Vec::new(), 0));
+            return Ok(Going::default());
         }
         let place = remote::place(self.session, &Name::new(&repo.full()))?;
         let doing = format!("look at {}", repo.full());
         let catalog = place.source.catalog().ok_or_else(|| Problem::new(ProblemKind::Unsupported, &doing, "it can't be browsed"))?;
         let tags: Vec<String> = going.keys().map(|tag| (*tag).to_owned()).collect();
         let tags = &tags;
-        let view = self.session.run(&doing, |ctx| async move { catalog.view(&ctx, repo.name(), tags, &[]).await }).await?;
+        let mut view = self.session.run(&doing, |ctx| async move { catalog.view(&ctx, repo.name(), tags, &[]).await }).await?;
         // What moved was not decided over.
         let still = |tag: &str, digest: &Digest| view.tags.get(tag).is_some_and(|(at, _)| at == digest);
         let wish = |tag: &str| Wish::Delete(Target::Tag(Name::new(&format!("{}:{tag}", repo.full()))));
@@ -100,7 +130,11 @@ impl<'a> Retaining<'a> {
                 None => line.protected = Some(Foreign::from("it came after the policy had decided")),
             }
         }
-        Ok((lines, moved))
+        if let Some(how) = self.how {
+            written::overridden(&mut lines, how);
+        }
+        let stock = weigh::repository(self.session, &place, repo, &mut view, &mut lines).await?;
+        Ok(Going { lines, moved, stock: Some(stock) })
     }
 }
 
@@ -125,7 +159,8 @@ fn say_moved(session: &Session, repo: &Repo, moved: usize) {
 
 pub(super) async fn plan(session: &Session, args: &PlanRetainArgs) -> Verdict {
     let policy = parsed(&args.file)?;
-    let retaining = Retaining::new(session, &policy, &args.confirm, Protection::new(&args.how.protect)?)?;
+    let protection = Protection::new(&args.how.protect)?;
+    let retaining = Retaining { how: Some(&args.how), ..Retaining::new(session, &policy, &args.confirm, protection)? };
     let (mut lines, mut done) = (Vec::new(), Done::All);
     for repo in typed(&args.repositories)? {
         let full = repo.full();
@@ -220,7 +255,7 @@ struct Ran {
 }
 
 /// Tags of a repository; null where nothing could be decided.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct InRepository {
     repository: String,
     kept: Option<usize>,
@@ -228,6 +263,9 @@ struct InRepository {
     dropped: Option<usize>,
     /// Those that the policy lets go, and that are still there.
     failed: Option<usize>,
+    /// Bytes that no manifest needs any more, by what was done; with `dry_run`, by what could be.
+    freed_at_least: Option<u64>,
+    freed_at_most: Option<u64>,
     problem: Option<String>,
 }
 
@@ -238,7 +276,7 @@ impl InRepository {
             Ok(retained) => retained,
             Err(problem) => {
                 let problem = Some(problem.to_string());
-                return Self { repository: full, kept: None, dropped: None, failed: None, problem };
+                return Self { repository: full, problem, ..Self::default() };
             }
         };
         let went = |state: &LineState| is_fit(state, dry_run);
@@ -249,12 +287,22 @@ impl InRepository {
         let lines = report.into_iter().flat_map(|report| report.plan.operations.iter().zip(&report.states));
         let gone: BTreeSet<String> = lines.filter(|(_, state)| went(state)).filter_map(|(line, _)| of_this(line)).collect();
         let (dropped, failed) = (gone.len(), retained.going.len() - gone.len());
-        Self { repository: full, kept: Some(retained.kept), dropped: Some(dropped), failed: Some(failed), problem: None }
+        let (least, most) = retained.freed(&full, report, dry_run).unzip();
+        Self {
+            repository: full,
+            kept: Some(retained.kept),
+            dropped: Some(dropped),
+            failed: Some(failed),
+            freed_at_least: least,
+            freed_at_most: most,
+            problem: None,
+        }
     }
 
     fn sample(&self) -> Sample {
         let tags = self.kept.zip(self.dropped).zip(self.failed).map(|((kept, dropped), failed)| [kept, dropped, failed]);
-        Sample { repository: self.repository.clone(), tags, success: self.failed == Some(0) }
+        let freed = self.freed_at_least.zip(self.freed_at_most);
+        Sample { repository: self.repository.clone(), tags, freed, success: self.failed == Some(0) }
     }
 }
 

@@ -7,7 +7,7 @@ use super::catalog::Arrived;
 use super::known::KnownLists;
 use super::run::{Chunks, Env};
 use crate::flow::JobOutput;
-use crate::model::{Digest, Layers, Problem, SourceId};
+use crate::model::{Digest, Layers, Problem, Safe, SourceId, StepState};
 use crate::source::{Ctx, Each, LayersOf, Source, blocking};
 
 /// Images beyond which those that nobody asked for now are not kept any longer.
@@ -42,8 +42,10 @@ pub async fn read(
         let asked: std::collections::BTreeSet<&Digest> = images.iter().collect();
         kept.retain(|id, _| asked.contains(id));
     }
+    let step = ctx.meter.step(Safe::new("images"), Some(new.len() as u64));
     let mut any = false;
     let mut take = |(id, layers): LayersOf| {
+        ctx.meter.add(step, 1);
         if let Some(layers) = &layers {
             any = true;
             kept.insert(id.clone(), layers.clone());
@@ -51,6 +53,7 @@ pub async fn read(
         each((id, layers));
     };
     let answer = source.layers(ctx, &new, &mut take).await;
+    ctx.meter.finish(step, if answer.is_ok() { StepState::Done } else { StepState::Failed });
     if any {
         let (lists, id) = (known.clone(), source.id().clone());
         blocking("keep what is known of layers", move || {

@@ -329,7 +329,7 @@ impl Rename {
                     [Some(plan::Wish::Tag { id: wish.digest, to: wish.to }), push].into_iter().flatten()
                 });
                 let wishes = given.chain(untag).collect();
-                planning::want_local(state, &source, list, wishes)
+                planning::want_local(state, &source, &list, wishes)
             }
             Place::Remote(source, repository) => {
                 let mut wanted: BTreeMap<(SourceId, String), Vec<plan::Wish>> = BTreeMap::new();
