@@ -209,7 +209,7 @@ fn an_engine_loses_the_bytes_that_a_plan_says() {
         let applied = program.json(&["apply", "p", "--yes"]);
         assert_eq!(applied["done"], names.len(), "{applied:#}");
         assert_eq!(freed(&plan), before - layers_size(&host), "{names:?}: {plan:#}");
-        assert!(freed(&plan) > 4_000 * names.len() as u64);
+        assert!(freed(&plan) >= 4_000 * names.len() as u64);
     }
     // Names alone, and images whose layers are in use elsewhere: nothing.
     program.json(&["import", "in.tar"]);
@@ -223,6 +223,24 @@ fn an_engine_loses_the_bytes_that_a_plan_says() {
     let mut args = vec!["delete", "--yes"];
     args.extend(names.iter().map(String::as_str));
     program.json(&args);
+}
+
+/// Podman does not say how much all its layers take, so the figure is held against what went into them.
+#[test]
+fn podman_s_layers_are_weighed_too() {
+    let Some(host) = common::podman("podman_s_layers_are_weighed_too") else { return };
+    let program = Program::with_engine(&host);
+    let base = noise("podman base", 50_000);
+    let spec = |name: &str| {
+        ImageSpec::new(&format!("localhost/freed-podman/{name}:1")).layer(&[("base", &base)]).layer(&[("own", &noise(name, 4_000))])
+    };
+    std::fs::write(program.home().join("in.tar"), docker_archive(&[spec("a"), spec("b")])).unwrap();
+    program.json(&["import", "in.tar"]);
+    let names = ["a", "b"].map(|name| format!("localhost/freed-podman/{name}:1"));
+    let one = freed(&program.json(&["plan", "delete", &names[0]]));
+    let both = freed(&program.json(&["plan", "delete", &names[0], &names[1]]));
+    assert!((4_000..20_000).contains(&one) && (58_000..90_000).contains(&both), "{one} {both}");
+    program.json(&["delete", "--yes", &names[0], &names[1]]);
 }
 
 #[test]

@@ -142,3 +142,28 @@ fn a_real_registry_gets_back_deleted_tags_and_indexes() {
     program.json(&["undo"]);
     assert_eq!(tags(&program), before);
 }
+
+#[test]
+fn what_a_backup_does_not_bring_back_is_said_before() {
+    let test = "what_a_backup_does_not_bring_back_is_said_before";
+    let (Some(engine), Some(host)) = (common::docker(test), common::registry(test)) else { return };
+    let program = Program::with_engine(&engine);
+    let name = format!("{host}/plan-bare/app:1");
+    std::fs::write(program.home().join("a.tar"), oci_archive(&[spec("bare")], Pack::Gzip)).unwrap();
+    program.json(&["copy", "oci-archive:a.tar", &format!("docker://{name}")]);
+    program.json(&["pull", &name]);
+    let image = || program.json(&["inspect", &name])[0].clone();
+    let before = image();
+    assert_eq!(before["repo_digests"].as_array().unwrap().len(), 1, "{before}");
+    let plan = program.json(&["plan", "delete", &name, "-o", "p"]);
+    let effects = plan["operations"][0]["effects"].to_string();
+    assert!(effects.contains("without its digest in a registry"), "{effects}");
+    let asked = program.run(&["apply", "p", "--backup"]).ended(2);
+    assert!(asked.stderr.contains("without their digests in registries"), "{}", asked.stderr);
+    program.json(&["apply", "p", "--yes", "--backup"]);
+    program.json(&["undo"]);
+    let after = image();
+    assert_eq!((&after["id"], &after["tags"]), (&before["id"], &before["tags"]));
+    assert_eq!(after["repo_digests"].as_array().unwrap().len(), 0, "{after}");
+    program.json(&["delete", "--yes", &name]);
+}

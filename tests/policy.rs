@@ -459,7 +459,7 @@ fn a_real_registry_is_cleaned_up_and_put_back() {
     let ran = program.json(&["policy", "run", "policy.toml", "--yes", "--metrics", "policy.prom"]);
     assert_eq!(
         ran["repositories"],
-        json!([{"repository": repo, "kept": 2, "dropped": 1, "failed": 0, "problem": null}]),
+        json!([{"repository": repo, "kept": 2, "dropped": 1, "failed": 0, "problem": null, "freed_at_least": 0, "freed_at_most": 0}]),
         "the digest of 1.4.0 has another tag, which stays: {ran:#}"
     );
     let names = |tags: &[(String, String)]| tags.iter().map(|(tag, _)| tag.clone()).collect::<Vec<_>>();

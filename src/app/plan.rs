@@ -239,7 +239,11 @@ fn promise(worst: Option<UndoClass>, backup: bool) -> Option<Statement> {
     Some(match worst? {
         UndoClass::ReversibleNow => (Tone::Quiet, Safe::new("All of it can be taken back.")),
         UndoClass::UntilGarbageCollection => (Tone::Quiet, Safe::new("It can be taken back until the registry collects garbage.")),
-        UndoClass::OnlyFromBackup if backup => (Tone::Quiet, Safe::new("A backup is written first, so that all can be taken back.")),
+        UndoClass::OnlyFromBackup if backup => {
+            let words =
+                "A backup is written first. Images come back from it with their ID and names, but without their digests in registries.";
+            (Tone::Quiet, Safe::new(words))
+        }
         UndoClass::OnlyFromBackup => (Tone::Warning, Safe::new("What is deleted can't be taken back: no backup is written.")),
         UndoClass::Irreversible => (Tone::Warning, Safe::new("Some of it can't be taken back.")),
     })

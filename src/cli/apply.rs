@@ -153,8 +153,12 @@ pub(super) fn said(plan: &Plan, backup: bool) -> Vec<String> {
     let mut what: Vec<String> = plan::table(&plan.operations).render(false).lines().map(str::to_owned).collect();
     what.extend(sums(&plan.operations).iter().map(|sum| sum.words().to_string()));
     let lost = plan.operations.iter().filter(|line| line.undo >= UndoClass::OnlyFromBackup && line.refused().is_none()).count();
-    if lost > 0 && !backup {
-        what.push(format!("{lost} of these lines can't be taken back without --backup"));
+    match (lost, backup) {
+        (0, _) => {}
+        (lost, false) => what.push(format!("{lost} of these lines can't be taken back without --backup")),
+        (_, true) => {
+            what.push("images come back from the backup with their ID and names, but without their digests in registries".to_owned())
+        }
     }
     what
 }

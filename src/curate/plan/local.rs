@@ -174,6 +174,7 @@ fn remove(
     }));
     if let Some(origin) = image.repo_digests.first() {
         delete.effects.push(Foreign::from(format!("it may be pulled again: {}", origin.safe())));
+        delete.effects.push(Foreign::new("a backup brings it back with its ID and name, but without its digest in a registry"));
     }
     delete.undo = UndoClass::OnlyFromBackup;
     delete.freed = image.size.map(|size| Freed {

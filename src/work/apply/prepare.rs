@@ -112,7 +112,10 @@ impl Applier<'_> {
                     written.insert(name.clone());
                     step.backup = Some(name);
                     operation.undo = UndoClass::ReversibleNow;
-                    operation.effects.push(Foreign::new("written to a backup before"));
+                    operation.effects.push(Foreign::new(match operation.verb {
+                        Verb::DeleteImage => "written to a backup before, without its digests in registries",
+                        _ => "written to a backup before",
+                    }));
                 }
                 Err(problem) if problem.is_cancelled() => return Err(problem),
                 Err(problem) => {
