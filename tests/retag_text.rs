@@ -253,11 +253,11 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Images { list, version: Safe::new("Docker 1") })));
     deck.press("1Tmirror:localhost:5000/hub");
     deck.enter();
-    assert_eq!(lines(&deck), ["push localhost:5000/hub/app:1", "tag localhost:5000/hub/app:1"]);
+    assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1", "push localhost:5000/hub/app:1"]);
     assert!(deck.state.plan.clashes.is_empty(), "{:?}", deck.state.plan.clashes);
     let operations = deck.state.plan.operations();
     let stages = lighterman::curate::plan::stages(&operations);
-    assert_eq!(stages, [vec![vec![1]], vec![vec![0]]], "the name is given before it is pushed");
+    assert_eq!(stages, [vec![vec![0]], vec![vec![1]]], "the name is given before it is pushed");
     // The push can be dropped alone; without its name nothing is pushed.
     deck.press("d");
     assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1"]);

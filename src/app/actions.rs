@@ -55,7 +55,12 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
         return registries::available(state, action);
     }
     // A plan about a run goes as that run went.
-    if state.plan.about().is_some() && matches!(action, Action::AllOrNothing | Action::Backup | Action::Override | Action::TagAlone) {
+    if state.plan.about().is_some()
+        && matches!(
+            action,
+            Action::AllOrNothing | Action::Backup | Action::Override | Action::TagAlone | Action::LineSooner | Action::LineLater
+        )
+    {
         return Err("not in a plan about a run");
     }
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
@@ -92,7 +97,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
             toggle(state, PaneId::Log);
             return log::refresh(state);
         }
-        Action::RunPlan | Action::Override | Action::SavePlan => return plan::act(state, action),
+        Action::RunPlan | Action::DryRun | Action::LineSooner | Action::LineLater | Action::Override | Action::SavePlan => {
+            return plan::act(state, action);
+        }
         Action::Undo | Action::Redo | Action::Resume => return log::act(state, action),
         Action::NextPane => step_focus(state, 1),
         Action::PreviousPane => step_focus(state, -1),

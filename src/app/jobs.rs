@@ -196,6 +196,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),
         Job::SavePlan { .. } => plan::saved(state, event),
+        Job::DryRun(_) => plan::looked(state, id, event),
         Job::Recover | Job::Runs | Job::Restorable { .. } | Job::Back { .. } => {
             state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
             log::event(state, id, &job, event)

@@ -31,6 +31,9 @@ const NAMED: usize = 12;
 pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
         Action::RunPlan => run(state),
+        Action::DryRun => dry_run(state),
+        Action::LineSooner => shift(state, -1),
+        Action::LineLater => shift(state, 1),
         Action::Override => override_line(state),
         Action::SavePlan => save(state),
         _ => Vec::new(),
@@ -333,6 +336,59 @@ pub(super) fn load(state: &mut State, plan: Plan, about: About) -> Vec<Effect> {
     state.plan.load(plan.kind, plan.operations, about);
     show(state);
     Vec::new()
+}
+
+/// Moves the line under the cursor, or says why it stays where it is.
+fn shift(state: &mut State, step: isize) -> Vec<Effect> {
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    match state.plan.shift_selected(step) {
+        Ok(()) => Vec::new(),
+        Err(why) => vec![state.toasts.show(ToastKind::Info, "The line stays where it is", Some(Safe::new(why)))],
+    }
+}
+
+/// Looks whether each line could run now.
+fn dry_run(state: &mut State) -> Vec<Effect> {
+    let no = |state: &mut State, why: &str| vec![state.toasts.show(ToastKind::Info, why, None)];
+    if state.plan.lines.is_empty() {
+        return no(state, "Nothing is planned");
+    }
+    if let Some(busy) = busy(state) {
+        return vec![busy];
+    }
+    if state.plan.ended {
+        return no(state, "This plan has run");
+    }
+    let plan = Box::new(document(state, state.plan.kind(), state.plan.operations()));
+    let (id, effect) = jobs::start(state, Job::DryRun(plan));
+    state.plan.begin_try(id);
+    vec![effect]
+}
+
+/// Some lines were looked at, or all.
+pub(super) fn looked(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    if state.plan.trying != Some(id) {
+        return Vec::new();
+    }
+    match answer(event, "look whether the plan could run") {
+        Ok(JobOutput::Lines(lines)) => {
+            state.plan.tried.extend(lines);
+            return Vec::new();
+        }
+        Ok(_) => {}
+        Err(problem) if problem.is_cancelled() => {}
+        Err(problem) => {
+            state.plan.trying = None;
+            return vec![state.toasts.problem(&problem)];
+        }
+    }
+    state.plan.trying = None;
+    let fit = state.plan.tried.values().filter(|state| **state == LineState::Waiting).count();
+    let all = state.plan.lines.len();
+    let kind = if fit == all { ToastKind::Good } else { ToastKind::Warning };
+    vec![state.toasts.show(kind, format!("{fit} of {} could run now", counted(all, "line")), Some(Safe::new("nothing was changed")))]
 }
 
 fn override_line(state: &mut State) -> Vec<Effect> {

@@ -126,6 +126,7 @@ impl State {
             || self.images.list.is_loading()
             || self.images.drifting.is_some()
             || self.plan.is_looking()
+            || self.plan.trying.is_some()
             || self.log.runs.is_loading()
             || self.layers.image.is_loading()
             || registries.repositories.job.is_some()

@@ -9,7 +9,7 @@ mod protect;
 mod remote;
 mod transfer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::{Digest, Foreign, Name, Operation, Safe, SourceId, Target, Verb};
 
@@ -69,35 +69,90 @@ fn is_index(media_type: &Foreign) -> bool {
     media_type.raw().contains(".image.index.") || media_type.raw().contains(".manifest.list.")
 }
 
+/// Keeps the order of the lines as far as it is one that they can run in: what brings something stays before what takes something away,
+/// and a manifest after its tags and its index. Lines that are the same twice become one.
+#[must_use]
+pub fn arranged(mut operations: Vec<Operation>) -> Vec<Operation> {
+    let mut seen = HashSet::new();
+    operations
+        .retain(|line| seen.insert((line.verb, line.source.clone(), line.target.canonical(), line.before.clone(), line.after.clone())));
+    operations.sort_by_key(stage);
+    let mut batches: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, line) in operations.iter().enumerate().filter(|(_, line)| is_told_at_once(line)) {
+        batches.entry(unit(line, at)).or_default().push(at);
+    }
+    for places in batches.into_values() {
+        let mut lines: Vec<Operation> = places.iter().filter_map(|at| operations.get(*at).cloned()).collect();
+        lines.sort_by_key(rank);
+        for (at, line) in places.into_iter().zip(lines) {
+            if let Some(slot) = operations.get_mut(at) {
+                *slot = line;
+            }
+        }
+    }
+    operations
+}
+
+/// Why a line can't run before the one that comes ahead of it now; `None` where it can.
+#[must_use]
+pub fn held_back(ahead: &Operation, line: &Operation) -> Option<&'static str> {
+    if stage(ahead) != stage(line) {
+        return Some(match stage(ahead) {
+            0 => "what brings an image runs before everything else",
+            1 => "names are given before anything is pushed or taken away",
+            2 => "what is pushed goes out before anything is taken away",
+            _ => "names are taken away before what they name is deleted",
+        });
+    }
+    let together = is_told_at_once(ahead) && is_told_at_once(line) && unit(ahead, 0) == unit(line, 0);
+    together.then_some("a registry is told at once of all that is deleted in a repository, so the order says nothing")
+}
+
+const fn stage(line: &Operation) -> u8 {
+    match line.verb {
+        Verb::RestoreManifest | Verb::RestoreImage | Verb::Pull | Verb::Copy => 0,
+        Verb::Tag | Verb::MoveTag => 1,
+        // A name may have been given for this.
+        Verb::Push => 2,
+        Verb::Untag => 3,
+        Verb::DeleteTag | Verb::DeleteManifest | Verb::DeleteImage => 4,
+    }
+}
+
+/// A registry that deletes whole manifests has to be told all of their tags at once.
+const fn is_told_at_once(line: &Operation) -> bool {
+    matches!(line.verb, Verb::DeleteTag | Verb::DeleteManifest)
+}
+
+/// The same for lines that are done as one, within their stage.
+fn unit(line: &Operation, at: usize) -> String {
+    match line.verb {
+        _ if is_told_at_once(line) => format!("{} {}", line.source, line.target.repository().unwrap_or_default()),
+        // Two names of one image must not go at the same time: each keeps the image for the other.
+        Verb::Untag | Verb::DeleteImage if line.source.registry_host().is_none() => {
+            format!("{} {}", line.source, line.before.as_ref().map_or("", Digest::as_str))
+        }
+        _ => format!("{at:08}"),
+    }
+}
+
 /// Lines that run at the same time, each an ordered group that is done as one.
 pub type Stage = Vec<Vec<usize>>;
 
-/// The stages a plan runs in, one after the other. Lines are indexes into `operations`, which must be [`ordered`].
+/// The stages a plan runs in, one after the other. Lines are indexes into `operations`, which must be [`ordered`] or [`arranged`]; groups of
+/// a stage begin in the order of their first lines.
 #[must_use]
 pub fn stages(operations: &[Operation]) -> Vec<Stage> {
-    let mut stages: BTreeMap<u8, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+    let mut stages: BTreeMap<u8, (HashMap<String, usize>, Stage)> = BTreeMap::new();
     for (at, line) in operations.iter().enumerate() {
-        let remote = line.source.registry_host().is_some();
-        let stage = match line.verb {
-            Verb::RestoreManifest | Verb::RestoreImage | Verb::Pull | Verb::Copy => 0,
-            Verb::Tag | Verb::MoveTag => 1,
-            // A name may have been given for this.
-            Verb::Push => 2,
-            Verb::Untag => 3,
-            Verb::DeleteTag | Verb::DeleteManifest | Verb::DeleteImage => 4,
-        };
-        let group = match line.verb {
-            // A registry that deletes whole manifests has to be told all of their tags at once.
-            Verb::DeleteTag | Verb::DeleteManifest => format!("{} {}", line.source, line.target.repository().unwrap_or_default()),
-            // Two names of one image must not go at the same time: each keeps the image for the other.
-            Verb::Untag | Verb::DeleteImage if !remote => {
-                format!("{} {}", line.source, line.before.as_ref().map_or("", Digest::as_str))
-            }
-            _ => format!("{at:08}"),
-        };
-        stages.entry(stage).or_default().entry(group).or_default().push(at);
+        let (groups, stage) = stages.entry(stage(line)).or_default();
+        let group = *groups.entry(unit(line, at)).or_insert(stage.len());
+        match stage.get_mut(group) {
+            Some(lines) => lines.push(at),
+            None => stage.push(vec![at]),
+        }
     }
-    stages.into_values().map(|groups| groups.into_values().collect()).collect()
+    stages.into_values().map(|(_, stage)| stage).collect()
 }
 
 /// Every pair of lines that get into each other's way. A plan with any must not run.

@@ -115,6 +115,9 @@ actions! {
     Undo "undo" "undo" [c('z')] Deck true "Take the last run back; in the Log, the run under the cursor or one of its lines.";
     Redo "redo" "redo" [ctrl('r')] Deck true "Do again what was taken back last.";
     DropLine "drop-line" "drop" [c('d'), k(Key::Delete)] Plan false "Take this line out of the plan.";
+    LineSooner "line-sooner" "sooner" [c('K')] Plan false "Let this line run before the one above it, where that is safe.";
+    LineLater "line-later" "later" [c('J')] Plan false "Let this line run after the one below it, where that is safe.";
+    DryRun "dry-run" "dry run" [c('n')] Plan false "Look whether each line could run now; changes nothing.";
     Override "override" "override" [c('!')] Plan false "Let a protected line run all the same; asks for a reason, which is written down.";
     AllOrNothing "all-or-nothing" "all or nothing" [c('a')] Plan false "Take everything back when one line can't be done, or let the others stay done.";
     Backup "backup" "backup" [c('b')] Plan false "Write what would be lost into a backup first, or not.";

@@ -37,6 +37,7 @@ pub enum Slot {
     Layers,
     Runs,
     Restorable,
+    DryRun,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +126,8 @@ pub enum Job {
     },
     /// The deck's only way to take anything away or give it a name: a plan, written down before it runs.
     Apply(Box<Applying>),
+    /// Whether each line of a plan could run now. Changes nothing.
+    DryRun(Box<Plan>),
     /// Look again at what was cut short.
     Recover,
     /// The runs that the journal has.
@@ -171,6 +174,7 @@ impl Job {
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
+            Self::DryRun(_) => Some(Slot::DryRun),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -195,6 +199,7 @@ impl Job {
                 | Self::Weigh { .. }
                 | Self::Layers { .. }
                 | Self::SavePlan { .. }
+                | Self::DryRun(_)
                 | Self::Recover
                 | Self::Runs
                 | Self::Restorable { .. }
@@ -285,7 +290,7 @@ pub enum JobOutput {
     Held(BTreeMap<Digest, Held>),
     /// What some images hold; `None` of those of which it can't be told.
     Layers(Vec<LayersOf>),
-    /// How some lines of a running plan stand now.
+    /// How some lines of a plan stand now, that runs or is looked at.
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.
     Ran(Arc<LoggedRun>),

@@ -1,14 +1,17 @@
 //! Plans for the deck: repositories looked at before anything is planned, plans carried out with each line told as it goes, the journal read,
 //! and the ways back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::curate::plan::arranged;
 use crate::flow::JobOutput;
 use crate::flow::job::{About, Applying, Way};
-use crate::model::{Digest, Foreign, LineState, LoggedLine, LoggedRun, Plan, PlanKind, Problem, ProblemKind, RunEnd, Safe, SourceId};
+use crate::model::{
+    Digest, Foreign, LineState, LoggedLine, LoggedRun, Operation, Plan, PlanKind, Problem, ProblemKind, RunEnd, Safe, SourceId,
+};
 use crate::source::{Ctx, blocking};
 
 use super::apply::{Applier, CUT_SHORT, Chosen, Report, in_effect};
@@ -65,6 +68,19 @@ pub(super) async fn apply(env: &Env, applying: Applying, ctx: &Ctx, chunks: &Chu
         (None, Some(problem)) => Err(problem.clone()),
         _ => Ok(JobOutput::Ran(Arc::new(reported(report)))),
     }
+}
+
+/// Looks whether each line of a plan could run now, and tells of each as it was looked at.
+pub(super) async fn dry_run(env: &Env, plan: Plan, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    // The applier looks in the order it would run them in: they are told by the places they have here.
+    let key = |line: &Operation| (line.verb, line.source.clone(), line.target.canonical());
+    let here: HashMap<_, usize> = plan.operations.iter().enumerate().map(|(n, line)| (key(line), n)).collect();
+    let places: Vec<Option<usize>> = arranged(plan.operations.clone()).iter().map(|line| here.get(&key(line)).copied()).collect();
+    let arrived: Arrived<(usize, LineState)> = Arrived::new();
+    let each = |n: usize, state: &LineState| arrived.put(places.get(n).copied().flatten().map(|n| (n, state.clone())));
+    let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &each };
+    arrived.relay(applier.dry_run(plan), chunks, |states| JobOutput::Lines(latest(states))).await?;
+    Ok(JobOutput::Told)
 }
 
 /// Of several states of a line the last.

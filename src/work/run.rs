@@ -101,6 +101,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Weigh { source, repository, digests } => curation::weigh(env, &source, &repository, &digests, ctx).await,
         Job::Layers { source, images } => layers::tell(env, &source, &images, ctx, chunks).await,
         Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
+        Job::DryRun(plan) => curation::dry_run(env, *plan, ctx, chunks).await,
         Job::Recover => curation::recover(env, ctx).await,
         Job::Runs => curation::runs(env).await,
         Job::Restorable { run } => curation::restorable(env, &run, ctx).await,

@@ -390,3 +390,66 @@ proptest! {
         prop_assert_eq!(model, before);
     }
 }
+
+/// Lines of every kind in two repositories and on this machine.
+fn any_lines() -> impl Strategy<Value = Vec<Operation>> {
+    let line = (0_usize..8, 0_usize..2, 0_usize..4).prop_map(|(kind, place, n)| {
+        let remote = SourceId::registry("registry.example.com");
+        let here = SourceId("engine:unix:///x.sock".to_owned());
+        let name = Name::new(&format!("registry.example.com/{}:t{n}", ["app", "web"][place]));
+        let manifest = |seed: &str| Target::Manifest { repository: Name::new("registry.example.com/app"), digest: digest(seed) };
+        let (before, after) = (Some(digest(&format!("b{n}"))), Some(digest(&format!("a{n}"))));
+        let tag = Target::Tag(name);
+        match kind {
+            0 => Operation::new(Verb::Copy, remote, tag, None, after),
+            1 => Operation::new(Verb::Tag, remote, tag, None, after),
+            2 => Operation::new(Verb::Push, here, tag, None, after),
+            3 => Operation::new(Verb::Untag, here, tag, before, None),
+            4 => Operation::new(Verb::DeleteTag, remote, tag, before, None),
+            5 => Operation::new(Verb::DeleteImage, here, tag, before, None),
+            6 => Operation::new(Verb::DeleteManifest, remote, manifest(&format!("b{n}")), before, None),
+            _ => Operation {
+                media_type: Some(Foreign::new("application/vnd.oci.image.index.v1+json")),
+                ..Operation::new(Verb::DeleteManifest, remote, manifest(&format!("i{n}")), Some(digest(&format!("i{n}"))), None)
+            },
+        }
+    });
+    prop::collection::vec(line, 0..14)
+}
+
+proptest! {
+    /// Nothing is lost, nothing runs before what it needs, an order that can run stays, and what may be swapped keeps its swap.
+    #[test]
+    fn an_order_is_kept_as_far_as_it_can_run(lines in any_lines()) {
+        let arranged = super::arranged(lines.clone());
+        let texts = |lines: &[Operation]| { let mut all: Vec<String> = lines.iter().map(|line| format!("{line:?}")).collect(); all.sort(); all.dedup(); all };
+        prop_assert_eq!(texts(&arranged), texts(&lines));
+        prop_assert_eq!(super::arranged(arranged.clone()), arranged.clone(), "what can run is left as it is");
+        prop_assert_eq!(super::arranged(ordered(lines.clone())).len(), arranged.len());
+        for (at, ahead) in arranged.iter().enumerate() {
+            for behind in arranged.iter().skip(at + 1) {
+                prop_assert!(super::stage(ahead) <= super::stage(behind));
+                if is_told_at_once(ahead) && is_told_at_once(behind) && unit(ahead, 0) == unit(behind, 0) {
+                    prop_assert!(rank(ahead) <= rank(behind), "tags and indexes first");
+                }
+            }
+        }
+        for at in 1..arranged.len() {
+            let mut swapped = arranged.clone();
+            swapped.swap(at - 1, at);
+            let kept = super::arranged(swapped.clone()) == swapped;
+            match held_back(&arranged[at - 1], &arranged[at]) {
+                None => prop_assert!(kept, "{:?} before {:?}", swapped[at - 1], swapped[at]),
+                Some(_) => prop_assert!(!kept || is_told_at_once(&arranged[at])),
+            }
+        }
+        // Groups of a stage begin in the order of their first lines, and every line is in one.
+        let stages = stages(&arranged);
+        for stage in &stages {
+            prop_assert!(stage.iter().filter_map(|group| group.first()).is_sorted());
+        }
+        let mut all: Vec<usize> = stages.into_iter().flatten().flatten().collect();
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..arranged.len()).collect::<Vec<_>>());
+    }
+}

@@ -12,7 +12,7 @@ use crate::ui::canvas::Align;
 use crate::ui::text::words;
 use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
 
-use super::{Line, PlanPane, PlanRow};
+use super::{Line, PlanPane, PlanRow, Totals};
 
 /// Columns of a verb.
 const VERB: u16 = 15;
@@ -36,9 +36,7 @@ pub fn draw(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
             PlanRow::Source(n) => {
                 if let Some(line) = plan.lines.get(n) {
                     pen.gap(1);
-                    if let Some(words) = plan.freed(&line.place).filter(|total| total.at_most > 0).map(freed) {
-                        pen.right(&words!("{words} "), Role::Muted);
-                    }
+                    group(&mut pen, &plan.group(&line.place), plan.freed(&line.place));
                     pen.put(&Safe::ascii(&line.place), Role::Registry);
                 }
             }
@@ -82,6 +80,31 @@ fn empty(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
     widgets::card(canvas, face.inside(), &[(Role::Text, Shown::from(&add)), (Role::Muted, Shown::from(&run))]);
 }
 
+/// What the lines of a place come to, at the right of its name.
+fn group(pen: &mut Pen<'_, '_>, totals: &Totals, total: Option<&Total>) {
+    if pen.room() < 60 {
+        return;
+    }
+    pen.right(" ", Role::Muted);
+    if let Some(worst) = totals.undo {
+        let (words, role) = undo(worst);
+        pen.right(words, role);
+        pen.right("  ", Role::Muted);
+    }
+    let lines = if totals.runs == 1 { "line" } else { "lines" };
+    let mut words = format!("{} {lines}", text::count(totals.runs));
+    if totals.refused > 0 {
+        words = format!("{words}, {} refused", text::count(totals.refused));
+    }
+    if let Some(total) = total.filter(|total| total.at_most > 0) {
+        words = format!("{words}, {}", freed(total));
+    } else if totals.freed_at_most > 0 {
+        // A plan about a run says what that one said.
+        words = format!("{words}, frees {}", range(totals.freed_at_least, totals.freed_at_most));
+    }
+    pen.right(&words!("{words}"), Role::Muted);
+}
+
 /// `targets` is the width of the widest target that is seen.
 fn line(pen: &mut Pen<'_, '_>, plan: &PlanPane, n: usize, targets: u16, face: &Face<'_>) {
     let Some(line) = plan.lines.get(n) else { return };
@@ -97,6 +120,12 @@ fn line(pen: &mut Pen<'_, '_>, plan: &PlanPane, n: usize, targets: u16, face: &F
         LineState::Failed(_) => (signs.bad, Role::Bad),
         LineState::Skipped(_) | LineState::TakenBack => (signs.skipped, Role::Muted),
         LineState::Waiting if refused || clash.is_some() => (signs.bad, Role::Bad),
+        LineState::Waiting if plan.tried.contains_key(&n) => match plan.tried.get(&n) {
+            Some(LineState::Conflict { .. }) => (signs.warning, Role::Warning),
+            Some(LineState::Failed(_)) => (signs.bad, Role::Bad),
+            _ => (signs.waiting, Role::Good),
+        },
+        LineState::Waiting if plan.trying.is_some() => (signs.spin(face.spin), Role::Info),
         LineState::Waiting => (signs.waiting, Role::Muted),
     };
     pen.put(sign, role).gap(1);
@@ -109,7 +138,7 @@ fn line(pen: &mut Pen<'_, '_>, plan: &PlanPane, n: usize, targets: u16, face: &F
         pen.right("  ", Role::Muted);
     }
     pen.middle(targets.min(pen.room() / 2), &target(operation), if refused { Role::Muted } else { Role::Repository }).gap(2);
-    let (words, role) = meaning(line, clash);
+    let (words, role) = meaning(line, clash, plan.tried.get(&n));
     pen.put(&words, role);
 }
 
@@ -143,7 +172,8 @@ const fn undo(class: UndoClass) -> (&'static str, Role) {
 }
 
 /// The most important thing there is to say: what went wrong, what is in the way, what will be.
-fn meaning(line: &Line, clash: Option<&Safe>) -> (Safe, Role) {
+/// `tried` is how it was found when it was last looked whether it could run.
+fn meaning(line: &Line, clash: Option<&Safe>, tried: Option<&LineState>) -> (Safe, Role) {
     if let Some(why) = line.state.why() {
         let role = if matches!(line.state, LineState::Failed(_)) { Role::Bad } else { Role::Warning };
         return (words!("{}: {why}", line.state.word()), role);
@@ -154,10 +184,19 @@ fn meaning(line: &Line, clash: Option<&Safe>) -> (Safe, Role) {
     if let Some(why) = line.operation.refused() {
         return (words!("refused: {}", why.safe()), Role::Warning);
     }
+    match tried {
+        Some(LineState::Conflict { .. }) => {
+            let why = tried.and_then(LineState::why).unwrap_or_default();
+            return (words!("would be left alone: {why}"), Role::Warning);
+        }
+        Some(LineState::Failed(problem)) => return (words!("can't be looked at: {}", problem.cause), Role::Bad),
+        _ => {}
+    }
+    let could = if matches!(tried, Some(LineState::Waiting)) { "could run now: " } else { "" };
     let freed = line.operation.freed.as_ref().filter(|freed| freed.at_most > 0);
     let freed = freed.map(|freed| format!(", frees {}", range(freed.at_least, freed.at_most))).unwrap_or_default();
     let effect = line.operation.effects.first().map(Foreign::safe).unwrap_or_default();
-    (words!("{effect}{freed}"), Role::Text)
+    (words!("{could}{effect}{freed}"), Role::Text)
 }
 
 fn range(least: u64, most: u64) -> String {

@@ -60,12 +60,22 @@ pub struct PlanPane {
     pub rows: Vec<PlanRow>,
     pub cursor: ListCursor,
     unfolded: BTreeSet<usize>,
+    /// The lines in the order that the user gave them, as far as he did.
+    order: Vec<Key>,
+    /// What the lines under each place come to.
+    groups: BTreeMap<String, Totals>,
+    /// How each line was found when it was last looked whether it could run, and the look that is under way.
+    pub tried: BTreeMap<usize, LineState>,
+    pub trying: Option<JobId>,
     pub all_or_nothing: bool,
     pub backup: bool,
     pub running: Option<JobId>,
     /// It has run: what is wanted next begins a new plan.
     pub ended: bool,
 }
+
+/// What tells a line from the others, however often it is thought through.
+type Key = (SourceId, Verb, String);
 
 /// A plan about a run.
 #[derive(Debug, Clone)]
@@ -85,6 +95,21 @@ pub struct Totals {
     pub freed_at_most: u64,
     /// The worst among the lines that run.
     pub undo: Option<UndoClass>,
+}
+
+impl Totals {
+    fn add(&mut self, line: &Operation) {
+        if line.refused().is_some() {
+            self.refused += 1;
+            return;
+        }
+        self.runs += 1;
+        self.undo = self.undo.max(Some(line.undo));
+        if let Some(freed) = &line.freed {
+            self.freed_at_least = self.freed_at_least.saturating_add(freed.at_least);
+            self.freed_at_most = self.freed_at_most.saturating_add(freed.at_most);
+        }
+    }
 }
 
 impl PlanPane {
@@ -247,11 +272,13 @@ impl PlanPane {
 
     /// Thinks all wishes through.
     fn think(&mut self) {
-        let kept = self.selected().map(|line| (line.operation.source.clone(), line.operation.target.canonical()));
+        let kept = self.selected().map(|line| key(&line.operation));
         let mut operations = match &self.fixed {
             Some(fixed) => fixed.lines.clone(),
-            None => self.thought(),
+            None => self.in_order(self.thought()),
         };
+        self.tried.clear();
+        self.trying = None;
         for operation in operations.iter_mut().filter(|_| !self.reasons.is_empty()) {
             let key = (operation.source.clone(), operation.target.canonical());
             operation.override_reason = self.reasons.get(&key).cloned().or(operation.override_reason.take());
@@ -262,13 +289,9 @@ impl PlanPane {
         self.weigh();
         self.unfolded.clear();
         self.rebuild();
-        let at = kept.and_then(|key| {
-            self.rows.iter().position(|row| match row {
-                PlanRow::Line(n) => {
-                    self.lines.get(*n).is_some_and(|line| line.operation.source == key.0 && line.operation.target.canonical() == key.1)
-                }
-                _ => false,
-            })
+        let at = kept.and_then(|kept| {
+            let n = self.lines.iter().position(|line| line.operation.source == kept.0 && key(&line.operation) == kept)?;
+            self.rows.iter().position(|row| *row == PlanRow::Line(n))
         });
         // The first row names the source.
         self.cursor.go(at.unwrap_or(usize::from(self.rows.len() > 1)));
@@ -286,6 +309,54 @@ impl PlanPane {
             operations.extend(plan::remote(view, &wishes, &self.protection));
         }
         plan::ordered(operations)
+    }
+
+    /// In the user's order, as far as lines can run in it.
+    fn in_order(&self, mut operations: Vec<Operation>) -> Vec<Operation> {
+        if !self.order.is_empty() {
+            let places: BTreeMap<&Key, usize> = self.order.iter().enumerate().map(|(at, key)| (key, at)).collect();
+            operations.sort_by_cached_key(|line| places.get(&key(line)).copied().unwrap_or(usize::MAX));
+        }
+        plan::arranged(operations)
+    }
+
+    /// Moves the line under the cursor before the one above it, or after the one below, among those of its place.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub fn shift_selected(&mut self, step: isize) -> Result<(), &'static str> {
+        let no_line = "there is no line under the cursor";
+        let at = self.selected_at().ok_or(no_line)?;
+        let place = self.lines.get(at).map(|line| line.place.clone()).ok_or(no_line)?;
+        let mut near: Box<dyn Iterator<Item = usize>> = if step < 0 { Box::new((0..at).rev()) } else { Box::new(at + 1..self.lines.len()) };
+        let other = near.find(|n| self.lines.get(*n).is_some_and(|line| line.place == place));
+        drop(near);
+        let other = other.ok_or(if step < 0 { "it is the first there" } else { "it is the last there" })?;
+        let (ahead, behind) = (at.min(other), at.max(other));
+        let operation = |n: usize| self.lines.get(n).map(|line| &line.operation);
+        if let (Some(ahead), Some(behind)) = (operation(ahead), operation(behind))
+            && let Some(why) = plan::held_back(ahead, behind)
+        {
+            return Err(why);
+        }
+        let mut order: Vec<Key> = self.lines.iter().map(|line| key(&line.operation)).collect();
+        let moved = order.remove(at);
+        order.insert(other, moved);
+        self.order = order;
+        self.think();
+        Ok(())
+    }
+
+    /// The lines are looked at, to see whether they could run.
+    pub fn begin_try(&mut self, job: JobId) {
+        self.tried.clear();
+        self.trying = Some(job);
+    }
+
+    /// What the lines of a place come to.
+    #[must_use]
+    pub fn group(&self, place: &str) -> Totals {
+        self.groups.get(place).copied().unwrap_or_default()
     }
 
     /// The line of the row under the cursor.
@@ -319,19 +390,7 @@ impl PlanPane {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for line in &self.lines {
-            let operation = &line.operation;
-            if operation.refused().is_some() {
-                totals.refused += 1;
-                continue;
-            }
-            totals.runs += 1;
-            totals.undo = totals.undo.max(Some(operation.undo));
-            if let Some(freed) = &operation.freed {
-                totals.freed_at_least = totals.freed_at_least.saturating_add(freed.at_least);
-                totals.freed_at_most = totals.freed_at_most.saturating_add(freed.at_most);
-            }
-        }
+        self.lines.iter().for_each(|line| totals.add(&line.operation));
         totals
     }
 
@@ -448,6 +507,13 @@ impl PlanPane {
 
     fn rebuild(&mut self) {
         self.rows.clear();
+        self.groups.clear();
+        for line in &self.lines {
+            match self.groups.get_mut(&line.place) {
+                Some(totals) => totals.add(&line.operation),
+                None => self.groups.entry(line.place.clone()).or_default().add(&line.operation),
+            }
+        }
         let mut order: Vec<(&str, usize)> = self.lines.iter().enumerate().map(|(n, line)| (line.place.as_str(), n)).collect();
         order.sort_unstable();
         let mut source = None;
@@ -473,6 +539,10 @@ fn place(operation: &Operation) -> String {
         (None, _) if operation.source.0.starts_with("store:") => "store".to_owned(),
         (None, _) => operation.source.0.trim_start_matches("engine:").to_owned(),
     }
+}
+
+fn key(line: &Operation) -> Key {
+    (line.source.clone(), line.verb, line.target.canonical())
 }
 
 fn target(wish: &Wish) -> Target {

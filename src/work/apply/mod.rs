@@ -29,7 +29,7 @@ use futures_util::stream;
 
 use super::clock;
 use super::journal::{self, Entry, Header, Journal, Locked, Relation, RunId, Step, Writer};
-use crate::curate::plan::{clashes, ordered, stages};
+use crate::curate::plan::{arranged, clashes, stages};
 use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Safe, SourceId, StepState, Verb};
 use crate::source::{Answer, Ctx, Curator, Source, blocking};
 
@@ -111,14 +111,14 @@ impl Applier<'_> {
         self.run(&locked, &sources, Draft { plan, steps, about: None }, backup).await
     }
 
-    /// Looks whether each line could run now: [`LineState::Waiting`] where it could.
+    /// Looks whether each line could run now: [`LineState::Waiting`] where it could. Each is told as soon as it was looked at.
     ///
     /// # Errors
     /// As [`Applier::apply`]; nothing is written anywhere.
     pub async fn dry_run(&self, plan: Plan) -> Result<Report, Problem> {
         let plan = self.checked(plan)?;
         let sources = self.sources(&plan).await?;
-        let states = self.look_at_all(&plan, &sources).await;
+        let states = self.look_at_all(&plan, &sources, self.each).await;
         Ok(Report { id: None, plan, states, rolled_back: None, trouble: None })
     }
 
@@ -146,7 +146,7 @@ impl Applier<'_> {
         const DOING: &str = "apply the plan";
         self.ctx.check(DOING)?;
         plan.check(DOING)?;
-        plan.operations = ordered(plan.operations);
+        plan.operations = arranged(plan.operations);
         if let Some(clash) = clashes(&plan.operations).first() {
             let lines = format!("lines {} and {}", clash.lines.0 + 1, clash.lines.1 + 1);
             let problem = Problem::new(ProblemKind::Conflict, DOING, format!("{lines} get into each other's way: {}", clash.why));
@@ -171,11 +171,15 @@ impl Applier<'_> {
     }
 
     /// Whether each line finds what it was planned for.
-    async fn look_at_all(&self, plan: &Plan, sources: &Sources) -> Vec<LineState> {
+    async fn look_at_all(&self, plan: &Plan, sources: &Sources, each: EachLine<'_>) -> Vec<LineState> {
         // Boxed one by one: a closure over borrowed lines makes no future that may change threads.
         let mut looks: Vec<BoxFuture<'_, LineState>> = Vec::new();
-        for operation in &plan.operations {
-            looks.push(Box::pin(self.look_at(operation, sources)));
+        for (n, operation) in plan.operations.iter().enumerate() {
+            looks.push(Box::pin(async move {
+                let state = self.look_at(operation, sources).await;
+                each(n, &state);
+                state
+            }));
         }
         stream::iter(looks).buffered(8).collect().await
     }
@@ -199,7 +203,7 @@ impl Applier<'_> {
     async fn run(&self, locked: &Arc<Locked>, sources: &Sources, draft: Draft, backup: bool) -> Result<Report, Problem> {
         let Draft { mut plan, mut steps, about } = draft;
         if plan.all_or_nothing {
-            let states = self.look_at_all(&plan, sources).await;
+            let states = self.look_at_all(&plan, sources, &|_, _| {}).await;
             if states.iter().any(|state| *state != LineState::Waiting) {
                 let trouble =
                     Problem::new(ProblemKind::Conflict, "apply the plan", "not every line can be done, and all or nothing was asked for");
@@ -240,10 +244,13 @@ impl Applier<'_> {
             }
         }
         for stage in stages(operations) {
-            let mut by_source: BTreeMap<&SourceId, Vec<Vec<usize>>> = BTreeMap::new();
+            // In the order of the plan, as whoever made it wanted.
+            let mut by_source: Vec<(&SourceId, Vec<Vec<usize>>)> = Vec::new();
             for unit in stage {
-                if let Some(operation) = unit.first().and_then(|n| operations.get(*n)) {
-                    by_source.entry(&operation.source).or_default().push(unit);
+                let Some(operation) = unit.first().and_then(|n| operations.get(*n)) else { continue };
+                match by_source.iter_mut().find(|(source, _)| *source == &operation.source) {
+                    Some((_, units)) => units.push(unit),
+                    None => by_source.push((&operation.source, vec![unit])),
                 }
             }
             for (source, units) in by_source {
