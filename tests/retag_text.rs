@@ -259,10 +259,10 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     let stages = lighterman::curate::plan::stages(&operations);
     assert_eq!(stages, [vec![vec![0]], vec![vec![1]]], "the name is given before it is pushed");
     // The push can be dropped alone; without its name nothing is pushed.
-    deck.press("d");
+    deck.press("jd");
     assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1"]);
     deck.press("U1Tmirror:localhost:5000/hub");
     deck.enter();
-    deck.press("jd");
+    deck.press("d");
     assert!(deck.state.plan.lines.is_empty(), "{:?}", lines(&deck));
 }
