@@ -15,6 +15,7 @@ use crate::model::{Completeness, Digest, Foreign, Platform, Problem, ProblemKind
 mod decide;
 mod follow;
 pub mod import;
+pub mod phrase;
 mod read;
 mod rule;
 
