@@ -5,18 +5,22 @@ mod common;
 #[path = "engine/peer.rs"]
 mod peer;
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
+use lighterman::app::overlay::{CleanUp, Overlay};
+use lighterman::app::{Settings, State, start, update};
+use lighterman::curate::cleanup::Bytes;
+use lighterman::flow::{Effect, Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::model::{ImageList, Locator, Powers, Problem, ProblemKind, Safe, SourceId, SourceInfo, SourceKind, Uses};
 use lighterman::source::Source;
 use lighterman::source::credentials::Credentials;
 use lighterman::source::engine::EngineSource;
 use lighterman::work::journal::Journal;
 use lighterman::work::{Env, Found, KnownLists, Ledgers, Table, Worker};
-use peer::{Made, Peer, peers, tagged};
+use peer::{Made, Peer, noise, peers, tagged};
 use tokio::sync::mpsc;
 
 /// The jobs of one run of the deck, on one engine.
@@ -92,8 +96,12 @@ impl Jobs {
     }
 }
 
+/// One at a time: they count what an engine holds.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test]
 async fn a_container_that_came_and_went_is_remembered() {
+    let _turn = TURN.lock().await;
     for peer in peers("a_container_that_came_and_went_is_remembered") {
         let state = tempfile::tempdir().unwrap();
         let prefix = peer.prefix("uses");
@@ -126,5 +134,119 @@ async fn a_container_that_came_and_went_is_remembered() {
         let (_, known) = third.list().await;
         assert!(known.last_used(&made.id).is_some());
         peer.clear(&[&name], Some(&container)).await;
+    }
+}
+
+/// The deck with its jobs, without a screen.
+struct Deck {
+    jobs: Jobs,
+    state: State,
+}
+
+impl Deck {
+    async fn new(peer: &Peer, state: &Path) -> Self {
+        let jobs = Jobs::new(peer, state);
+        let mut deck = Self { jobs, state: State::new(Settings::default(), lighterman::work::clock::now()) };
+        let effects = start(&mut deck.state);
+        deck.run(effects);
+        deck.until("it lists", |state| state.images.list.value.is_some() && !state.images.list.is_loading()).await;
+        deck
+    }
+
+    fn run(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Start(id, job) => self.jobs.worker.start(id, job),
+                Effect::Cancel(id) => self.jobs.worker.cancel(id),
+                Effect::After(delay, msg) => self.jobs.worker.after(delay, *msg),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, msg: Msg) {
+        let effects = update(&mut self.state, msg);
+        self.run(effects);
+    }
+
+    fn press(&mut self, keys: &str) {
+        for key in keys.split(' ') {
+            self.tell(Msg::Key { chord: key.parse().unwrap(), held: false });
+        }
+    }
+
+    async fn until(&mut self, what: &str, holds: impl Fn(&State) -> bool) {
+        let waited = async {
+            while !holds(&self.state) {
+                let msg = self.jobs.messages.recv().await.expect("the worker lives");
+                self.jobs.worker.saw(&msg);
+                self.tell(msg);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waited).await.expect(what);
+    }
+}
+
+fn cleaning(state: &State) -> Option<&CleanUp> {
+    match state.overlays.last() {
+        Some(Overlay::CleanUp(it)) => Some(it),
+        _ => None,
+    }
+}
+
+/// Bytes that the layers of a Docker engine take, as it says itself.
+fn stored(host: &str) -> u64 {
+    let mut socket = std::os::unix::net::UnixStream::connect(host.trim_start_matches("unix://")).unwrap();
+    socket.write_all(b"GET /system/df HTTP/1.0\r\nHost: docker\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let json = answer.split_once("\r\n\r\n").unwrap().1;
+    serde_json::from_str::<serde_json::Value>(json).unwrap()["LayersSize"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_picked_goes_and_frees_what_was_said() {
+    let _turn = TURN.lock().await;
+    for peer in peers("what_is_picked_goes_and_frees_what_was_said") {
+        let dir = tempfile::tempdir().unwrap();
+        let prefix = peer.prefix("clean");
+        // Two without a name and one with, all on one base.
+        let base = noise(&prefix, 3 << 20);
+        let on_base = |n: usize| Made::with(&format!("{prefix}-{n}"), &[base.clone(), noise(&format!("{prefix}-{n}"), 1 << 20)]);
+        let (one, two, kept) = (on_base(1), on_base(2), on_base(3));
+        let name = tagged(&peer, &prefix, "kept");
+        peer.load(&one, &[]).await;
+        peer.load(&two, &[]).await;
+        peer.load(&kept, &[&name]).await;
+        // Podman doesn't tell.
+        let host = if peer.podman { None } else { common::docker("what_is_picked_goes_and_frees_what_was_said") };
+        let before = host.as_deref().map(stored);
+        let mut deck = Deck::new(&peer, dir.path()).await;
+        deck.press("X");
+        let weighed = |state: &State| {
+            let group = cleaning(state).map(|it| &it.groups[0]);
+            peer.podman || group.is_some_and(|group| matches!(group.bytes, Bytes::Exact(_) | Bytes::Between { at_least: Some(_), .. }))
+        };
+        deck.until("the engine says what is shared", weighed).await;
+        let group = &cleaning(&deck.state).unwrap().groups[0];
+        let ids: Vec<_> = group.chosen.iter().map(|(id, _)| id.clone()).collect();
+        assert!(ids.contains(&one.id) && ids.contains(&two.id) && !ids.contains(&kept.id), "{ids:?}");
+        let bytes = group.bytes;
+        deck.press("Space Enter x y");
+        deck.until("the plan has run", |state| state.plan.ended).await;
+        assert!(deck.state.plan.lines.iter().all(|line| line.state.is_done()), "{:?}", deck.state.plan.lines);
+        for gone in [&one.id, &two.id] {
+            assert_eq!(peer.holder(gone.as_str()).await, None);
+        }
+        assert_eq!(peer.holder(&name).await, Some(kept.id.clone()));
+        if let (Some(host), Some(before)) = (host, before) {
+            let freed = before - stored(&host);
+            match bytes {
+                Bytes::Exact(said) => assert_eq!(freed, said),
+                Bytes::Between { at_least, at_most } => assert!(Some(freed) >= at_least && freed <= at_most, "{freed} of {bytes:?}"),
+            }
+            assert!((2 << 20..3 << 20).contains(&freed), "the base stays, and both images' own layers go: {freed}");
+        }
+        peer.clear(&[&name], None).await;
     }
 }

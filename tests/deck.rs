@@ -478,6 +478,8 @@ fn what_is_pruned_is_planned_too_and_what_is_used_stays() {
     dangling[0].unique_size = Some(1_000);
     let list = ImageList { images: dangling, at: Timestamp::from_second(NOW).unwrap(), gaps: vec![] };
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Prunable(Arc::new(list)))));
+    // Nothing is picked: what the cursor is on goes, which is what has no tag.
+    deck.press("d");
     let lines = deck.plan();
     assert!(lines.len() == 1 && lines[0].starts_with(&format!("delete image {}", image(2, &[]).id)), "{lines:?}");
     assert_eq!(deck.state.plan.totals().freed_at_least, 1_000);

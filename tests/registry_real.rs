@@ -298,6 +298,44 @@ async fn local_tags_are_compared_with_every_registry_they_name() {
     assert!(of(5).is_err());
 }
 
+/// What the clean-up asks: an image can be pulled again where one registry has the very digest, whatever became of its tag.
+#[tokio::test]
+async fn images_that_can_be_pulled_again_are_found_by_digest() {
+    use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
+    use lighterman::model::{Name, ProblemKind};
+    let Some(binary) = common::require("images_that_can_be_pulled_again_are_found_by_digest", "LIGHTERMAN_TEST_REGISTRY_BIN") else {
+        return;
+    };
+    let (registry, mut dead) = (Registry::open(&binary), Registry::open(&binary));
+    let program = program(&registry, "");
+    let to = format!("docker://{}/team/app:v1", registry.host());
+    let there: Digest = program.json(&["copy", &image(&program), &to])["digest"].as_str().unwrap().parse().unwrap();
+    dead.kill();
+    let (mut worker, mut messages) = worker_over_registries(&program.home().join("lists"));
+    let (gone, id) = (Digest::sha256(b"gone"), |n: u8| Digest::sha256(&[n]));
+    let name = |host: &str, digest: &Digest| Name::new(&format!("{host}/team/app@{digest}"));
+    let (here, down) = (registry.host(), dead.host());
+    let images = vec![
+        (id(0), vec![name(&here, &there)]),
+        (id(1), vec![name(&here, &gone)]),
+        (id(2), vec![name(&down, &there), name(&here, &there)]),
+        (id(3), vec![name(&down, &there), name(&here, &gone)]),
+    ];
+    worker.start(JobId(1), Job::Pullable { images });
+    let mut found = std::collections::BTreeMap::new();
+    loop {
+        match messages.recv().await.unwrap() {
+            Msg::Job(_, JobEvent::Chunk(JobOutput::Pullable(answers))) => found.extend(answers),
+            Msg::Job(_, JobEvent::Done(JobOutput::Told)) => break,
+            Msg::Job(_, JobEvent::Progress(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let of = |n: u8| found[&id(n)].clone();
+    assert_eq!((of(0), of(1), of(2)), (Ok(true), Ok(false), Ok(true)));
+    assert_eq!(of(3).unwrap_err().kind, ProblemKind::Unreachable, "not told is not gone");
+}
+
 /// The next run shows what this one saw, also where the registry is gone meanwhile.
 #[tokio::test]
 async fn names_are_kept_for_the_next_run() {

@@ -41,7 +41,6 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     let able = match action {
         Action::Retag | Action::BatchRetag => powers.tag,
         Action::Delete => powers.remove,
-        Action::Prune => powers.prune,
         Action::Pull => powers.pull,
         Action::Push => powers.push,
         Action::Import => powers.import,
@@ -112,7 +111,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Retag => retag(state),
         Action::BatchRetag => return overlay::rename::open(state),
         Action::Delete => return plan::delete_images(state),
-        Action::Prune => return overlay::wait(state, "reading what a prune would remove", |source| Job::PreviewPrune { source }),
+        Action::CleanUp => return overlay::cleanup::open(state),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
         Action::Push => return push(state),
         Action::Drift => return drift::ask(state),

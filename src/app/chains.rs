@@ -2,11 +2,13 @@
 //! change, so each image is read once a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{Digest, ImageList, Layers, SourceId};
 
 use super::jobs::{self, answer};
+use super::overlay;
 use super::state::State;
 
 /// The layers of images, by source.
@@ -15,7 +17,7 @@ pub struct Chains(BTreeMap<SourceId, Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    layers: Layers,
+    layers: Arc<Layers>,
     /// Images that were asked about and of which it can't be told.
     untold: BTreeSet<Digest>,
     job: Option<JobId>,
@@ -31,6 +33,12 @@ impl Chains {
         self.0.get(source).map_or(&NOTHING, |known| &known.layers)
     }
 
+    /// The same, to be kept.
+    #[must_use]
+    pub fn shared(&self, source: &SourceId) -> Arc<Layers> {
+        self.0.get(source).map_or_else(Arc::default, |known| Arc::clone(&known.layers))
+    }
+
     /// Images of a list that were not read yet, and may be.
     fn missing(&self, source: &SourceId, list: &ImageList) -> Vec<Digest> {
         let known = self.0.get(source);
@@ -42,7 +50,7 @@ impl Chains {
     fn retain(&mut self, source: &SourceId, list: &ImageList) {
         if let Some(known) = self.0.get_mut(source).filter(|known| known.layers.len() > list.images.len()) {
             let there: BTreeSet<&Digest> = list.images.iter().map(|image| &image.id).collect();
-            known.layers.retain(|id, _| there.contains(id));
+            Arc::make_mut(&mut known.layers).retain(|id, _| there.contains(id));
         }
     }
 }
@@ -75,7 +83,7 @@ pub(super) fn event(state: &mut State, source: &SourceId, event: JobEvent) -> Ve
         let known = state.chains.0.entry(source.clone()).or_default();
         for (id, layers) in some {
             match layers {
-                Some(layers) => drop(known.layers.insert(id, layers)),
+                Some(layers) => drop(Arc::make_mut(&mut known.layers).insert(id, layers)),
                 None => drop(known.untold.insert(id)),
             }
         }
@@ -84,6 +92,7 @@ pub(super) fn event(state: &mut State, source: &SourceId, event: JobEvent) -> Ve
         return Vec::new();
     }
     state.plan.weigh_images(source, state.chains.of(source));
+    overlay::cleanup::listed(state);
     // Another source whose reading gave way to this one goes on.
     let plan = &state.plan;
     let waiting: Vec<_> = plan

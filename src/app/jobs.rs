@@ -201,7 +201,15 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
             log::event(state, id, &job, event)
         }
-        Job::PreviewImport { .. } | Job::PreviewPrune { .. } | Job::PreviewCopy { .. } => overlay::previewed(state, id, event),
+        Job::PreviewImport { .. } | Job::PreviewCopy { .. } => overlay::previewed(state, id, event),
+        Job::PreviewPrune { .. } => {
+            // Bytes are less exact without it, and that is said.
+            if let Ok(JobOutput::Prunable(dangling)) = answer(event, "ask what images share") {
+                overlay::cleanup::weighed(state, &dangling);
+            }
+            Vec::new()
+        }
+        Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }
@@ -337,6 +345,7 @@ pub(super) fn show(state: &mut State, list: Arc<ImageList>) {
     }
     images.rebuild_around(kept.as_ref(), state.now);
     images.prune_marks();
+    overlay::cleanup::listed(state);
 }
 
 /// The source can't be reached: keep what is on the screen, say so, and try again by and by.

@@ -10,7 +10,7 @@ use crate::flow::job::{About, Applying};
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{
     Digest, ImageList, LineState, LoggedLine, LoggedRun, Name, Operation, Plan, PlanKind, ProblemKind, RepositoryView, RunEnd, Safe,
-    SourceId, SourceKind, Target, UndoClass,
+    SourceId, Target, UndoClass,
 };
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
@@ -65,22 +65,6 @@ pub(super) fn want_local(state: &mut State, source: &SourceId, list: &Arc<ImageL
     state.images.range_from = None;
     show(state);
     effects
-}
-
-/// Puts every image without a name that nothing uses into the plan.
-pub(super) fn prune(state: &mut State, source: &SourceId, dangling: &ImageList) -> Vec<Effect> {
-    let knows_containers = state.sources.info().is_some_and(|info| info.kind == SourceKind::Engine);
-    let unused = plan::prune(source, dangling, knows_containers);
-    if unused.is_empty() {
-        let stay = dangling.images.iter().filter(|image| image.is_dangling()).count();
-        let why = (stay > 0).then(|| Safe::from(format!("{} stay: containers use them, or may do", counted(stay, "untagged image"))));
-        return vec![state.toasts.show(ToastKind::Good, "Nothing to prune", why)];
-    }
-    // What was read just now says more of these than the list does.
-    let mut list: ImageList = state.images.list.value.as_deref().cloned().unwrap_or_else(|| dangling.clone());
-    list.images.retain(|image| !dangling.images.iter().any(|other| other.id == image.id));
-    list.images.extend(dangling.images.iter().cloned());
-    want_local(state, source, &Arc::new(list), unused.into_iter().map(|line| Wish::Delete(line.target)).collect())
 }
 
 /// Puts the removal of tags into the plan.

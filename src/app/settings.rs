@@ -1,5 +1,6 @@
 //! What a user configured, as far as the pure rooms care. Read from the config file and the command line by the shell.
 
+use crate::curate::cleanup::Limits;
 use crate::model::Safe;
 use crate::pane::images::Sort;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub export_dir: String,
     /// Patterns of references that plans leave alone.
     pub protect: Vec<String>,
+    /// Where the groups of what can go end.
+    pub clean_up: Limits,
     /// `$HOME`, for `~` in what is typed.
     pub home: Option<String>,
     /// The user's own editor by name, where there is one.

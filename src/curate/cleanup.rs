@@ -4,12 +4,13 @@
 //! May use model only. An image that a container uses, running or stopped, is in no group, and neither is one that is protected. What is not
 //! known (whether a container uses it, when it was used last) puts an image into no group that asks for it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::reclaim::Holdings;
 use super::semver::Version;
+use super::words::counted;
 use crate::model::{Digest, ImageList, ImageSummary, Name, Safe, size, time, version};
 
 /// What is known of the images of an engine or store.
@@ -60,6 +61,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in the order in which a person looks: what nobody misses comes first.
+    #[must_use]
+    pub const fn all(limits: Limits) -> [Self; 6] {
+        [
+            Self::Dangling,
+            Self::BuildLeftovers,
+            Self::Unused,
+            Self::UnusedFor(limits.unused_for),
+            Self::OlderVersions(limits.newest),
+            Self::Pullable,
+        ]
+    }
+
     /// For a person.
     #[must_use]
     pub fn words(self) -> Safe {
@@ -68,8 +82,11 @@ impl Kind {
             Self::BuildLeftovers => Safe::new("left over from builds"),
             Self::Unused => Safe::new("used by no container"),
             Self::UnusedFor(seconds) => {
-                let span =
-                    Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds}s"), |then| time::age(Timestamp::UNIX_EPOCH, then));
+                let span = match usize::try_from(seconds / 86_400) {
+                    Ok(days) if seconds % 86_400 == 0 => counted(days, "day"),
+                    _ => Timestamp::from_second(seconds)
+                        .map_or_else(|_| format!("{seconds}s"), |then| time::age(Timestamp::UNIX_EPOCH, then)),
+                };
                 Safe::from(format!("not used for {span}"))
             }
             Self::OlderVersions(1) => Safe::new("versions older than the newest"),
@@ -118,6 +135,14 @@ pub struct Group {
 /// Every group that has something in it. An image may be in several.
 #[must_use]
 pub fn groups(known: &Known<'_>, limits: Limits) -> Vec<Group> {
+    let mut groups = every_group(known, limits);
+    groups.retain(|group| !group.chosen.is_empty());
+    groups
+}
+
+/// A group for each of [`Kind::all`], those with nothing in them too.
+#[must_use]
+pub fn every_group(known: &Known<'_>, limits: Limits) -> Vec<Group> {
     let weighed = Weighed::new(known);
     let candidates: Vec<&ImageSummary> =
         known.list.images.iter().filter(|image| image.is_unused() != Some(false) && !known.protected.contains(&image.id)).collect();
@@ -126,19 +151,24 @@ pub fn groups(known: &Known<'_>, limits: Limits) -> Vec<Group> {
         let last = known.last_used.get(&image.id);
         last.is_some_and(|last| known.now.as_second().saturating_sub(last.as_second()) > limits.unused_for)
     };
-    let whole = |kind: Kind, holds: &dyn Fn(&ImageSummary) -> bool| {
-        let chosen = candidates.iter().filter(|image| holds(image)).flat_map(|image| rows(image)).collect();
-        (kind, chosen)
+    let whole =
+        |holds: &dyn Fn(&ImageSummary) -> bool| candidates.iter().filter(|image| holds(image)).flat_map(|image| rows(image)).collect();
+    let chosen = |kind| match kind {
+        Kind::Dangling => whole(&dangling),
+        Kind::BuildLeftovers => whole(&|image| dangling(image) && image.repo_digests.is_empty()),
+        Kind::Unused => whole(&|image| image.is_unused() == Some(true)),
+        Kind::UnusedFor(_) => whole(&|image| image.is_unused() == Some(true) && long_unused(image)),
+        Kind::OlderVersions(newest) => older(&known.list.images, &candidates, newest),
+        Kind::Pullable => whole(&|image| known.pullable.contains(&image.id)),
     };
-    let all = [
-        whole(Kind::Dangling, &dangling),
-        whole(Kind::BuildLeftovers, &|image| dangling(image) && image.repo_digests.is_empty()),
-        whole(Kind::Unused, &|image| image.is_unused() == Some(true)),
-        whole(Kind::UnusedFor(limits.unused_for), &|image| image.is_unused() == Some(true) && long_unused(image)),
-        (Kind::OlderVersions(limits.newest), older(&known.list.images, &candidates, limits.newest)),
-        whole(Kind::Pullable, &|image| known.pullable.contains(&image.id)),
-    ];
-    all.into_iter().filter(|(_, chosen)| !chosen.is_empty()).map(|(kind, chosen)| weighed.group(kind, chosen)).collect()
+    Kind::all(limits).into_iter().map(|kind| weighed.group(kind, chosen(kind))).collect()
+}
+
+/// What rows of several groups come to together: images that go altogether, and the bytes that this frees, each once.
+#[must_use]
+pub fn together(known: &Known<'_>, chosen: &BTreeSet<(Digest, Option<Name>)>) -> (usize, Bytes) {
+    let rows = chosen.iter().map(|(id, name)| (id, name.as_ref())).collect();
+    Weighed::new(known).weigh(&rows)
 }
 
 /// All rows of an image: one for each tag, or one without.
@@ -202,7 +232,12 @@ impl<'a> Weighed<'a> {
     }
 
     fn group(&self, kind: Kind, chosen: Vec<(Digest, Option<Name>)>) -> Group {
-        let rows: BTreeSet<(&Digest, Option<&Name>)> = chosen.iter().map(|(id, name)| (id, name.as_ref())).collect();
+        let rows = chosen.iter().map(|(id, name)| (id, name.as_ref())).collect();
+        let (images, bytes) = self.weigh(&rows);
+        Group { kind, chosen, images, bytes }
+    }
+
+    fn weigh(&self, rows: &HashSet<(&Digest, Option<&Name>)>) -> (usize, Bytes) {
         // An image goes when the last of its tags does.
         let goes = |image: &&ImageSummary| {
             let tags = || image.tags.iter().all(|tag| rows.contains(&(&image.id, Some(tag))));
@@ -221,7 +256,7 @@ impl<'a> Weighed<'a> {
             let least = going.iter().try_fold(0_u64, |sum, image| Some(sum.saturating_add(image.unique_size?)));
             Bytes::Between { at_least: least, at_most: most.min(freed.bytes.saturating_add(unknown)) }
         };
-        Group { kind, chosen, images: going.len(), bytes }
+        (going.len(), bytes)
     }
 }
 
@@ -316,7 +351,7 @@ mod tests {
         assert!(!of(Kind::Unused).iter().any(|name| name.contains("unknown") || name.contains("busy") || name.contains("dear")));
         assert_eq!(of(Kind::UnusedFor(30 * 86_400)), ["idle:main"]);
         assert_eq!(of(Kind::Pullable), ["hub:main"]);
-        assert_eq!(Kind::UnusedFor(30 * 86_400).words().as_str(), "not used for 4w");
+        assert_eq!(Kind::UnusedFor(30 * 86_400).words().as_str(), "not used for 30 days");
     }
 
     #[test]
@@ -348,6 +383,23 @@ mod tests {
         facts.layers.remove(&id("a"));
         assert_eq!(dangling(&facts).bytes, Bytes::Between { at_least: None, at_most: 220 });
         assert_eq!(dangling(&facts).bytes.words().as_str(), "at most 220 B");
+    }
+
+    #[test]
+    fn what_several_groups_have_in_common_counts_once() {
+        let list = list(vec![image("a", &[]), image("b", &["b:main", "b:1"]), image("c", &["c:main"])]);
+        let layers = |own: &str| vec![(id("base"), 100), (id(own), 10)];
+        let facts = Facts { layers: ["a", "b", "c"].map(|seed| (id(seed), layers(seed))).into(), ..Facts::default() };
+        let Facts { last_used, pullable, protected, layers } = &facts;
+        let known = Known { list: &list, last_used, pullable, protected, layers, now: Timestamp::UNIX_EPOCH };
+        let all = facts.groups(&list, Limits::default());
+        let mut picks: BTreeSet<_> = all.iter().flat_map(|group| group.chosen.clone()).collect();
+        assert_eq!(together(&known, &picks), (3, Bytes::Exact(130)));
+        picks.remove(&(id("b"), Some(Name::new("b:1"))));
+        assert_eq!(together(&known, &picks), (2, Bytes::Exact(20)), "an image with a name left stays, and what it lies on");
+        assert_eq!(together(&known, &BTreeSet::new()), (0, Bytes::Exact(0)));
+        let every = every_group(&known, Limits::default());
+        assert_eq!(every.iter().map(|group| group.kind).collect::<Vec<_>>(), Kind::all(Limits::default()));
     }
 
     proptest! {

@@ -9,8 +9,8 @@ use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
     Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
-    LoggedRun, Login, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails, TagRow,
-    Transfer, Uses,
+    LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails,
+    TagRow, Transfer, Uses,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -35,6 +35,7 @@ pub enum Slot {
     Drift,
     /// What the images of this machine hold.
     Layers,
+    Pullable,
     Runs,
     Restorable,
     DryRun,
@@ -99,6 +100,10 @@ pub enum Job {
     /// How local tags stand to those of their registries.
     Drift {
         tags: Vec<LocalTag>,
+    },
+    /// Whether registries still have these images, under one of the `repository@digest` names they came by.
+    Pullable {
+        images: Vec<(Digest, Vec<Name>)>,
     },
     /// What refers to a manifest: signatures, SBOMs, attestations.
     Referrers {
@@ -175,6 +180,7 @@ impl Job {
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
             Self::DryRun(_) => Some(Slot::DryRun),
+            Self::Pullable { .. } => Some(Slot::Pullable),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -283,6 +289,8 @@ pub enum JobOutput {
     CopyPreview(Box<Copy>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
+    /// Whether some images can be pulled again, or why that is not known.
+    Pullable(Vec<(Digest, Result<bool, Problem>)>),
     LoggedIn(LoggedIn),
     LoggedOut(LoggedOut),
     Viewed(Box<RepositoryView>),

@@ -225,6 +225,7 @@ fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, pat
         clipboard: config.clipboard,
         protect: config.protect.clone(),
         editor: None,
+        clean_up: remembered.clean_up(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::app::State;
+use crate::curate::cleanup::Limits;
 use crate::model::SourceId;
 use crate::pane::images::Sort;
 
@@ -15,6 +16,7 @@ use super::paths::{read_bounded, write_whole};
 use super::registries::TYPED;
 
 const LONGEST: u64 = 64 * 1024;
+const DAY: i64 = 86_400;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Remembered {
@@ -25,6 +27,15 @@ pub(super) struct Remembered {
     pub registries: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sort: Option<KeptSort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clean_up: Option<KeptLimits>,
+}
+
+/// Where the groups of what can go end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptLimits {
+    unused_days: i64,
+    newest: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,13 +63,20 @@ impl Remembered {
     }
 
     pub(super) fn of(state: &State) -> Self {
-        let sort = state.images.sort;
+        let (sort, limits) = (state.images.sort, state.settings.clean_up);
         Self {
             theme: Some(state.settings.theme.clone()).filter(|theme| !theme.is_empty()),
             source: state.sources.current.clone(),
             registries: typed(state),
             sort: Some(KeptSort { column: column_name(sort.column).to_owned(), reversed: sort.reversed }),
+            clean_up: Some(KeptLimits { unused_days: limits.unused_for / DAY, newest: limits.newest }),
         }
+    }
+
+    /// What is out of bounds is as good as absent.
+    pub(super) fn clean_up(&self) -> Limits {
+        let kept = self.clean_up.as_ref().filter(|kept| (1..=3650).contains(&kept.unused_days) && (1..=1000).contains(&kept.newest));
+        kept.map_or_else(Limits::default, |kept| Limits { unused_for: kept.unused_days * DAY, newest: kept.newest })
     }
 
     pub(super) fn sort(&self) -> Option<Sort> {
@@ -111,10 +129,14 @@ mod tests {
         state.settings.theme = "nord".to_owned();
         state.sources.current = Some(SourceId("store".to_owned()));
         state.images.sort = Sort { column: SortColumn::Size, reversed: true };
+        state.settings.clean_up = Limits { unused_for: 90 * DAY, newest: 3 };
         let kept = Remembered::of(&state);
         write_whole(&file, toml::to_string(&kept).unwrap().as_bytes()).unwrap();
         assert_eq!(Remembered::read(&file), kept);
         assert_eq!(Remembered::read(&file).sort(), Some(state.images.sort));
+        assert_eq!(Remembered::read(&file).clean_up(), state.settings.clean_up);
+        std::fs::write(&file, "[clean_up]\nunused_days = -9\nnewest = 0\n").unwrap();
+        assert_eq!(Remembered::read(&file).clean_up(), Limits::default());
         std::fs::write(&file, "theme = [broken").unwrap();
         assert_eq!(Remembered::read(&file), Remembered::default());
     }

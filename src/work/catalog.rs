@@ -37,7 +37,7 @@ impl<T> Arrived<T> {
         self.any.notify_one();
     }
 
-    fn take(&self) -> Vec<T> {
+    pub(super) fn take(&self) -> Vec<T> {
         std::mem::take(&mut *self.items.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -16,6 +16,7 @@ pub mod known;
 pub mod layers;
 pub mod ledger;
 pub mod leftovers;
+mod pullable;
 pub mod run;
 pub mod table;
 pub mod worker;

@@ -15,7 +15,7 @@ use super::journal::Journal;
 use super::known::KnownLists;
 use super::ledger::Ledgers;
 use super::table::Table;
-use super::{catalog, curation, layers};
+use super::{catalog, curation, layers, pullable};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -108,6 +108,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Back { way, run, lines } => curation::back(env, way, run.as_deref(), &lines.unwrap_or_default(), ctx).await,
         Job::SavePlan { plan, file } => curation::save(plan, file).await,
         Job::Drift { tags } => catalog::drift(env, tags, ctx, chunks).await,
+        Job::Pullable { images } => pullable::pullable(env, images, ctx, chunks).await,
         Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,
         Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
         Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,

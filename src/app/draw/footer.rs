@@ -25,7 +25,7 @@ const IMAGES: &[Action] = &[
     Action::Copy,
     Action::Inspect,
     Action::Drift,
-    Action::Prune,
+    Action::CleanUp,
     Action::Sources,
     Action::Refresh,
     Action::Zoom,

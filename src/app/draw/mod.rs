@@ -2,6 +2,7 @@
 //!
 //! A drawing room: may use `ui` and ratatui; takes the state by reference and never changes it.
 
+mod cleanup;
 mod footer;
 mod header;
 mod overlay;

@@ -1,5 +1,6 @@
 //! What stands over the panes: dialogs, prompts, menus, the palette, help and the inspect view. A stack; the top one has the keys.
 
+pub mod cleanup;
 pub mod confirm;
 pub mod help;
 pub mod inspect;
@@ -9,6 +10,7 @@ mod preview;
 pub mod prompt;
 pub mod rename;
 
+pub use cleanup::{CleanRow, CleanUp};
 pub use confirm::{Agreed, Confirm, Tone};
 pub use help::{Help, HelpRow};
 pub use inspect::{Inspect, InspectLine};
@@ -36,6 +38,7 @@ pub enum Overlay {
     Help(Help),
     Inspect(Inspect),
     Rename(Box<Rename>),
+    CleanUp(Box<CleanUp>),
     /// Something is being read before a dialog can be shown.
     Waiting {
         what: Safe,
@@ -51,6 +54,7 @@ impl Overlay {
             Self::Menu(menu) => menu.cursor.set_height(height),
             Self::Palette(palette) => palette.cursor.set_height(height.saturating_sub(2)),
             Self::Rename(rename) => rename.fit(height),
+            Self::CleanUp(it) => it.cursor.set_height(height.saturating_sub(5)),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -82,6 +86,7 @@ impl Overlay {
                 cursor.go(cursor.at.saturating_add_signed(rows.signum()));
             }
             Self::Rename(rename) => rename.scroll(rows),
+            Self::CleanUp(it) => it.cursor.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -102,6 +107,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Menu(menu) => menu.key(state, chord),
         Overlay::Palette(palette) => palette.key(state, chord),
         Overlay::Rename(rename) => rename.key(state, chord),
+        Overlay::CleanUp(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job } => {

@@ -1,4 +1,4 @@
-//! Dialogs that need something read first: what an archive holds, what a prune may remove, a file that stands in the way.
+//! Dialogs that need something read first: what an archive holds, what a copy replaces, a file that stands in the way.
 
 use crate::curate::words::counted;
 use crate::curate::{Tone, describe};
@@ -27,7 +27,6 @@ pub(in crate::app) fn previewed(state: &mut State, id: JobId, event: JobEvent) -
     };
     match event {
         JobEvent::Done(JobOutput::ImportPreview(preview)) => import(state, source, preview),
-        JobEvent::Done(JobOutput::Prunable(list)) => super::super::plan::prune(state, &source, &list),
         JobEvent::Done(JobOutput::CopyPreview(copy)) => super::super::registries::copy_previewed(state, *copy),
         JobEvent::Failed(problem) => vec![state.toasts.problem(&problem)],
         _ => Vec::new(),

@@ -1,7 +1,7 @@
 //! Plans for the images of this machine: an engine's, or the store's. An image goes with its last name, so a line says whether its name is
 //! the last one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Protection, Wish, counted_names, distinct, keepers, ordered, some};
 use crate::model::{
@@ -15,13 +15,14 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
     let mut going: BTreeMap<&Digest, BTreeSet<&Name>> = BTreeMap::new();
     let wishes = distinct(wishes);
     let mut given: Vec<(&Digest, &Name)> = Vec::new();
+    let named = Named::new(list);
     for wish in &wishes {
         match wish {
             // What is so already is no wish.
-            Wish::Tag { id, to } if holder(list, to).is_some_and(|(holder, _)| holder.id == *id) => {}
+            Wish::Tag { id, to } if named.holder(to).is_some_and(|(holder, _)| holder.id == *id) => {}
             Wish::Tag { id, to } => given.push((id, to)),
             Wish::Untag(name) | Wish::Delete(Target::Tag(name)) => {
-                if let Some((image, tag)) = holder(list, name) {
+                if let Some((image, tag)) = named.holder(name) {
                     going.entry(&image.id).or_default().insert(tag);
                 }
             }
@@ -35,14 +36,15 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
         }
     }
     let after = After::new(list, &given, &going);
-    let mut lines: Vec<Operation> = given.iter().map(|(id, to)| tag(source, list, &after, id, to)).collect();
+    let mut lines: Vec<Operation> = given.iter().map(|(id, to)| tag(source, &named, &after, id, to)).collect();
     lines.extend(wishes.iter().filter_map(|wish| match wish {
         Wish::Push { id, name } => Some(push(source, id, name)),
         _ => None,
     }));
+    let untagged: Vec<&Name> = wishes.iter().filter_map(|wish| if let Wish::Untag(name) = wish { Some(name) } else { None }).collect();
     for image in &list.images {
         if let Some(names) = going.get(&image.id) {
-            let only_untag = |name: &Name| wishes.iter().any(|wish| matches!(wish, Wish::Untag(untag) if same(untag, name)));
+            let only_untag = |name: &Name| untagged.iter().any(|untag| same(untag, name));
             lines.extend(remove(source, image, names, &after.of(&image.id), &only_untag));
         }
     }
@@ -57,9 +59,36 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
 /// The image a name stands for: of several under one name, which an index has, this machine's, as sources answer for it.
 #[must_use]
 pub fn holder<'a>(list: &'a ImageList, name: &Name) -> Option<(&'a ImageSummary, &'a Name)> {
-    let (all, here) = (list.tagged(name), Platform::host());
+    of_here(&list.tagged(name))
+}
+
+fn of_here<'a>(all: &[(&'a ImageSummary, &'a Name)]) -> Option<(&'a ImageSummary, &'a Name)> {
+    let here = Platform::host();
     let fits = |(image, _): &&(&ImageSummary, &Name)| image.platform.as_ref().is_some_and(|platform| platform.serves(&here));
     all.iter().find(fits).or(all.first()).copied()
+}
+
+/// A list by the names in it, as they are spelled there: ten thousand wishes don't look through ten thousand images each.
+struct Named<'a> {
+    list: &'a ImageList,
+    exact: HashMap<&'a str, Vec<(&'a ImageSummary, &'a Name)>>,
+}
+
+impl<'a> Named<'a> {
+    fn new(list: &'a ImageList) -> Self {
+        let mut exact: HashMap<&str, Vec<_>> = HashMap::new();
+        for image in &list.images {
+            for tag in &image.tags {
+                exact.entry(tag.raw()).or_default().push((image, tag));
+            }
+        }
+        Self { list, exact }
+    }
+
+    /// As [`holder`].
+    fn holder(&self, name: &Name) -> Option<(&'a ImageSummary, &'a Name)> {
+        self.exact.get(name.raw()).map_or_else(|| holder(self.list, name), |all| of_here(all))
+    }
 }
 
 /// The names each image will have.
@@ -105,8 +134,8 @@ pub fn prune(source: &SourceId, list: &ImageList, knows_containers: bool) -> Vec
     ordered(dangling.flat_map(|image| remove(source, image, &nothing, &[], &|_| false)).collect())
 }
 
-fn tag(source: &SourceId, list: &ImageList, after: &After, id: &Digest, to: &Name) -> Operation {
-    let holder = holder(list, to).map(|(image, _)| image);
+fn tag(source: &SourceId, named: &Named<'_>, after: &After, id: &Digest, to: &Name) -> Operation {
+    let holder = named.holder(to).map(|(image, _)| image);
     let verb = if holder.is_some() { Verb::MoveTag } else { Verb::Tag };
     // As the source spells it, where it has it.
     let spelled = holder.and_then(|holder| holder.tags.iter().find(|tag| same(tag, to))).unwrap_or(to);
