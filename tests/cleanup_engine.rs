@@ -250,3 +250,45 @@ async fn what_is_picked_goes_and_frees_what_was_said() {
         peer.clear(&[&name], None).await;
     }
 }
+
+#[tokio::test]
+async fn what_is_built_on_a_polluted_image_is_found_and_put_away() {
+    let _turn = TURN.lock().await;
+    for peer in peers("what_is_built_on_a_polluted_image_is_found_and_put_away") {
+        let dir = tempfile::tempdir().unwrap();
+        let prefix = peer.prefix("quarantine");
+        let step = |name: &str| format!("{prefix} {name}").into_bytes();
+        let bad = Made::with(&format!("{prefix}-bad"), &[step("base"), step("bad")]);
+        let child = Made::with(&format!("{prefix}-child"), &[step("base"), step("bad"), step("more")]);
+        let clean = Made::with(&format!("{prefix}-clean"), &[step("base"), step("other")]);
+        let name = |tag: &str| tagged(&peer, &prefix, tag);
+        for (made, tag) in [(&bad, "bad"), (&child, "child"), (&clean, "clean")] {
+            peer.load(made, &[&name(tag)]).await;
+        }
+        let mut deck = Deck::new(&peer, dir.path()).await;
+        let rows = deck.state.images.rows.clone();
+        let at = rows.iter().position(|row| deck.state.images.at(*row).is_some_and(|(image, _)| image.id == bad.id)).unwrap();
+        deck.state.images.cursor.go(at);
+        deck.press("Q");
+        let report = |state: &State| match state.overlays.last() {
+            Some(Overlay::Quarantine(it)) if it.job.is_none() => it.report.clone(),
+            _ => None,
+        };
+        deck.until("all images are read", |state| report(state).is_some()).await;
+        let report = report(&deck.state).unwrap();
+        let mut found: Vec<_> = report.local.iter().map(|hit| hit.id.clone()).collect();
+        found.sort();
+        let mut expected = [bad.id.clone(), child.id.clone()];
+        expected.sort();
+        assert_eq!((found.as_slice(), report.not_looked_into.local), (expected.as_slice(), 0), "not what shares its base only");
+        deck.press("t x y");
+        deck.until("the plan has run", |state| state.plan.ended).await;
+        assert!(deck.state.plan.lines.iter().all(|line| line.state.is_done()), "{:?}", deck.state.plan.lines);
+        for (made, tag) in [(&bad, "bad"), (&child, "child")] {
+            assert_eq!(peer.holder(&name(&format!("quarantine-{tag}"))).await, Some(made.id.clone()));
+            assert_eq!(peer.holder(&name(tag)).await, None);
+        }
+        assert_eq!(peer.holder(&name("clean")).await, Some(clean.id.clone()));
+        peer.clear(&[&name("quarantine-bad"), &name("quarantine-child"), &name("clean")], None).await;
+    }
+}

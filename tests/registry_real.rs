@@ -336,6 +336,52 @@ async fn images_that_can_be_pulled_again_are_found_by_digest() {
     assert_eq!(of(3).unwrap_err().kind, ProblemKind::Unreachable, "not told is not gone");
 }
 
+/// What a quarantine reads: where the tags of a repository lead, and of each image there the layers by both of their digests.
+#[tokio::test]
+async fn the_layers_of_a_repository_are_read_by_every_digest_they_have() {
+    use lighterman::flow::job::InRepository;
+    use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
+    use lighterman::model::SourceId;
+    let Some(binary) = common::require("the_layers_of_a_repository_are_read_by_every_digest_they_have", "LIGHTERMAN_TEST_REGISTRY_BIN")
+    else {
+        return;
+    };
+    let registry = Registry::open(&binary);
+    let program = program(&registry, "");
+    let at = |rest: &str| format!("docker://{}/{rest}", registry.host());
+    let digest: Digest = program.json(&["copy", &image(&program), &at("team/app:v1")])["digest"].as_str().unwrap().parse().unwrap();
+    program.run(&["tag", &at("team/app:v1"), &at("team/app:v2")]).ended(0);
+    let (mut worker, mut messages) = worker_over_registries(&program.home().join("lists"));
+    let gone = Digest::sha256(b"gone");
+    let remote = InRepository {
+        source: SourceId::registry(&registry.host()),
+        repository: "team/app".into(),
+        tags: vec!["v1".into(), "v2".into()],
+        digests: vec![gone.clone()],
+    };
+    worker.start(JobId(1), Job::Trace { local: None, remote: Some(remote) });
+    let (mut tags, mut found) = (Vec::new(), std::collections::BTreeMap::new());
+    loop {
+        match messages.recv().await.unwrap() {
+            Msg::Job(_, JobEvent::Chunk(JobOutput::Details(told))) => {
+                tags.extend(told.into_iter().map(|(tag, details)| (tag, details.unwrap().digest)))
+            }
+            Msg::Job(_, JobEvent::Chunk(JobOutput::Stacks { local: false, stacks })) => {
+                found.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack)));
+            }
+            Msg::Job(_, JobEvent::Done(JobOutput::Told)) => break,
+            Msg::Job(_, JobEvent::Progress(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    tags.sort();
+    assert_eq!(tags, [("v1".to_owned(), digest.clone()), ("v2".to_owned(), digest.clone())]);
+    assert_eq!(found.len(), 2, "each digest is read once");
+    assert!(found[&gone].layers.is_err(), "what is gone keeps nothing else from being read");
+    let layers = found[&digest].layers.clone().unwrap();
+    assert!(!layers.is_empty() && layers.iter().all(|(stored, tar)| stored.is_some() && tar.is_some()), "{layers:?}");
+}
+
 /// The next run shows what this one saw, also where the registry is gone meanwhile.
 #[tokio::test]
 async fn names_are_kept_for_the_next_run() {

@@ -64,7 +64,14 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     }
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
     match action {
-        Action::Retag | Action::BatchRetag | Action::Delete | Action::Push | Action::Export | Action::Inspect | Action::Copy
+        Action::Retag
+        | Action::BatchRetag
+        | Action::Delete
+        | Action::Push
+        | Action::Export
+        | Action::Inspect
+        | Action::Copy
+        | Action::Quarantine
             if row.place != Place::Tasks && nothing =>
         {
             Err("there is no image to do that with")
@@ -112,6 +119,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::BatchRetag => return overlay::rename::open(state),
         Action::Delete => return plan::delete_images(state),
         Action::CleanUp => return overlay::cleanup::open(state),
+        Action::Quarantine | Action::QuarantineLayer => return overlay::quarantine::open(state),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
         Action::Push => return push(state),
         Action::Drift => return drift::ask(state),

@@ -210,6 +210,8 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             Vec::new()
         }
         Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
+        Job::Trace { .. } => overlay::quarantine::event(state, id, event),
+        Job::SaveText { .. } => overlay::quarantine::saved(state, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }

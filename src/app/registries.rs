@@ -46,7 +46,7 @@ pub(super) fn available(state: &State, action: Action) -> Result<(), &'static st
         }
         Action::Filter if registries.filter().is_none() => Err("there is nothing to filter here"),
         Action::Tree if registries.level != Level::Repositories => Err("only among repositories"),
-        Action::Inspect if registries.selected_key().is_none() => Err("there is no image here"),
+        Action::Inspect | Action::Quarantine if registries.selected_key().is_none() => Err("there is no image here"),
         Action::LogIn | Action::LogOut if registries.source().is_none() => Err("there is no registry here"),
         Action::Copy if registries.level == Level::Hosts => Err("there is nothing to copy here"),
         _ => Ok(()),

@@ -133,6 +133,7 @@ impl State {
             || registries.tags.job.is_some()
             || registries.tags.asked.is_some()
             || registries.parts.referrers.is_loading()
+            || self.overlays.iter().any(Overlay::is_busy)
     }
 
     /// The image that is looked at, and where it is.

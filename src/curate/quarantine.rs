@@ -10,7 +10,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::words::counted;
+use crate::model::remote::is_tag;
 use crate::model::{ContainerUse, Digest, ImageSummary, Name, Safe};
+
+/// What a name is put away under.
+pub const PREFIX: &str = "quarantine-";
 
 /// A layer, by the digests it is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -139,6 +143,39 @@ pub fn trace(suspect: &Digest, local: &[Local<'_>], remote: &[Remote]) -> Report
         }
     }
     report
+}
+
+/// Looks for several suspects that are one thing, such as an index and the images in it, the first giving it its name. What is found more than
+/// once is reported as it was found first.
+#[must_use]
+pub fn trace_all(suspects: &[Digest], local: &[Local<'_>], remote: &[Remote]) -> Option<Report> {
+    let mut reports = suspects.iter().map(|suspect| trace(suspect, local, remote));
+    let mut all = reports.next()?;
+    for more in reports {
+        all.local.extend(more.local);
+        all.remote.extend(more.remote);
+        all.containers.extend(more.containers);
+        all.also.extend(more.also);
+        let (one, other) = (&mut all.not_looked_into, more.not_looked_into);
+        // What one of them found was looked into.
+        (one.local, one.remote) = (one.local.min(other.local), one.remote.min(other.remote));
+        one.containers = one.containers.max(other.containers);
+    }
+    let (mut images, mut manifests, mut users, mut also) = (HashSet::new(), HashSet::new(), HashSet::new(), HashSet::new());
+    all.local.retain(|hit| images.insert(hit.id.clone()));
+    all.remote.retain(|hit| manifests.insert((hit.name.clone(), hit.digest.clone())));
+    all.containers.retain(|hit| users.insert((hit.container.id.clone(), hit.image.clone())));
+    all.also.retain(|digest| also.insert(digest.clone()));
+    Some(all)
+}
+
+/// The tag under which a polluted image is put away: `quarantine-TAG`; `None` where it is away already, or the name would be too long.
+#[must_use]
+pub fn put_away(name: &Name, prefix: &str) -> Option<Name> {
+    let (repository, tag) = name.split();
+    let tag = tag.filter(|tag| is_tag(tag) && !tag.starts_with(prefix))?;
+    let away = format!("{prefix}{tag}");
+    is_tag(&away).then(|| Name::new(&format!("{repository}:{away}")))
 }
 
 fn is_local(suspect: &Digest, one: &Local<'_>) -> bool {
@@ -429,6 +466,34 @@ mod tests {
         // An image without layers is a part of everything, and so of nothing.
         let empty = [Local { image: &bad, layers: Some(vec![]) }, Local { image: &child, layers: Some(layers("/base")) }];
         assert_eq!(found(&trace(&digest("bad"), &empty, &[])).len(), 1);
+    }
+
+    #[test]
+    fn an_index_is_looked_for_with_the_images_in_it() {
+        let (child, other) = (image("child", Some("db")), image("other", None));
+        let local =
+            [Local { image: &child, layers: Some(layers("/base /own /more")) }, Local { image: &other, layers: Some(layers("/base")) }];
+        let remotes = [
+            remote("arm", Some("b/base o/arm"), None),
+            remote("amd", Some("b/base o/own"), None),
+            remote("index", None, Some(&["arm", "amd"])),
+        ];
+        assert_eq!(found(&trace(&digest("index"), &local, &remotes)).len(), 1, "an index has no layers of its own");
+        let report = trace_all(&[digest("index"), digest("arm"), digest("amd")], &local, &remotes).unwrap();
+        let expected =
+            [("child:1", How::BuiltOnIt), ("reg.io/index:1", How::Itself), ("reg.io/arm:1", How::Itself), ("reg.io/amd:1", How::Itself)];
+        assert_eq!(found(&report), expected.map(|(name, how)| (name.to_owned(), how)));
+        assert_eq!((report.suspect, report.containers.len()), (digest("index"), 1));
+        assert_eq!(trace_all(&[], &local, &remotes), None);
+    }
+
+    #[test]
+    fn a_name_is_put_away_once() {
+        let away = |name: &str| put_away(&Name::new(name), PREFIX).map(|name| name.raw().to_owned());
+        assert_eq!(away("localhost:5000/app:1.2").as_deref(), Some("localhost:5000/app:quarantine-1.2"));
+        for name in ["app:quarantine-1", "app", &format!("app:{}", "x".repeat(120)), &format!("app@{}", digest("x")), "app:\u{1b}[2J"] {
+            assert_eq!(away(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
     Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
-    LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, TagDetails,
-    TagRow, Transfer, Uses,
+    LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, Stack,
+    TagDetails, TagRow, Transfer, Uses,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -36,6 +36,7 @@ pub enum Slot {
     /// What the images of this machine hold.
     Layers,
     Pullable,
+    Trace,
     Runs,
     Restorable,
     DryRun,
@@ -129,6 +130,11 @@ pub enum Job {
         source: SourceId,
         images: Vec<Digest>,
     },
+    /// What images are made of, to find one layer among them: images of a source, and manifests of a repository, in chunks.
+    Trace {
+        local: Option<(SourceId, Vec<Digest>)>,
+        remote: Option<InRepository>,
+    },
     /// The deck's only way to take anything away or give it a name: a plan, written down before it runs.
     Apply(Box<Applying>),
     /// Whether each line of a plan could run now. Changes nothing.
@@ -150,6 +156,11 @@ pub enum Job {
     },
     SavePlan {
         plan: Box<Plan>,
+        file: PathBuf,
+    },
+    /// Write a report into a new file.
+    SaveText {
+        text: String,
         file: PathBuf,
     },
     LogIn {
@@ -181,6 +192,7 @@ impl Job {
             Self::Layers { .. } => Some(Slot::Layers),
             Self::DryRun(_) => Some(Slot::DryRun),
             Self::Pullable { .. } => Some(Slot::Pullable),
+            Self::Trace { .. } => Some(Slot::Trace),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -192,6 +204,7 @@ impl Job {
             | Self::Weigh { .. }
             | Self::Apply(_)
             | Self::SavePlan { .. }
+            | Self::SaveText { .. }
             | Self::Recover => None,
         }
     }
@@ -291,6 +304,11 @@ pub enum JobOutput {
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.
     Pullable(Vec<(Digest, Result<bool, Problem>)>),
+    /// What some images are made of: images of this machine, or manifests of a registry.
+    Stacks {
+        local: bool,
+        stacks: Vec<Stack>,
+    },
     LoggedIn(LoggedIn),
     LoggedOut(LoggedOut),
     Viewed(Box<RepositoryView>),
@@ -318,6 +336,17 @@ pub enum JobOutput {
     },
     /// How a [`Job::Change`] ended.
     Applied(Transfer),
+}
+
+/// What is to be read of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InRepository {
+    pub source: SourceId,
+    /// Without the registry's host.
+    pub repository: String,
+    /// Tags of which it is not known yet where they point.
+    pub tags: Vec<String>,
+    pub digests: Vec<Digest>,
 }
 
 /// A plan on its way to be run.

@@ -19,6 +19,7 @@ pub mod safe;
 pub mod secret;
 pub mod size;
 pub mod source_info;
+pub mod stack;
 pub mod time;
 pub mod uses;
 pub mod version;
@@ -40,6 +41,7 @@ pub use remote::{
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
+pub use stack::Stack;
 pub use uses::Uses;
 
 /// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.

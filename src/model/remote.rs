@@ -132,6 +132,16 @@ pub struct TagDetails {
 }
 
 impl TagDetails {
+    /// The images it leads to: its own, or those of its index.
+    #[must_use]
+    pub fn images(&self) -> Vec<Digest> {
+        match self.kind {
+            RemoteKind::Index => self.children.iter().filter(|child| child.about.is_none()).map(|child| child.digest.clone()).collect(),
+            RemoteKind::Image => vec![self.digest.clone()],
+            RemoteKind::Artifact | RemoteKind::Schema1 => Vec::new(),
+        }
+    }
+
     /// Whether it leads to an image whose configuration can be read.
     #[must_use]
     pub const fn is_readable(&self) -> bool {

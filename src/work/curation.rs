@@ -193,9 +193,14 @@ pub(super) async fn back(env: &Env, way: Way, run: Option<&str>, lines: &[usize]
 /// Writes a plan's document; a file that is there is left alone.
 pub(super) async fn save(plan: Box<Plan>, file: PathBuf) -> Result<JobOutput, Problem> {
     const DOING: &str = "write the plan";
-    blocking(DOING, move || {
-        let text = plan.to_json()?;
-        let disk = |error: &std::io::Error| Problem::disk(DOING, &file, error);
+    let text = blocking(DOING, move || plan.to_json()).await?;
+    save_text(DOING, text, file).await
+}
+
+/// Writes a text; a file that is there is left alone.
+pub(super) async fn save_text(doing: &'static str, text: String, file: PathBuf) -> Result<JobOutput, Problem> {
+    blocking(doing, move || {
+        let disk = |error: &std::io::Error| Problem::disk(doing, &file, error);
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| std::path::Path::new("."));
         let mut temp = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(dir).map_err(|error| disk(&error))?;
         temp.write_all(text.as_bytes()).and_then(|()| temp.as_file().sync_data()).map_err(|error| disk(&error))?;

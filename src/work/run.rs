@@ -15,7 +15,7 @@ use super::journal::Journal;
 use super::known::KnownLists;
 use super::ledger::Ledgers;
 use super::table::Table;
-use super::{catalog, curation, layers, pullable};
+use super::{catalog, curation, layers, pullable, trace};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -107,6 +107,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Restorable { run } => curation::restorable(env, &run, ctx).await,
         Job::Back { way, run, lines } => curation::back(env, way, run.as_deref(), &lines.unwrap_or_default(), ctx).await,
         Job::SavePlan { plan, file } => curation::save(plan, file).await,
+        Job::SaveText { text, file } => curation::save_text("write the report", text, file).await,
+        Job::Trace { local, remote } => trace::trace(env, local, remote, ctx, chunks).await,
         Job::Drift { tags } => catalog::drift(env, tags, ctx, chunks).await,
         Job::Pullable { images } => pullable::pullable(env, images, ctx, chunks).await,
         Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,

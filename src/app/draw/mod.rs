@@ -6,6 +6,7 @@ mod cleanup;
 mod footer;
 mod header;
 mod overlay;
+mod quarantine;
 mod reader;
 mod rename;
 mod toast;

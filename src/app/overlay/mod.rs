@@ -8,6 +8,7 @@ pub mod menu;
 pub mod palette;
 mod preview;
 pub mod prompt;
+pub mod quarantine;
 pub mod rename;
 
 pub use cleanup::{CleanRow, CleanUp};
@@ -17,6 +18,7 @@ pub use inspect::{Inspect, InspectLine};
 pub use menu::{Choice, Menu, MenuItem};
 pub use palette::Palette;
 pub use prompt::{Ask, Prompt};
+pub use quarantine::{Quarantine, QuarantineRow};
 pub use rename::{Rename, RenameLine, RenameText, Standing};
 
 pub(super) use preview::{offer_overwrite, previewed, wait};
@@ -39,6 +41,7 @@ pub enum Overlay {
     Inspect(Inspect),
     Rename(Box<Rename>),
     CleanUp(Box<CleanUp>),
+    Quarantine(Box<Quarantine>),
     /// Something is being read before a dialog can be shown.
     Waiting {
         what: Safe,
@@ -55,6 +58,7 @@ impl Overlay {
             Self::Palette(palette) => palette.cursor.set_height(height.saturating_sub(2)),
             Self::Rename(rename) => rename.fit(height),
             Self::CleanUp(it) => it.cursor.set_height(height.saturating_sub(5)),
+            Self::Quarantine(it) => it.cursor.set_height(height.saturating_sub(3)),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -64,6 +68,16 @@ impl Overlay {
                 inspect.scroll = inspect.scroll.min(inspect.lines.len().saturating_sub(height));
             }
             Self::Confirm(_) | Self::Prompt(_) | Self::Waiting { .. } => {}
+        }
+    }
+
+    /// Whether something is read for it, whose progress is to be seen.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::CleanUp(it) => it.asked.job.is_some(),
+            Self::Quarantine(it) => it.job.is_some(),
+            _ => false,
         }
     }
 
@@ -87,6 +101,7 @@ impl Overlay {
             }
             Self::Rename(rename) => rename.scroll(rows),
             Self::CleanUp(it) => it.cursor.scroll(rows),
+            Self::Quarantine(it) => it.cursor.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -108,6 +123,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Palette(palette) => palette.key(state, chord),
         Overlay::Rename(rename) => rename.key(state, chord),
         Overlay::CleanUp(it) => it.key(state, chord),
+        Overlay::Quarantine(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job } => {

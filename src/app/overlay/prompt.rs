@@ -47,6 +47,8 @@ pub enum Ask {
     /// Why a protected line runs.
     Override,
     SavePlan,
+    /// What contains something polluted, for others.
+    SaveReport,
     LogInName {
         source: SourceId,
     },
@@ -127,6 +129,11 @@ impl Prompt {
                 let file = path(state, self.input.value().trim());
                 return plan::save_to(state, file);
             }
+            Ask::SaveReport => {
+                let file = path(state, self.input.value().trim());
+                let Some(text) = super::quarantine::text(state, &file) else { return Vec::new() };
+                return vec![jobs::start(state, Job::SaveText { text, file }).1];
+            }
             _ => self.input.value().trim().to_owned(),
         };
         let Some(source) = state.sources.current.clone() else {
@@ -160,7 +167,7 @@ impl Prompt {
             Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
             Ask::CopyTo { from, digest, platforms } => registries::copy_to(state, from, digest, platforms, &text),
             Ask::Registry => registries::add(state, &text),
-            Ask::LogInName { .. } | Ask::LogInSecret { .. } | Ask::Override | Ask::SavePlan => Vec::new(),
+            Ask::LogInName { .. } | Ask::LogInSecret { .. } | Ask::Override | Ask::SavePlan | Ask::SaveReport => Vec::new(),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {
                     locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
@@ -218,7 +225,7 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         }),
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
         Ask::Override => plan::reason(text),
-        Ask::SavePlan | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
+        Ask::SavePlan | Ask::SaveReport | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;

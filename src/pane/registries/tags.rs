@@ -30,7 +30,7 @@ pub struct TagSort {
 #[derive(Debug, Default)]
 pub struct Tags {
     /// The registry it is in.
-    source: Option<SourceId>,
+    pub source: Option<SourceId>,
     pub repository: String,
     /// As they came, without the tags that stand for signatures and their kin.
     pub list: Vec<TagRow>,

@@ -1,0 +1,405 @@
+//! Where something polluted is: what contains an image or a layer, among the images of this machine, the tags of the repository one is in, and the
+//! containers. From here it is put away under another name, deleted, marked in the panes, or written down for others.
+//!
+//! What images are made of is read first, which may take long: what is known so far can be looked at whenever the reading is stopped, and
+//! what was not looked into is counted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::curate::plan::Wish;
+use crate::curate::quarantine::{self, Layer, Local, PREFIX, Remote, Report};
+use crate::curate::words::counted;
+use crate::flow::job::InRepository;
+use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place};
+use crate::model::{Digest, ImageList, Name, Problem, RemoteKind, Safe, SourceId, Stack, TagDetails, Target};
+use crate::pane::images::RowKey;
+use crate::pane::registries::Level;
+use crate::pane::{ListCursor, PaneId};
+
+use super::super::actions;
+use super::super::jobs::{self, answer};
+use super::super::plan as planning;
+use super::super::state::State;
+use super::super::toast::ToastKind;
+use super::{Ask, Overlay};
+
+/// Images, and manifests, that are read at a time.
+const MOST: usize = 10_000;
+
+/// A row of the dialog.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QuarantineRow {
+    Heading(Safe),
+    /// Something concerned, and how.
+    Hit(Safe, Safe),
+    /// What was not looked into.
+    Dark(Safe),
+}
+
+/// The repository that is looked through.
+#[derive(Debug, Clone)]
+struct Repository {
+    source: SourceId,
+    name: String,
+    /// What its tags point at, as far as that is known.
+    details: BTreeMap<String, TagDetails>,
+    /// Tags of which it is not.
+    unknown: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Quarantine {
+    /// What it is about, for the title.
+    pub about: Safe,
+    suspects: Vec<Digest>,
+    source: SourceId,
+    list: Arc<ImageList>,
+    repository: Option<Repository>,
+    local: HashMap<Digest, Stack>,
+    remote: HashMap<Digest, Stack>,
+    pub job: Option<JobId>,
+    /// Images and manifests to read, and those that were.
+    pub of: usize,
+    pub read: usize,
+    /// Why the reading ended before its end.
+    pub problem: Option<Problem>,
+    pub report: Option<Report>,
+    pub rows: Vec<QuarantineRow>,
+    pub cursor: ListCursor,
+}
+
+/// Opens the dialog on what the cursor is on.
+pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
+    let suspects = suspects(state);
+    let (Some((about, suspects)), Some(source), Some(list)) = (suspects, state.sources.current.clone(), state.images.list.value.clone())
+    else {
+        return vec![state.toasts.show(ToastKind::Info, "There is no image or layer to look for here, or it is not known yet", None)];
+    };
+    let images: Vec<Digest> = list.images.iter().map(|image| image.id.clone()).take(MOST).collect();
+    let (repository, wanted) = repository(state).map_or((None, None), |(repository, wanted)| (Some(repository), Some(wanted)));
+    let of = images.len() + wanted.as_ref().map_or(0, |wanted| wanted.tags.len() + wanted.digests.len());
+    let (id, effect) = jobs::start(state, Job::Trace { local: Some((source.clone(), images)), remote: wanted });
+    let it = Quarantine {
+        about,
+        suspects,
+        source,
+        list,
+        repository,
+        local: HashMap::new(),
+        remote: HashMap::new(),
+        job: Some(id),
+        of,
+        read: 0,
+        problem: None,
+        report: None,
+        rows: Vec::new(),
+        cursor: ListCursor { height: 1, ..ListCursor::default() },
+    };
+    state.overlays.push(Overlay::Quarantine(Box::new(it)));
+    vec![effect]
+}
+
+/// What is looked for, in words and by its digests: an index together with the images in it.
+fn suspects(state: &State) -> Option<(Safe, Vec<Digest>)> {
+    match state.focus {
+        PaneId::Images => {
+            let (image, name) = state.images.selected()?;
+            let about = name.map_or_else(|| Safe::new(image.id.short()), |name| Safe::ascii(name.familiar()));
+            Some((about, vec![image.id.clone()]))
+        }
+        PaneId::Registries => {
+            let registries = &state.registries;
+            match registries.level {
+                Level::Tags => {
+                    let details = registries.tags.selected_details()?;
+                    let parts = details.children.iter().filter(|child| child.about.is_none()).map(|child| child.digest.clone());
+                    Some((registries.name(&details.tag).safe(), std::iter::once(details.digest.clone()).chain(parts).collect()))
+                }
+                Level::Parts => registries.parts.selected_image().map(|digest| (Safe::new(digest.short()), vec![digest.clone()])),
+                Level::Hosts | Level::Repositories => None,
+            }
+        }
+        PaneId::Layers => {
+            let step = state.layers.history().get(*state.layers.steps.get(state.layers.cursor.at)?)?;
+            let digest = step.diff_id.as_ref().or(step.layer_digest.as_ref()).filter(|_| state.layers.dockerfile.is_none())?;
+            Some((Safe::from(format!("layer {}", digest.short())), vec![digest.clone()]))
+        }
+        _ => None,
+    }
+}
+
+/// The repository one is in, and what has to be read of it.
+fn repository(state: &State) -> Option<(Repository, InRepository)> {
+    let registries = &state.registries;
+    let (source, name) = (registries.tags.source.clone()?, registries.tags.repository.clone());
+    let tags = &registries.tags;
+    let details: BTreeMap<String, TagDetails> =
+        tags.details.iter().filter_map(|(tag, details)| Some((tag.clone(), details.as_ref().ok()?.clone()))).collect();
+    let unknown = tags.list.iter().filter(|row| row.fit).map(|row| row.tag.raw()).filter(|tag| !details.contains_key(*tag));
+    let unknown: Vec<String> = unknown.map(str::to_owned).collect();
+    let digests: BTreeSet<Digest> = details.values().flat_map(TagDetails::images).collect();
+    let wanted = InRepository {
+        source: source.clone(),
+        repository: name.clone(),
+        tags: unknown.iter().take(MOST).cloned().collect(),
+        digests: digests.into_iter().take(MOST).collect(),
+    };
+    Some((Repository { source, name, details, unknown: unknown.len() }, wanted))
+}
+
+/// Something was read, or all that can be.
+pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    let mine = state.overlays.iter_mut().find_map(|overlay| match overlay {
+        Overlay::Quarantine(it) if it.job == Some(id) => Some(it),
+        _ => None,
+    });
+    let Some(it) = mine else { return Vec::new() };
+    let ended = !matches!(event, JobEvent::Chunk(_));
+    match answer(event, "read what images are made of") {
+        Ok(JobOutput::Stacks { local, stacks }) => {
+            it.read += stacks.len();
+            let known = if local { &mut it.local } else { &mut it.remote };
+            known.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack)));
+        }
+        Ok(JobOutput::Details(told)) => it.told(told),
+        Ok(_) => {}
+        Err(problem) => it.problem = Some(problem),
+    }
+    if ended {
+        it.job = None;
+        it.think();
+    }
+    Vec::new()
+}
+
+/// The report was written.
+pub(in crate::app) fn saved(state: &mut State, event: JobEvent) -> Vec<Effect> {
+    match answer(event, "write the report") {
+        Ok(JobOutput::Saved(file)) => {
+            vec![state.toasts.show(ToastKind::Good, "The report is written", Some(Safe::from(file.display().to_string())))]
+        }
+        Ok(_) => Vec::new(),
+        Err(problem) => vec![state.toasts.problem(&problem)],
+    }
+}
+
+/// The report of the dialog that is open, as a file of that name holds it: JSON, or Markdown.
+pub(in crate::app) fn text(state: &State, file: &std::path::Path) -> Option<String> {
+    let report = state.overlays.iter().rev().find_map(|overlay| match overlay {
+        Overlay::Quarantine(it) => it.report.as_ref(),
+        _ => None,
+    })?;
+    if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
+        return serde_json::to_string_pretty(report).ok().map(|text| text + "\n");
+    }
+    Some(report.markdown())
+}
+
+impl Quarantine {
+    /// It is known where some more tags point.
+    fn told(&mut self, told: Vec<(String, Result<TagDetails, Problem>)>) {
+        let Some(repository) = &mut self.repository else { return };
+        self.read += told.len();
+        for (tag, details) in told {
+            if let Ok(details) = details {
+                repository.unknown = repository.unknown.saturating_sub(1);
+                // Those behind it are read next.
+                self.of += details.images().iter().filter(|digest| !self.remote.contains_key(*digest)).count();
+                repository.details.insert(tag, details);
+            }
+        }
+    }
+
+    /// Thinks through what is known.
+    fn think(&mut self) {
+        let layers = |stack: &Stack| -> Option<Vec<Layer>> {
+            let layers = stack.layers.as_ref().ok()?.iter();
+            Some(layers.map(|(digest, diff_id)| Layer { digest: digest.clone(), diff_id: diff_id.clone() }).collect())
+        };
+        let local: Vec<Local<'_>> =
+            self.list.images.iter().map(|image| Local { image, layers: self.local.get(&image.id).and_then(layers) }).collect();
+        let remote = self.repository.as_ref().map(|repository| manifests(repository, &self.remote, &layers)).unwrap_or_default();
+        let mut report = quarantine::trace_all(&self.suspects, &local, &remote);
+        if let (Some(report), Some(repository)) = (&mut report, &self.repository) {
+            report.not_looked_into.remote += repository.unknown;
+        }
+        self.rows = report.as_ref().map(rows).unwrap_or_default();
+        self.report = report;
+        self.cursor.set_len(self.rows.len());
+        self.cursor.go(usize::from(self.rows.len() > 1));
+    }
+
+    pub(super) fn key(mut self: Box<Self>, state: &mut State, chord: Chord) -> Vec<Effect> {
+        let action = state.settings.keymap.action(chord, &[Place::List, Place::Rows, Place::Images]);
+        let leaves = chord.key == Key::Esc || chord == Chord::char('q') || action == Some(Action::Quarantine);
+        let effects = match action {
+            // What was read so far can still be looked at.
+            _ if leaves && self.job.is_some() => self.stop(state),
+            _ if leaves => return Vec::new(),
+            Some(Action::Retag) if self.report.is_some() => return self.plan(state, true),
+            Some(Action::Delete) if self.report.is_some() => return self.plan(state, false),
+            Some(Action::Mark) if self.report.is_some() => return self.mark(state),
+            Some(Action::Export) if self.report.is_some() => {
+                state.overlays.push(Overlay::Quarantine(self));
+                let about = Safe::new("Markdown, or JSON where the name ends in .json; a file that is there is left alone");
+                actions::ask(
+                    state,
+                    Ask::SaveReport,
+                    "Write the list into a file",
+                    Some(about),
+                    "quarantine.md".to_owned(),
+                    "Enter write · Esc cancel",
+                );
+                return Vec::new();
+            }
+            Some(action) => {
+                self.cursor.act(action);
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        state.overlays.push(Overlay::Quarantine(self));
+        effects
+    }
+
+    fn stop(&mut self, state: &mut State) -> Vec<Effect> {
+        let Some(id) = self.job.take() else { return Vec::new() };
+        state.jobs.remove(&id);
+        self.think();
+        vec![Effect::Cancel(id)]
+    }
+
+    /// Names of what was found here and in the repository, with what each is at.
+    fn names(&self) -> (Vec<(Digest, Name)>, Vec<(Digest, Name)>) {
+        let Some(report) = &self.report else { return (Vec::new(), Vec::new()) };
+        let here = report.local.iter().flat_map(|hit| hit.tags.iter().map(|tag| (hit.id.clone(), tag.clone()))).collect();
+        let is_tag = |name: &Name| name.reference().is_ok_and(|name| name.digest().is_none());
+        let there = report.remote.iter().filter(|hit| is_tag(&hit.name)).map(|hit| (hit.digest.clone(), hit.name.clone())).collect();
+        (here, there)
+    }
+
+    /// What was found goes into the plan: to be put away under another name, or to be deleted.
+    fn plan(self: Box<Self>, state: &mut State, away: bool) -> Vec<Effect> {
+        let (here, there) = self.names();
+        let wish = |(digest, name): &(Digest, Name)| -> Vec<Wish> {
+            if !away {
+                return vec![Wish::Delete(Target::Tag(name.clone()))];
+            }
+            let to = quarantine::put_away(name, PREFIX);
+            to.map_or_else(Vec::new, |to| vec![Wish::Tag { id: digest.clone(), to }, Wish::Untag(name.clone())])
+        };
+        let mut local: Vec<Wish> = here.iter().flat_map(wish).collect();
+        if !away {
+            let untagged = self.report.iter().flat_map(|report| &report.local).filter(|hit| hit.tags.is_empty());
+            local.extend(untagged.map(|hit| Wish::Delete(Target::Image(hit.id.clone()))));
+        }
+        let remote: Vec<Wish> = there.iter().flat_map(wish).collect();
+        let may = |source: Option<&SourceId>| {
+            let info = source.and_then(|source| state.sources.get(source));
+            !state.settings.read_only && info.is_none_or(|info| !info.read_only && info.powers.tag && info.powers.remove)
+        };
+        let (local_may, remote_may) = (may(Some(&self.source)), may(self.repository.as_ref().map(|repository| &repository.source)));
+        let nothing = (local.is_empty() || !local_may) && (remote.is_empty() || !remote_may);
+        if nothing || state.plan.is_running() {
+            let (found, what) = (!(local.is_empty() && remote.is_empty()), if away { "No name to put away" } else { "Nothing to delete" });
+            let why = match (state.plan.is_running(), found) {
+                (true, _) => "The plan runs: wait for its end, or cancel it in the tasks",
+                (false, true) => "Nothing can be changed there",
+                (false, false) => what,
+            };
+            state.overlays.push(Overlay::Quarantine(self));
+            return vec![state.toasts.show(ToastKind::Info, why, None)];
+        }
+        let mut effects = Vec::new();
+        if !local.is_empty() && local_may {
+            effects.extend(planning::want_local(state, &self.source, &self.list, local));
+        }
+        if let Some(repository) = self.repository.as_ref().filter(|_| !remote.is_empty() && remote_may) {
+            effects.extend(planning::want_remote(state, &repository.source, &repository.name, remote));
+        }
+        effects
+    }
+
+    /// Marks what was found in the panes.
+    fn mark(self, state: &mut State) -> Vec<Effect> {
+        let (here, there) = self.names();
+        let untagged = self.report.iter().flat_map(|report| &report.local).filter(|hit| hit.tags.is_empty());
+        let untagged: Vec<RowKey> = untagged.map(|hit| RowKey { id: hit.id.clone(), name: None }).collect();
+        let (local, remote) = (here.len() + untagged.len(), there.len());
+        state.images.marks = here.into_iter().map(|(id, name)| RowKey { id, name: Some(name) }).chain(untagged).collect();
+        state.images.prune_marks();
+        let tags = there.iter().filter_map(|(_, name)| name.split().1.map(str::to_owned));
+        state.registries.tags.marks = tags.collect();
+        let words = format!("Marked: {} here, {remote} in the repository", counted(local, "name"));
+        vec![state.toasts.show(ToastKind::Info, words, None)]
+    }
+
+    /// How far it was read, while it is.
+    #[must_use]
+    pub fn progress(&self) -> Option<Safe> {
+        self.job?;
+        Some(Safe::from(format!("reading what images are made of: {} of {}", self.read.min(self.of), self.of)))
+    }
+}
+
+/// The manifests of the repository: those of tags, and those that only an index leads to.
+fn manifests(repository: &Repository, read: &HashMap<Digest, Stack>, layers: &dyn Fn(&Stack) -> Option<Vec<Layer>>) -> Vec<Remote> {
+    let host = repository.source.registry_host().unwrap_or_default();
+    let full = format!("{host}/{}", repository.name);
+    let mut all = Vec::new();
+    let mut tagged = BTreeSet::new();
+    let made = |digest: &Digest| (read.get(digest).and_then(|stack| stack.config.clone()), read.get(digest).and_then(layers));
+    // Signatures and their like are no images.
+    let images = repository.details.values().filter(|details| details.kind != RemoteKind::Artifact);
+    for details in images.clone() {
+        let index = details.kind == RemoteKind::Index;
+        let (config, layers) = if index { (None, None) } else { made(&details.digest) };
+        let children = index.then(|| details.images());
+        tagged.insert(&details.digest);
+        all.push(Remote { name: Name::new(&format!("{full}:{}", details.tag)), digest: details.digest.clone(), config, layers, children });
+    }
+    let parts: BTreeSet<Digest> = images.flat_map(TagDetails::images).filter(|digest| !tagged.contains(digest)).collect();
+    all.extend(parts.into_iter().map(|digest| {
+        let (config, layers) = made(&digest);
+        Remote { name: Name::new(&format!("{full}@{digest}")), digest, config, layers, children: None }
+    }));
+    all
+}
+
+fn rows(report: &Report) -> Vec<QuarantineRow> {
+    let mut rows = Vec::new();
+    let mut section = |title: String, hits: Vec<QuarantineRow>| {
+        if !hits.is_empty() {
+            rows.push(QuarantineRow::Heading(Safe::from(title)));
+            rows.extend(hits);
+        }
+    };
+    let mut users: Vec<_> = report.containers.iter().collect();
+    users.sort_by_key(|hit| !hit.container.running);
+    let containers: Vec<_> = users.iter().map(|hit| QuarantineRow::Hit(hit.container.name.safe(), hit.container.state.safe())).collect();
+    section(counted(containers.len(), "container"), containers);
+    let here = report.local.iter().flat_map(|hit| {
+        let how = Safe::from(hit.how.words());
+        let names: Vec<Safe> = match hit.tags.as_slice() {
+            [] => vec![Safe::from(format!("{} without a tag", hit.id.short()))],
+            tags => tags.iter().map(|tag| Safe::ascii(tag.familiar())).collect(),
+        };
+        names.into_iter().map(move |name| QuarantineRow::Hit(name, how.clone()))
+    });
+    section(format!("{} here", counted(report.local.len(), "image")), here.collect());
+    let there = report.remote.iter().map(|hit| QuarantineRow::Hit(hit.name.safe(), Safe::from(hit.how.words())));
+    section(format!("{} in the repository", counted(report.remote.len(), "manifest")), there.collect());
+    let dark = report.not_looked_into;
+    let words = [
+        (dark.local, format!("{} here: not read", counted(dark.local, "image"))),
+        (dark.remote, format!("{} in the repository: not read", counted(dark.remote, "manifest"))),
+        (dark.containers, format!("the containers of {}: not known", counted(dark.containers, "image"))),
+    ];
+    let unknown = words.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| QuarantineRow::Dark(Safe::from(words)));
+    section("Not looked into".to_owned(), unknown.collect());
+    if report.local.is_empty() && report.remote.is_empty() {
+        rows.insert(0, QuarantineRow::Heading(Safe::new("Nothing found, as far as was looked")));
+    }
+    rows
+}

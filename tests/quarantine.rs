@@ -1,0 +1,301 @@
+//! Everything that contains something polluted, without a terminal, a source or a registry: what is looked for, what is found, and what is done
+//! about all of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::allow_attributes, reason = "what fails here fails the test")]
+
+#[path = "common/remote.rs"]
+mod remote;
+#[path = "common/scene.rs"]
+mod scene;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lighterman::app::overlay::{Overlay, Quarantine, QuarantineRow};
+use lighterman::flow::job::InRepository;
+use lighterman::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Key, Msg};
+use lighterman::model::{ContainerUse, Digest, ImageList, ImageSummary, Name, Problem, ProblemKind, Safe, Stack};
+use lighterman::pane::PaneId;
+use ratatui::buffer::Buffer;
+use remote::{Remote, details, digest, index, registry};
+
+fn image(seed: &str, tags: &[&str]) -> ImageSummary {
+    ImageSummary {
+        id: digest(seed),
+        tags: tags.iter().map(|tag| Name::new(tag)).collect(),
+        repo_digests: vec![],
+        created: None,
+        size: Some(100),
+        unique_size: None,
+        platform: None,
+        containers: Some(vec![]),
+        labels: BTreeMap::default(),
+    }
+}
+
+/// Made of these layers, by their diff IDs.
+fn stack(seed: &str, layers: &[&str]) -> Stack {
+    Stack { digest: digest(seed), config: Some(digest(seed)), layers: Ok(layers.iter().map(|layer| (None, Some(digest(layer)))).collect()) }
+}
+
+fn images() -> Vec<ImageSummary> {
+    let user = ContainerUse { id: "c1".into(), name: "web-1".into(), running: true, state: "running".into() };
+    vec![
+        image("bad", &["bad:1"]),
+        ImageSummary { containers: Some(vec![user]), ..image("child", &["child:1", "child:latest"]) },
+        image("clean", &["clean:1"]),
+        image("loose", &[]),
+    ]
+}
+
+fn local() -> Vec<Stack> {
+    vec![
+        stack("bad", &["base", "own"]),
+        stack("child", &["base", "own", "more"]),
+        stack("clean", &["base"]),
+        stack("loose", &["base", "own", "x"]),
+    ]
+}
+
+/// In a repository with three tags, two of which are known, and with images on this machine; the cursor is on the first image.
+fn deck() -> Remote {
+    let mut deck = Remote::in_tags(120, 40, &["1", "2", "multi"]);
+    deck.stand_still();
+    deck.detail(vec![details("1", "m1", 10, 1), index("multi", "mi")]);
+    let list = deck.job(|job| matches!(job, Job::List { .. }));
+    let images = Arc::new(ImageList { images: images(), at: Timestamp::UNIX_EPOCH, gaps: vec![] });
+    deck.tell(Msg::Job(list, JobEvent::Done(JobOutput::Images { list: images, version: Safe::new("Docker 1") })));
+    deck.press("1g");
+    deck
+}
+
+fn open(deck: &Remote) -> &Quarantine {
+    match deck.state.overlays.last() {
+        Some(Overlay::Quarantine(it)) => it,
+        other => panic!("the dialog is open: {other:?}"),
+    }
+}
+
+fn hits(deck: &Remote) -> Vec<String> {
+    let words = |row: &QuarantineRow| match row {
+        QuarantineRow::Heading(title) => format!("# {title}"),
+        QuarantineRow::Hit(what, how) => format!("{what}: {how}"),
+        QuarantineRow::Dark(what) => format!("? {what}"),
+    };
+    open(deck).rows.iter().map(words).collect()
+}
+
+fn asked(deck: &Remote) -> (JobId, Vec<Digest>, Option<InRepository>) {
+    let id = deck.job(|job| matches!(job, Job::Trace { .. }));
+    match deck.state.jobs.get(&id).cloned() {
+        Some(Job::Trace { local, remote }) => (id, local.unwrap().1, remote),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All is read: the second tag too, which leads to what is built on the polluted image, as one platform of the index does.
+fn answer(deck: &mut Remote) {
+    let (id, ..) = asked(deck);
+    let tell = |deck: &mut Remote, output| deck.tell(Msg::Job(id, JobEvent::Chunk(output)));
+    tell(deck, JobOutput::Stacks { local: true, stacks: local() });
+    tell(deck, JobOutput::Details(vec![details("2", "m2", 10, 1)]));
+    let broken = Problem::new(ProblemKind::NotFound, "read", "gone");
+    let stacks = vec![
+        stack("m1", &["base"]),
+        stack("m2", &["base", "own", "remote"]),
+        stack("mi-amd64", &["base", "own"]),
+        Stack { digest: digest("mi-arm64"), config: None, layers: Err(broken) },
+    ];
+    tell(deck, JobOutput::Stacks { local: false, stacks });
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+}
+
+#[test]
+fn everything_that_contains_an_image_is_found_and_what_was_not_read_is_counted() {
+    let mut deck = deck();
+    deck.press("Q");
+    let (_, local, remote) = asked(&deck);
+    assert_eq!(local.len(), 4);
+    let remote = remote.unwrap();
+    assert_eq!((remote.source, remote.repository.as_str(), remote.tags), (registry(), "acme/web", vec!["2".to_owned()]));
+    assert_eq!(remote.digests.len(), 3, "an image, and both of the index, but not its attestation");
+    assert_eq!(open(&deck).progress().unwrap().as_str(), "reading what images are made of: 0 of 8");
+    answer(&mut deck);
+    let expected = [
+        "# 1 container",
+        "web-1: running",
+        "# 3 images here",
+        "bad:1: is it",
+        "child:1: is built on it",
+        "child:latest: is built on it",
+        &format!("{} without a tag: is built on it", digest("loose").short()),
+        "# 3 manifests in the repository",
+        "registry.example.com/acme/web:2: is built on it",
+        "registry.example.com/acme/web:multi: is an index with it",
+    ];
+    let found = hits(&deck);
+    assert_eq!(found[..expected.len()], expected.map(str::to_owned));
+    assert!(found[expected.len()].ends_with("is built on it"), "the platform itself: {found:?}");
+    assert_eq!(found[expected.len() + 1..], ["# Not looked into", "? 1 manifest in the repository: not read"].map(str::to_owned));
+}
+
+#[test]
+fn all_of_it_is_put_away_under_another_name_or_deleted_by_way_of_the_plan() {
+    let mut deck = deck();
+    deck.press("Q");
+    answer(&mut deck);
+    deck.press("t");
+    let plan = |deck: &Remote| -> Vec<String> {
+        let mut lines: Vec<String> =
+            deck.state.plan.lines.iter().map(|line| format!("{} {}", line.operation.verb.word(), line.operation.target)).collect();
+        lines.sort();
+        lines
+    };
+    let expected = [
+        "tag bad:quarantine-1",
+        "tag child:quarantine-1",
+        "tag child:quarantine-latest",
+        "untag bad:1",
+        "untag child:1",
+        "untag child:latest",
+    ];
+    assert_eq!(plan(&deck), expected.map(str::to_owned));
+    assert!(deck.state.plan.lines.iter().all(|line| line.operation.refused().is_none()), "the new names keep the images");
+    let view = deck.job(|job| matches!(job, Job::View { .. }));
+    let Some(Job::View { tags, .. }) = deck.state.jobs.get(&view) else { panic!() };
+    assert_eq!(*tags, ["2", "multi", "quarantine-2", "quarantine-multi"], "the repository is looked at for its part");
+    assert!(deck.state.overlays.is_empty() && deck.state.focus == PaneId::Plan);
+    // And to be deleted, where the container keeps what it uses.
+    let mut deck = self::deck();
+    deck.press("Q");
+    answer(&mut deck);
+    deck.press("d");
+    let expected = ["delete image bad:1", "delete image child:latest", &format!("delete image {}", digest("loose")), "untag child:1"];
+    let mut lines = plan(&deck);
+    lines.sort_by_key(|line| expected.iter().position(|other| other == line));
+    assert_eq!(lines, expected.map(str::to_owned));
+    assert_eq!(deck.state.plan.totals().refused, 2, "{:?}", deck.state.plan.lines);
+}
+
+#[test]
+fn a_reading_that_is_stopped_shows_what_is_known_and_nothing_stale_comes_in() {
+    let mut deck = deck();
+    deck.press("Q");
+    let (id, ..) = asked(&deck);
+    deck.press("td e");
+    assert!(deck.state.plan.is_empty() && deck.state.overlays.len() == 1, "nothing can be done before it is known");
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Stacks { local: true, stacks: local()[..2].to_vec() })));
+    deck.key(Key::Esc);
+    assert_eq!(deck.effects.last(), Some(&Effect::Cancel(id)));
+    let found = hits(&deck);
+    assert_eq!(found[2], "# 2 images here");
+    assert_eq!(
+        found[found.len() - 3..],
+        ["# Not looked into", "? 2 images here: not read", "? 4 manifests in the repository: not read"].map(str::to_owned)
+    );
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Stacks { local: true, stacks: local() })));
+    assert_eq!(hits(&deck)[2], "# 2 images here");
+    deck.key(Key::Esc);
+    assert!(deck.state.overlays.is_empty());
+    // A registry that is lost leaves what was found here.
+    deck.press("Q");
+    let (id, ..) = asked(&deck);
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Stacks { local: true, stacks: local() })));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "read", "nobody answers"))));
+    assert_eq!((hits(&deck)[2].as_str(), open(&deck).problem.as_ref().unwrap().cause.as_str()), ("# 3 images here", "nobody answers"));
+}
+
+#[test]
+fn the_list_is_written_for_others_and_marked_in_the_panes() {
+    let mut deck = deck();
+    deck.press("Q");
+    answer(&mut deck);
+    deck.press("e");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::Prompt(_))));
+    deck.enter();
+    let written = |deck: &Remote| {
+        let found = deck.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Start(id, Job::SaveText { text, file }) => Some((*id, text.clone(), file.clone())),
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let (id, text, file) = written(&deck);
+    assert!(text.starts_with("# Where ") && text.contains("| web-1 | running |"), "{text}");
+    assert_eq!(file, PathBuf::from("quarantine.md"));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Saved(file))));
+    assert_eq!(deck.state.toasts.list.last().unwrap().text.as_str(), "The report is written");
+    assert!(open(&deck).report.is_some(), "the dialog is still there");
+    deck.press("e");
+    for _ in 0..2 {
+        deck.key(Key::Backspace);
+    }
+    deck.press("json");
+    deck.enter();
+    let (_, text, file) = written(&deck);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((file, json["suspect"].as_str()), (PathBuf::from("quarantine.json"), Some(digest("bad").as_str())));
+    assert_eq!(json["not_looked_into"]["remote"], 1);
+    deck.press(" ");
+    assert!(deck.state.overlays.is_empty());
+    assert_eq!((deck.state.images.marks.len(), deck.state.registries.tags.marks.len()), (4, 2));
+}
+
+#[test]
+fn a_tag_an_index_and_a_layer_are_looked_for_as_well() {
+    let mut deck = deck();
+    deck.press("2g");
+    let at = deck.tags().iter().position(|tag| *tag == "multi").unwrap();
+    for _ in 0..at {
+        deck.press("j");
+    }
+    deck.press("Q");
+    answer(&mut deck);
+    assert!(hits(&deck).contains(&"bad:1: is built on it".to_owned()), "by one of its platforms: {:?}", hits(&deck));
+    assert!(hits(&deck).contains(&"registry.example.com/acme/web:multi: is it".to_owned()));
+    // A step that made a layer.
+    let mut state = scene::full(120, 40);
+    let press = |state: &mut lighterman::app::State, action| lighterman::app::update(state, Msg::Act(action));
+    drop(press(&mut state, Action::FocusLayers));
+    let effects = press(&mut state, Action::QuarantineLayer);
+    let started = effects.iter().any(|effect| matches!(effect, Effect::Start(_, Job::Trace { remote: None, .. })));
+    let layer = state.layers.history()[3].diff_id.clone().unwrap();
+    match state.overlays.pop() {
+        Some(Overlay::Quarantine(it)) if started => assert_eq!(it.about.as_str(), format!("layer {}", layer.short())),
+        other => panic!("{other:?}"),
+    }
+    // One that made none.
+    drop(press(&mut state, Action::Up));
+    drop(press(&mut state, Action::Up));
+    drop(press(&mut state, Action::QuarantineLayer));
+    assert!(state.overlays.is_empty() && !state.toasts.list.is_empty());
+}
+
+#[test]
+fn the_dialog_draws_at_every_size_and_no_foreign_bytes() {
+    let mut deck = deck();
+    let draw = |deck: &mut Remote, width, height| {
+        deck.tell(Msg::Resize { width, height });
+        let (buffer, _): (Buffer, _) = scene::draw(&deck.state, &scene::dark());
+        let line = |y| (0..width).map(|x| buffer.cell((x, y)).unwrap().symbol().to_owned()).collect::<String>();
+        (0..height).map(line).collect::<Vec<_>>().join("\n")
+    };
+    deck.press("Q");
+    assert!(draw(&mut deck, 80, 24).contains("reading what images are made of: 0 of 8"));
+    let (id, ..) = asked(&deck);
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Stacks { local: true, stacks: local() })));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "read", "no\u{1b}[2Jbody"))));
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let text = draw(&mut deck, width, height);
+        for words in ["What contains bad:1", "web-1", "child:latest", "is built on it", "put away", "mark in the panes", "Not looked into"]
+        {
+            assert!(text.contains(words), "{words} at {width}x{height}:\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'));
+    }
+    for (width, height) in [(40, 10), (1, 1), (300, 11)] {
+        drop(draw(&mut deck, width, height));
+    }
+}
