@@ -364,7 +364,7 @@ async fn the_layers_of_a_repository_are_read_by_every_digest_they_have() {
     loop {
         match messages.recv().await.unwrap() {
             Msg::Job(_, JobEvent::Chunk(JobOutput::Details(told))) => {
-                tags.extend(told.into_iter().map(|(tag, details)| (tag, details.unwrap().digest)))
+                tags.extend(told.into_iter().map(|(tag, details)| (tag, details.unwrap().digest)));
             }
             Msg::Job(_, JobEvent::Chunk(JobOutput::Stacks { local: false, stacks })) => {
                 found.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack)));

@@ -10,6 +10,9 @@ pub struct Stack {
     pub digest: Digest,
     /// Of its configuration, where it was read.
     pub config: Option<Digest>,
-    /// Each layer's digest as stored and of its tar, oldest first; or why they are not known.
-    pub layers: Result<Vec<(Option<Digest>, Option<Digest>)>, Problem>,
+    /// Oldest first; or why they are not known.
+    pub layers: Result<Vec<StackLayer>, Problem>,
 }
+
+/// A layer's digest as stored, and that of its tar (diff ID).
+pub type StackLayer = (Option<Digest>, Option<Digest>);

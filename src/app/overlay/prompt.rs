@@ -129,11 +129,7 @@ impl Prompt {
                 let file = path(state, self.input.value().trim());
                 return plan::save_to(state, file);
             }
-            Ask::SaveReport => {
-                let file = path(state, self.input.value().trim());
-                let Some(text) = super::quarantine::text(state, &file) else { return Vec::new() };
-                return vec![jobs::start(state, Job::SaveText { text, file }).1];
-            }
+            Ask::SaveReport => return super::quarantine::save_to(state, self.input.value().trim()),
             _ => self.input.value().trim().to_owned(),
         };
         let Some(source) = state.sources.current.clone() else {
@@ -238,7 +234,7 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
 }
 
 /// A typed path, with `~` for the home directory.
-fn path(state: &State, text: &str) -> PathBuf {
+pub(super) fn path(state: &State, text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), &state.settings.home) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(text),

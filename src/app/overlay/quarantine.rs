@@ -12,7 +12,7 @@ use crate::curate::quarantine::{self, Layer, Local, PREFIX, Remote, Report};
 use crate::curate::words::counted;
 use crate::flow::job::InRepository;
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place};
-use crate::model::{Digest, ImageList, Name, Problem, RemoteKind, Safe, SourceId, Stack, TagDetails, Target};
+use crate::model::{Digest, ImageList, Name, Problem, ProblemKind, RemoteKind, Safe, SourceId, Stack, TagDetails, Target};
 use crate::pane::images::RowKey;
 use crate::pane::registries::Level;
 use crate::pane::{ListCursor, PaneId};
@@ -26,6 +26,9 @@ use super::{Ask, Overlay};
 
 /// Images, and manifests, that are read at a time.
 const MOST: usize = 10_000;
+
+/// What was found under a name.
+type Named = (Digest, Name);
 
 /// A row of the dialog.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,16 +187,20 @@ pub(in crate::app) fn saved(state: &mut State, event: JobEvent) -> Vec<Effect> {
     }
 }
 
-/// The report of the dialog that is open, as a file of that name holds it: JSON, or Markdown.
-pub(in crate::app) fn text(state: &State, file: &std::path::Path) -> Option<String> {
+/// Writes the report of the dialog that is open: as JSON where the file's name says so, else as Markdown.
+pub(super) fn save_to(state: &mut State, file: &str) -> Vec<Effect> {
     let report = state.overlays.iter().rev().find_map(|overlay| match overlay {
         Overlay::Quarantine(it) => it.report.as_ref(),
         _ => None,
-    })?;
-    if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        return serde_json::to_string_pretty(report).ok().map(|text| text + "\n");
+    });
+    let Some(report) = report else { return Vec::new() };
+    let file = super::prompt::path(state, file);
+    let json = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let text = if json { serde_json::to_string_pretty(report).map(|text| text + "\n") } else { Ok(report.markdown()) };
+    match text {
+        Ok(text) => vec![jobs::start(state, Job::SaveText { text, file }).1],
+        Err(error) => vec![state.toasts.problem(&Problem::new(ProblemKind::Other, "write the report", error.to_string()))],
     }
-    Some(report.markdown())
 }
 
 impl Quarantine {
@@ -271,7 +278,7 @@ impl Quarantine {
     }
 
     /// Names of what was found here and in the repository, with what each is at.
-    fn names(&self) -> (Vec<(Digest, Name)>, Vec<(Digest, Name)>) {
+    fn names(&self) -> (Vec<Named>, Vec<Named>) {
         let Some(report) = &self.report else { return (Vec::new(), Vec::new()) };
         let here = report.local.iter().flat_map(|hit| hit.tags.iter().map(|tag| (hit.id.clone(), tag.clone()))).collect();
         let is_tag = |name: &Name| name.reference().is_ok_and(|name| name.digest().is_none());
@@ -282,7 +289,7 @@ impl Quarantine {
     /// What was found goes into the plan: to be put away under another name, or to be deleted.
     fn plan(self: Box<Self>, state: &mut State, away: bool) -> Vec<Effect> {
         let (here, there) = self.names();
-        let wish = |(digest, name): &(Digest, Name)| -> Vec<Wish> {
+        let wish = |(digest, name): &Named| -> Vec<Wish> {
             if !away {
                 return vec![Wish::Delete(Target::Tag(name.clone()))];
             }
