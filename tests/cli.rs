@@ -440,51 +440,62 @@ fn a_context_is_found_by_its_name() {
     assert_eq!((&row["name"], &row["current"], &row["why"]), (&json!("store"), &json!(true), &json!("--context")), "{row}");
 }
 
-/// An engine with the images `e:1` and `e:2`. `deleting` is called, and waited for, before it answers the first removal.
+/// Images of [`engine_of_many`], and how many of them a run removes at a time.
 #[cfg(unix)]
-fn engine_of_two(deleting: impl Fn() + Send + Sync + 'static) -> scripted::Scripted {
-    let gone = std::sync::atomic::AtomicBool::new(false);
-    let id = |tag: char| lighterman::model::Digest::sha256(&[tag as u8]);
+const MANY: usize = 20;
+#[cfg(unix)]
+const AT_ONCE: usize = 12;
+
+/// An engine with the images `e:1` to `e:20`. `deleting` is called, and waited for, before it answers a removal.
+#[cfg(unix)]
+fn engine_of_many(deleting: impl Fn() + Send + Sync + 'static) -> scripted::Scripted {
+    let gone = std::sync::Mutex::new(std::collections::HashSet::new());
+    let id = |tag: usize| lighterman::model::Digest::sha256(&tag.to_le_bytes());
     scripted::Scripted::docker(move |request| {
-        use std::sync::atomic::Ordering::SeqCst;
-        if request == "DELETE /images/docker.io/library/e:1" {
+        if let Some(tag) = request.strip_prefix("DELETE /images/docker.io/library/e:") {
             deleting();
-            gone.store(true, SeqCst);
-            return Some(scripted::json(r#"[{"Untagged":"e:1"}]"#));
+            gone.lock().unwrap().insert(tag.to_owned());
+            return Some(scripted::json(r#"[{"Untagged":"e"}]"#));
         }
-        let row = |tag: char| json!({"Id": id(tag), "RepoTags": [format!("e:{tag}")], "RepoDigests": []});
+        let row = |tag: usize| json!({"Id": id(tag), "RepoTags": [format!("e:{tag}")], "RepoDigests": []});
         if request == "GET /images/json" {
-            return Some(scripted::json(&json!([row('1'), row('2')]).to_string()));
+            return Some(scripted::json(&json!((1..=MANY).map(row).collect::<Vec<_>>()).to_string()));
         }
         let asked = request.strip_prefix("GET /images/")?;
-        let tag = ['1', '2'].into_iter().find(|tag| asked.contains(&format!("e:{tag}/")) || asked.contains(id(*tag).as_str()))?;
-        if tag == '1' && gone.load(SeqCst) {
+        let tag = (1..=MANY).find(|tag| asked.contains(&format!("e:{tag}/")) || asked.contains(id(*tag).as_str()))?;
+        if gone.lock().unwrap().contains(&tag.to_string()) {
             return None;
         }
         Some(scripted::json(&if asked.ends_with("/history") { json!([]) } else { row(tag) }.to_string()))
     })
 }
 
+/// Removals that are under way are waited for and told; nothing goes that was not sent before the signal.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_during_a_delete_still_tells_what_went() {
-    use std::sync::Mutex;
     use std::sync::mpsc::channel;
+    use std::sync::{Condvar, Mutex};
 
     for as_json in [true, false] {
-        let ((asked, wait_for_delete), (answer, wait_for_signal)) = (channel(), channel());
-        let (asked, wait_for_signal) = (Mutex::new(asked), Mutex::new(wait_for_signal));
-        let engine = engine_of_two(move || {
+        let (asked, wait_for_delete) = channel();
+        let (asked, gate) = (Mutex::new(asked), std::sync::Arc::new((Mutex::new(false), Condvar::new())));
+        let held = std::sync::Arc::clone(&gate);
+        let engine = engine_of_many(move || {
             asked.lock().unwrap().send(()).unwrap();
-            wait_for_signal.lock().unwrap().recv().unwrap();
+            let closed = held.0.lock().unwrap();
+            drop(held.1.wait_while(closed, |open| !*open).unwrap());
         });
         let program = Program::with(&["--host", &engine.address()]);
         let file = archive(&program, "in.tar", &docker_archive(&[spec("acme/app:1")]));
         program.command(&["import", &file]).arg("--host=store").output().map(Ran::from).unwrap();
-        let mut command = program.command(&["delete", "e:1", "e:2", "store:acme/app:1", "--yes"]);
+        let mut command = program.command(&["delete"]);
+        command.args((1..=MANY).map(|tag| format!("e:{tag}"))).args(["store:acme/app:1", "--yes"]);
         command.args(as_json.then_some("--json")).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        wait_for_delete.recv_timeout(Duration::from_secs(60)).unwrap();
+        for _ in 0..AT_ONCE {
+            wait_for_delete.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
         // Once it says that it stops, the engine may answer.
         let mut words = BufReader::new(child.stderr.take().unwrap());
@@ -492,20 +503,20 @@ fn ctrl_c_during_a_delete_still_tells_what_went() {
         while !heard.contains("stopping") {
             assert_ne!(words.read_line(&mut heard).unwrap(), 0, "{heard}");
         }
-        answer.send(()).unwrap();
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
         words.read_to_string(&mut heard).unwrap();
         let ran = Ran::from(child.wait_with_output().unwrap()).ended(130);
+        assert_eq!(engine.asked("DELETE"), AT_ONCE, "nothing is sent after the signal");
         if as_json {
             let told = ran.document();
-            assert_eq!(told["removed"].as_array().unwrap().len(), 1, "{told}");
-            assert!(told["removed"][0]["reference"].as_str().unwrap().ends_with("e:1"), "{told}");
-            let kept: Vec<_> = told["kept"].as_array().unwrap().iter().map(|row| row["reference"].as_str().unwrap()).collect();
-            assert!(matches!(&kept[..], [e, app] if e.ends_with("e:2") && app.ends_with("acme/app:1")), "{told}");
+            let (removed, kept) = (told["removed"].as_array().unwrap(), told["kept"].as_array().unwrap());
+            assert_eq!((removed.len(), kept.len()), (AT_ONCE, MANY - AT_ONCE + 1), "{told}");
+            assert!(kept.iter().any(|row| row["reference"].as_str().unwrap().ends_with("acme/app:1")), "{told}");
         } else {
-            assert!(ran.stdout.contains("removed") && ran.stdout.contains("e:1"), "{}", ran.stdout);
-            for name in ["e:2", "acme/app:1"] {
-                assert!(heard.lines().any(|line| line.contains("kept") && line.contains(name)), "{heard}");
-            }
+            assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("removed")).count(), AT_ONCE, "{}", ran.stdout);
+            let kept = |line: &&str| line.contains("kept");
+            assert_eq!(heard.lines().filter(kept).count(), MANY - AT_ONCE + 1, "{heard}");
         }
         assert_eq!(program.run(&["inspect", "store:acme/app:1"]).code, Some(0), "what was not reached is still there");
     }

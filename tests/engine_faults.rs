@@ -211,6 +211,24 @@ async fn a_cancelled_removal_that_hangs_still_tells_what_went() {
     );
 }
 
+/// Between the look and the write there is time to change one's mind.
+#[tokio::test]
+async fn a_removal_that_is_cancelled_while_it_is_looked_at_is_not_sent() {
+    let id = Digest::sha256(b"id");
+    let row = format!(r#"{{"Id":"{id}","RepoTags":["a:1"]}}"#);
+    let ctx = Ctx::default();
+    let cancel = ctx.cancel.clone();
+    let engine = Scripted::docker(move |request| {
+        (request == "GET /images/docker.io/library/a:1/json").then(|| {
+            cancel.cancel();
+            json(&row)
+        })
+    });
+    let item = Removal::Tag { name: Name::new("a:1"), expected: id };
+    let (removed, kept) = engine.source.curator().unwrap().remove(&ctx, std::slice::from_ref(&item)).await.unwrap();
+    assert_eq!((removed, kept, engine.asked("DELETE")), (vec![], vec![item.cancelled()], 0));
+}
+
 #[tokio::test]
 async fn a_lost_event_stream_ends_with_a_problem() {
     for whole in [true, false] {

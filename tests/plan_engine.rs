@@ -167,3 +167,34 @@ fn what_a_backup_does_not_bring_back_is_said_before() {
     assert_eq!(after["repo_digests"].as_array().unwrap().len(), 0, "{after}");
     program.json(&["delete", "--yes", &name]);
 }
+
+/// Images on images, and several names of one: they go side by side, and what one of them takes along was meant to go.
+#[test]
+fn images_that_are_built_on_each_other_go_together() {
+    let Some(host) = common::docker("images_that_are_built_on_each_other_go_together") else { return };
+    let program = Program::with_engine(&host);
+    let parent = |n: usize| format!("plan-family/parent-{n}:1");
+    let (mut names, specs): (Vec<String>, Vec<ImageSpec>) = (0..12).map(|n| (parent(n), spec(&parent(n)))).unzip();
+    load(&program, &specs);
+    for n in 0..12 {
+        let container = docker(&host, &["create", &parent(n), "/none"]);
+        let child = format!("plan-family/child-{n}:1");
+        docker(&host, &["commit", &container, &child]);
+        docker(&host, &["rm", &container]);
+        docker(&host, &["tag", &child, &format!("plan-family/a-child-{n}:1")]);
+        names.extend([child, format!("plan-family/a-child-{n}:1")]);
+    }
+    let ids: std::collections::BTreeSet<String> = tags(&program, "plan-family/").into_values().collect();
+    assert_eq!(ids.len(), 24);
+    let mut args = vec!["plan", "delete", "-o", "p"];
+    args.extend(names.iter().map(String::as_str));
+    let plan = program.json(&args);
+    assert_eq!(plan["operations"].as_array().unwrap().len(), 36);
+    let applied = program.run(&["apply", "p", "--yes", "--json"]);
+    let lines = applied.document()["lines"].as_array().unwrap().clone();
+    let left: Vec<&Value> = lines.iter().filter(|line| line["state"] != "done").collect();
+    assert!(left.is_empty(), "{left:#?}");
+    let all = program.json(&["images", "--all"]);
+    let left: Vec<&Value> = all.as_array().unwrap().iter().filter(|image| ids.contains(image["id"].as_str().unwrap())).collect();
+    assert!(left.is_empty(), "not even without a name: {left:#?}");
+}

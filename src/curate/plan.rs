@@ -132,6 +132,10 @@ fn unit(line: &Operation, at: usize) -> String {
         Verb::Untag | Verb::DeleteImage if line.source.registry_host().is_none() => {
             format!("{} {}", line.source, line.before.as_ref().map_or("", Digest::as_str))
         }
+        // Podman writes all names of an image at once, and of two that are given at the same time loses one.
+        Verb::Tag | Verb::MoveTag if line.source.registry_host().is_none() => {
+            format!("{} {}", line.source, line.after.as_ref().map_or("", Digest::as_str))
+        }
         _ => format!("{at:08}"),
     }
 }

@@ -128,13 +128,18 @@ pub struct ExportTo {
     pub overwrite: bool,
 }
 
+/// Why a removal was kept that found nothing to remove.
+pub const ALREADY_GONE: &str = "already gone";
+/// Why a removal was kept that was under way when its caller cancelled, and did not end soon after.
+pub const AT_IT: &str = "cancelled while the engine was at it: it may have gone";
+
 /// The power to change images. Only `work::change` and `work::apply` call these.
 pub trait Curator: Send + Sync {
     /// Points `to` at `id`. `replaces` is what held the name when the user confirmed; a different holder now is a conflict.
     fn tag<'a>(&'a self, ctx: &'a Ctx, id: &'a Digest, to: &'a Reference, replaces: Option<&'a Digest>) -> Answer<'a, ()>;
 
     /// Carries out removals one by one, never by force. Each is read again first; what moved, is in use or is refused is kept, with the
-    /// reason. `Err` only when nothing at all could be tried.
+    /// reason. Where the caller cancels, what was not sent yet is not. `Err` only when nothing at all could be tried.
     fn remove<'a>(&'a self, ctx: &'a Ctx, items: &'a [Removal]) -> Answer<'a, (Vec<Removed>, Vec<Kept>)>;
 
     /// What pruning would take away: untagged images, with what uses them and their unique size where the source can tell.
@@ -211,6 +216,11 @@ pub trait Curator: Send + Sync {
     /// Changes that may run at a time.
     fn at_once(&self) -> usize {
         8
+    }
+
+    /// Removals that may run at a time, each of an image of its own.
+    fn removals_at_once(&self) -> usize {
+        1
     }
 
     /// Brings in what `file` holds. A broken archive changes nothing. `moves` are the tags the user agreed to move; another one that

@@ -13,7 +13,7 @@ use super::list::{Which, list, tags};
 use super::session::{Kind, Session};
 use super::wire::{self, DiskUsage, Inspected};
 use crate::model::{Digest, Foreign, ImageKey, ImageList, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed};
-use crate::source::Ctx;
+use crate::source::{ALREADY_GONE, AT_IT, Ctx};
 
 /// How long a removal under way may still take once it was cancelled: what came of it is worth waiting for, but not for ever. Less than a
 /// command that was interrupted is given to end.
@@ -96,8 +96,8 @@ pub(super) async fn remove(source: &EngineSource, ctx: &Ctx, items: &[Removal], 
         }
         let outcome = tokio::select! {
             biased;
-            outcome = one(source, &session, item, doing) => outcome,
-            () = given_up(ctx) => Ok(Some("cancelled while the engine was at it: it may have gone".to_owned())),
+            outcome = one(source, &session, ctx, item, doing) => outcome,
+            () = given_up(ctx) => Ok(Some(AT_IT.to_owned())),
         };
         match outcome {
             Ok(None) => removed.push(item.removed()),
@@ -116,30 +116,37 @@ async fn given_up(ctx: &Ctx) {
 }
 
 /// Removes one; the reason when it was kept.
-async fn one(source: &EngineSource, session: &Session, item: &Removal, doing: &str) -> Result<Option<String>, Problem> {
+async fn one(source: &EngineSource, session: &Session, ctx: &Ctx, item: &Removal, doing: &str) -> Result<Option<String>, Problem> {
     let (key, expected) = match item {
         Removal::Tag { name, expected } => (ImageKey::Name(name.reference()?), expected),
         Removal::Untagged { id } => (ImageKey::Id(id.clone()), id),
     };
-    let Some(now) = held(source, session, &key, doing).await? else { return Ok(Some("already gone".to_owned())) };
+    let Some(now) = held(source, session, &key, doing).await? else { return Ok(Some(ALREADY_GONE.to_owned())) };
     if now.id != *expected {
         return Ok(Some(format!("meanwhile it is another image, {}", now.id.short())));
     }
     if let (Removal::Untagged { .. }, Some(tag)) = (item, now.tags.first()) {
         return Ok(Some(format!("meanwhile it has the tag {}", tag.safe())));
     }
-    let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
-    match session.docker.remove_image(&name(&key), Some(options), None).await.map_err(|error| source.bollard_failure(error, doing)) {
-        Ok(_) => {}
-        Err(Failure::Said(StatusCode::NOT_FOUND, _)) => return Ok(Some("already gone".to_owned())),
-        Err(Failure::Said(StatusCode::CONFLICT, words)) => return Ok(Some(words.trim_start_matches("conflict: ").to_owned())),
-        // Podman has no status of its own for this.
-        Err(Failure::Said(_, words)) if words.contains("in use by") || words.contains("used by") => return Ok(Some(words)),
-        Err(failure) => return Err(failure.into_problem(doing)),
+    // Nothing goes after somebody asked to stop.
+    if ctx.cancel.is_cancelled() {
+        return Ok(Some(item.cancelled().why));
     }
-    match held(source, session, &key, doing).await? {
-        Some(still) if still.id == *expected => Ok(Some("the engine accepted it, but it is still there".to_owned())),
-        _ => Ok(None),
+    let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
+    let answer = session.docker.remove_image(&name(&key), Some(options), None).await.map_err(|error| source.bollard_failure(error, doing));
+    if let Err(Failure::Problem(problem)) = answer {
+        return Err(problem);
+    }
+    let still = held(source, session, &key, doing).await?.is_some_and(|still| still.id == *expected);
+    match answer {
+        // Where images that are built on each other go at the same time, the first takes the other along, and the engine stumbles over that.
+        Err(_) if !still => Ok(None),
+        Err(Failure::Said(StatusCode::CONFLICT, words)) => Ok(Some(words.trim_start_matches("conflict: ").to_owned())),
+        // Podman has no status of its own for this.
+        Err(Failure::Said(_, words)) if words.contains("in use by") || words.contains("used by") => Ok(Some(words)),
+        Err(failure) => Err(failure.into_problem(doing)),
+        Ok(_) if still => Ok(Some("the engine accepted it, but it is still there".to_owned())),
+        Ok(_) => Ok(None),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What each verb does, in terms of the sources' verbs, and how its end is told: whatever was answered, what is there afterwards decides.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use crate::model::{
     Copy, CopyFrom, Digest, LineState, Locator, Name, Operation, Problem, ProblemKind, Removal, Safe, Target, Transport, Verb,
 };
 use crate::source::registry::stand_in_digest;
-use crate::source::{Ctx, Curator, KeptManifest, blocking};
+use crate::source::{ALREADY_GONE, AT_IT, Ctx, Curator, KeptManifest, blocking};
 
 /// Whether what a line left can't be seen at its target.
 pub(super) const fn is_blind(verb: Verb) -> bool {
@@ -76,8 +77,28 @@ impl Running<'_> {
         let acted = self.act(curator, operation, step).await;
         #[cfg(debug_assertions)]
         crate::work::hooks::point();
+        if acted.as_ref().is_err_and(|problem| may_wait(operation, problem)) {
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(n);
+            return;
+        }
         let state = match acted {
             Ok(observed) => Ok(LineState::Done { observed }),
+            Err(problem) => self.told(curator, operation, problem).await,
+        };
+        self.finish(n, operation, state).await;
+    }
+
+    /// Tries a line once more that waited for others of its source. Its beginning is written down.
+    pub(super) async fn again(&self, n: usize) {
+        let Some(operation) = self.header.plan.operations.get(n) else { return };
+        let Some(curator) = curator(self.sources, operation) else { return };
+        if let Some(why) = self.halted() {
+            return self.finish(n, operation, Ok(LineState::Skipped(Safe::from(format!("not tried: {}", why.cause))))).await;
+        }
+        let state = match self.remove(curator, operation).await {
+            Ok(()) => Ok(LineState::Done { observed: None }),
+            // What was built on it took it along.
+            Err(problem) if problem.cause.as_str() == ALREADY_GONE => Ok(LineState::Done { observed: None }),
             Err(problem) => self.told(curator, operation, problem).await,
         };
         self.finish(n, operation, state).await;
@@ -92,7 +113,7 @@ impl Running<'_> {
             Ok(state) => self.end(n, state).await,
             // Nobody knows how it ended, so nothing is said of it: it is looked at again at the next start.
             Err(problem) => {
-                *self.unknown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true;
+                *self.unknown.lock().unwrap_or_else(PoisonError::into_inner) = true;
                 self.set(n, LineState::Failed(problem.detail(format!("whether {} was done is not known", operation.doing()))));
             }
         }
@@ -109,6 +130,8 @@ impl Running<'_> {
         match look(curator, &Ctx::default(), operation).await {
             Err(_) => Err(problem),
             Ok(observed) if is_half_way(operation, observed.as_ref()) => Err(problem),
+            // The engine is at it still.
+            Ok(observed) if observed == operation.before && problem.cause.as_str() == AT_IT => Err(problem),
             Ok(observed) if is_settled(operation, observed.as_ref()) && problem.kind != ProblemKind::Conflict => {
                 Ok(LineState::Done { observed })
             }
@@ -206,11 +229,18 @@ impl Running<'_> {
         self.remove(curator, operation).await
     }
 
-    /// Takes a name, or an image without one, away from a source of this machine.
+    /// Takes a name, or an image without one, away from a source of this machine. Where a user stops it before it was sent, it is not.
     async fn remove(&self, curator: &dyn Curator, operation: &Operation) -> Result<(), Problem> {
         let Some(expected) = operation.before.clone() else { return Ok(()) };
-        let (_, kept) = curator.remove(&Ctx::default(), &[removal(&operation.target, expected)]).await?;
-        kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Conflict, operation.doing(), &kept.why)))
+        let item = removal(&operation.target, expected);
+        let (_, kept) = curator.remove(self.applier.ctx, std::slice::from_ref(&item)).await?;
+        let Some(kept) = kept.first() else { return Ok(()) };
+        let kind = match kept.why.as_str() {
+            why if why == item.cancelled().why => ProblemKind::Cancelled,
+            AT_IT => ProblemKind::Unreachable,
+            _ => ProblemKind::Conflict,
+        };
+        Err(Problem::new(kind, operation.doing(), &kept.why))
     }
 
     /// Tags and manifests of one repository that go together.
@@ -254,6 +284,12 @@ impl super::Applier<'_> {
         };
         blocking("read what was saved", move || saved.into_iter().map(load).collect()).await
     }
+}
+
+/// Whether an image could not go because of another one, which may be about to: one that was built on it, and then takes it along where it has
+/// no name.
+fn may_wait(operation: &Operation, problem: &Problem) -> bool {
+    operation.verb == Verb::DeleteImage && problem.cause.as_str().contains("dependent child")
 }
 
 fn removal(target: &Target, expected: Digest) -> Removal {

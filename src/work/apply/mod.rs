@@ -19,7 +19,7 @@ mod prepare;
 mod recover;
 mod transfer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -286,6 +286,8 @@ struct Running<'a> {
     halted: Mutex<Option<Problem>>,
     /// Whether the end of some line can't be told.
     unknown: Mutex<bool>,
+    /// Images that could not go before others that were built on them: tried again after those.
+    waiting: Mutex<BTreeSet<usize>>,
     step: usize,
 }
 
@@ -324,6 +326,7 @@ impl<'a> Running<'a> {
             states: Mutex::new(vec![LineState::Waiting; lines]),
             halted: Mutex::new(None),
             unknown: Mutex::new(false),
+            waiting: Mutex::default(),
             step: applier.ctx.meter.step(Safe::new("lines"), Some(lines as u64)),
         }
     }
@@ -332,12 +335,15 @@ impl<'a> Running<'a> {
 impl Running<'_> {
     /// Lines of one source, as many at a time as it takes.
     async fn units(&self, source: &SourceId, units: Vec<Vec<usize>>) {
-        let at_once = self.sources.get(source).and_then(|source| source.curator()).map_or(1, Curator::at_once);
-        // What goes from this machine goes one by one, so that whoever stops it loses as little as can be.
         let first = units.first().and_then(|unit| self.header.plan.operations.get(*unit.first()?));
         let goes = first.is_some_and(|first| source.registry_host().is_none() && first.verb >= Verb::Untag);
-        let at_once = if goes { 1 } else { at_once };
+        let curator = self.sources.get(source).and_then(|source| source.curator());
+        let at_once = curator.map_or(1, if goes { Curator::removals_at_once } else { Curator::at_once });
         stream::iter(units).map(|unit| self.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for n in waiting {
+            self.again(n).await;
+        }
     }
 
     fn ended(self) -> Ended {
