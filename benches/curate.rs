@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lighterman::curate::plan::{self, Wish};
 use lighterman::curate::reclaim::Holdings;
 use lighterman::curate::rename::{Case, Pattern, Preset, Row, Rows, Rule, Template, check, wishes};
-use lighterman::curate::retention::{self, EXAMPLE, Policy};
+use lighterman::curate::retention::{self, EXAMPLE, Policy, phrase};
 use lighterman::model::{Completeness, Digest, Foreign, Name, RepositoryView, SourceId, Target};
 
 fn main() {
@@ -103,6 +103,22 @@ fn policy_over_10000_tags(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(rows.len()))
         .bench_local(|| Policy::parse(black_box(EXAMPLE)).ok().map(|policy| policy.decide(black_box(&rows), now).dropped));
+}
+
+/// A rule that is typed, key by key: what each key costs from the words to a decision on every tag, with what is kept between keys.
+#[divan::bench]
+fn what_if_key_over_10000_tags(bencher: Bencher) {
+    let rows = retained(10_000);
+    let now = Timestamp::from_second(1_740_000_000).unwrap_or_default();
+    let line =
+        "keep only last 3 of v{semver} per minor, drop pr-*|*-rc* older than 14d, protect latest|stable, drop untagged older than 7d";
+    bencher.counter(ItemsCount::new(rows.len())).bench_local(|| {
+        let said = phrase::policy(black_box(line)).ok()?;
+        let report = said.policy.decide(black_box(&rows), now);
+        // Only the rows that are seen are put into words.
+        let seen: usize = report.reasons.iter().take(50).map(|reason| said.policy.words(*reason, &rows).as_str().len()).sum();
+        Some((report.dropped, seen))
+    });
 }
 
 const REPOSITORY: &str = "registry.example.org:5000/harbour/lighter";

@@ -17,6 +17,7 @@ use super::plan;
 use super::registries;
 use super::state::State;
 use super::toast::ToastKind;
+use super::what_if;
 
 /// Changes that come closer together than this are listed once.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -197,6 +198,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Layers { source, .. } => chains::event(state, &source, event),
         Job::SavePlan { .. } => plan::saved(state, event),
         Job::DryRun(_) => plan::looked(state, id, event),
+        Job::ReadPolicy { .. } | Job::SavePolicy { .. } => what_if::event(state, &job, event),
         Job::Recover | Job::Runs | Job::Restorable { .. } | Job::Back { .. } => {
             state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
             log::event(state, id, &job, event)
@@ -348,6 +350,7 @@ pub(super) fn show(state: &mut State, list: Arc<ImageList>) {
     images.rebuild_around(kept.as_ref(), state.now);
     images.prune_marks();
     overlay::cleanup::listed(state);
+    what_if::listed(state);
 }
 
 /// The source can't be reached: keep what is on the screen, say so, and try again by and by.

@@ -22,6 +22,7 @@ pub mod state;
 mod tasks;
 pub mod toast;
 pub mod update;
+mod what_if;
 
 pub use overlay::Overlay;
 pub use registries::browse;

@@ -100,6 +100,11 @@ fn busy(state: &mut State) -> Option<Effect> {
     state.plan.is_running().then(|| state.toasts.show(ToastKind::Info, "The plan runs: wait for its end, or cancel it in the tasks", None))
 }
 
+/// Why nothing can be added to the plan now: it runs.
+pub(super) fn in_use_by_run(state: &mut State) -> Option<Effect> {
+    busy(state)
+}
+
 /// Why another plan can't take the place of this one: it runs, or nobody has run it yet.
 pub(super) fn in_use(state: &mut State) -> Option<Effect> {
     if let Some(busy) = busy(state) {

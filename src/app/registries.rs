@@ -18,6 +18,7 @@ use super::overlay::{self, Agreed, Ask, Confirm, Overlay};
 use super::plan;
 use super::state::State;
 use super::toast::ToastKind;
+use super::what_if;
 
 /// Whether an action has something to act on at this level.
 ///
@@ -45,6 +46,7 @@ pub(super) fn available(state: &State, action: Action) -> Result<(), &'static st
             Err("there is no tag to do that with, or it is not known yet")
         }
         Action::Filter if registries.filter().is_none() => Err("there is nothing to filter here"),
+        Action::Policy if !tags => Err("only among tags"),
         Action::Tree if registries.level != Level::Repositories => Err("only among repositories"),
         Action::Inspect | Action::Quarantine if registries.selected_key().is_none() => Err("there is no image here"),
         Action::LogIn | Action::LogOut if registries.source().is_none() => Err("there is no registry here"),
@@ -93,6 +95,10 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             Vec::new()
         }
         Action::Delete => delete(state),
+        Action::Policy => {
+            what_if::open(state);
+            Vec::new()
+        }
         Action::LogIn => {
             login::open(state);
             Vec::new()
@@ -286,6 +292,7 @@ fn tags(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
         Ok(JobOutput::Listed(listed)) => {
             tags.job = None;
             tags.ended(listed, now);
+            tags.decide(false, now);
         }
         Ok(_) => {}
         Err(problem) => {
@@ -304,7 +311,10 @@ fn detailed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     }
     match answer(event, "read what the tags point at") {
         Ok(JobOutput::Details(answers)) => tags.detailed(answers, now),
-        Ok(_) => tags.asked = None,
+        Ok(_) => {
+            tags.asked = None;
+            tags.decide(false, now);
+        }
         Err(problem) => {
             // What was not told counts as told, or it would be asked for without end; a refresh asks again.
             if let Some((_, asked)) = tags.asked.take() {

@@ -15,6 +15,7 @@ use super::log;
 use super::overlay::{self, Overlay};
 use super::registries;
 use super::state::State;
+use super::what_if;
 
 /// A cursor that stands still this long is followed: below what a person notices, above a held key's repeat.
 const STILL: Duration = Duration::from_millis(60);
@@ -65,6 +66,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Spin => {
             state.spin = state.spin.wrapping_add(1);
             state.spinning = false;
+            what_if::settle(state);
             Vec::new()
         }
         Msg::Terminate => vec![Effect::Quit],
@@ -120,6 +122,8 @@ fn key(state: &mut State, chord: Chord, held: bool) -> Vec<Effect> {
         overlay::key(state, top, chord, held)
     } else if state.filter_input().is_some() {
         filter::key(state, chord)
+    } else if state.typed_policy().is_some() {
+        what_if::key(state, chord)
     } else {
         match state.settings.keymap.action(chord, places(state.focus)) {
             Some(action) => {
@@ -184,7 +188,11 @@ fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     if !state.overlays.is_empty() {
         return overlay::paste(state, &clean);
     }
-    filter::paste(state, &clean);
+    if state.filter_input().is_none() && state.typed_policy().is_some() {
+        what_if::paste(state, &clean);
+    } else {
+        filter::paste(state, &clean);
+    }
     Vec::new()
 }
 

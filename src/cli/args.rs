@@ -429,20 +429,28 @@ pub(super) enum PolicyCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct PolicyCheckArgs {
-    /// The policy
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) file: PathBuf,
+    /// The policy; none is named with --rule
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "rule")]
+    pub(super) file: Option<PathBuf>,
 
     /// The repository, such as localhost:5000/team/app
     #[arg(value_name = "HOST/REPO")]
-    pub(super) repository: String,
+    pub(super) repository: Option<String>,
+
+    /// Rules as they are said, instead of a file: 'drop pr-* older than 14d, keep only last 3 of v{semver} per minor'
+    #[arg(long, value_name = "RULES")]
+    pub(super) rule: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PolicyRunArgs {
-    /// The policy
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) file: PathBuf,
+    /// The policy; none is named with --rule
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "rule")]
+    pub(super) file: Option<PathBuf>,
+
+    /// Rules as they are said, instead of a file: 'drop pr-* older than 14d, keep only last 3 of v{semver} per minor'
+    #[arg(long, value_name = "RULES")]
+    pub(super) rule: Option<String>,
 
     /// Only these of the repositories that the policy names
     #[arg(value_name = "HOST/REPO")]

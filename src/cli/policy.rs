@@ -13,7 +13,7 @@ use super::print::{Align, Table, or_dash};
 use super::session::Session;
 use super::{Done, Verdict, retain};
 use crate::curate::mistake::Mistake;
-use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import};
+use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import, phrase};
 use crate::curate::words::counted;
 use crate::model::{Digest, Name, Problem, ProblemKind, Safe, TagDetails, TagRow, time};
 use crate::shell::paths::read_bounded;
@@ -122,6 +122,23 @@ pub(super) fn parsed(file: &Path) -> Result<Policy, Problem> {
         .map_err(|mistakes| Mistake::problem(&mistakes, &doing).hint("`lighterman policy example` prints one with everything explained"))
 }
 
+/// The policy that a command names, in a file or in its words, and the repositories behind it: with words, the first stands where else the
+/// file does.
+///
+/// # Errors
+/// `Usage` with every mistake in it.
+pub(super) fn named(rule: Option<&str>, file: Option<&Path>, repositories: &[String]) -> Result<(Policy, Vec<String>), Problem> {
+    match (rule, file) {
+        (None, Some(file)) => Ok((parsed(file)?, repositories.to_vec())),
+        (Some(rule), first) => {
+            let said = phrase::policy(rule).map_err(|mistakes| Mistake::problem(&mistakes, "understand the rules"))?;
+            let first = first.map(|first| first.to_string_lossy().into_owned());
+            Ok((said.policy, first.into_iter().chain(repositories.iter().cloned()).collect()))
+        }
+        (None, None) => Err(Problem::new(ProblemKind::Usage, "read the policy", "none is named").hint("name a file, or say --rule")),
+    }
+}
+
 /// A repository as typed.
 ///
 /// # Errors
@@ -138,8 +155,13 @@ pub(super) fn repository(text: &str) -> Result<Repo, Problem> {
 }
 
 async fn check(session: &Session, args: &PolicyCheckArgs) -> Verdict {
-    let policy = parsed(&args.file)?;
-    let repo = repository(&args.repository)?;
+    let behind: Vec<String> = args.repository.iter().cloned().collect();
+    let (policy, repositories) = named(args.rule.as_deref(), args.file.as_deref(), &behind)?;
+    let [one] = repositories.as_slice() else {
+        let cause = if repositories.is_empty() { "no repository is named" } else { "more than one repository is named" };
+        return Err(Problem::new(ProblemKind::Usage, "check the tags of a repository", cause).hint("write HOST/REPOSITORY"));
+    };
+    let repo = repository(one)?;
     let repository = repo.full();
     if !policy.is_for(&repository) {
         session.printer.say(format_args!(

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{PlanArgs, PlanRetainArgs, PolicyRunArgs};
 use super::ask::{self, Question};
 use super::metrics::{self, Sample};
-use super::policy::{Seen, parsed, repository, seen};
+use super::policy::{self, Seen, parsed, repository, seen};
 use super::session::Session;
 use super::{Done, Verdict, apply, plan as written, remote, weigh};
 use crate::curate::freed::Stock;
@@ -189,10 +189,10 @@ struct Chosen {
 }
 
 /// The repositories a run is about, and whether these are all that the policy names.
-async fn named(session: &Session, policy: &Policy, args: &PolicyRunArgs) -> Result<(Vec<Chosen>, bool), Problem> {
+async fn named(session: &Session, policy: &Policy, repositories: &[String]) -> Result<(Vec<Chosen>, bool), Problem> {
     let usage = |cause: String, hint: &str| Problem::new(ProblemKind::Usage, "run the policy", cause).hint(hint);
-    if !args.repositories.is_empty() {
-        let repos = typed(&args.repositories)?;
+    if !repositories.is_empty() {
+        let repos = typed(repositories)?;
         if let Some(other) = repos.iter().map(Repo::full).find(|full| !policy.is_for(full)) {
             let cause = format!("it is not for {}", Safe::ascii(&other));
             return Err(usage(cause, "add it to `repositories` in the policy"));
@@ -307,8 +307,8 @@ impl InRepository {
 }
 
 pub(super) async fn run(session: &Session, args: &PolicyRunArgs) -> Verdict {
-    let policy = parsed(&args.file)?;
-    let (repos, whole) = named(session, &policy, args).await?;
+    let (policy, repositories) = policy::named(args.rule.as_deref(), args.file.as_deref(), &args.repositories)?;
+    let (repos, whole) = named(session, &policy, &repositories).await?;
     let retaining = Retaining::new(session, &policy, &args.confirm, nothing())?;
     let (mut decided, mut lines) = (Vec::new(), Vec::new());
     for Chosen { repo, listed } in repos {

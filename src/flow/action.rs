@@ -113,6 +113,7 @@ actions! {
     LogOut "log-out" "log out" [c('O')] Registries false "Forget the login to this registry.";
     Tree "tree" "tree" [c('m')] Registries false "Show repositories by namespace, or as one list.";
     GroupDigests "group-digests" "by digest" [c('D')] Registries false "Let the tags that are the same digest stand together, or by the order they had.";
+    Policy "policy" "what if" [c('R')] Registries false "Type a retention policy, and see what each tag would come to by which rule; goes into the plan.";
     RunPlan "run-plan" "run" [c('x')] Deck true "Run the plan, after a last look at what it comes to.";
     Undo "undo" "undo" [c('z')] Deck true "Take the last run back; in the Log, the run under the cursor or one of its lines.";
     Redo "redo" "redo" [ctrl('r')] Deck true "Do again what was taken back last.";

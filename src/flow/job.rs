@@ -163,6 +163,15 @@ pub enum Job {
         text: String,
         file: PathBuf,
     },
+    /// The text of a policy file.
+    ReadPolicy {
+        file: PathBuf,
+    },
+    /// Writes a policy into a file that isn't there yet.
+    SavePolicy {
+        text: String,
+        file: PathBuf,
+    },
     LogIn {
         source: SourceId,
         login: Login,
@@ -205,6 +214,8 @@ impl Job {
             | Self::Apply(_)
             | Self::SavePlan { .. }
             | Self::SaveText { .. }
+            | Self::ReadPolicy { .. }
+            | Self::SavePolicy { .. }
             | Self::Recover => None,
         }
     }
@@ -218,6 +229,8 @@ impl Job {
                 | Self::Weigh { .. }
                 | Self::Layers { .. }
                 | Self::SavePlan { .. }
+                | Self::ReadPolicy { .. }
+                | Self::SavePolicy { .. }
                 | Self::DryRun(_)
                 | Self::Recover
                 | Self::Runs
@@ -330,6 +343,8 @@ pub enum JobOutput {
         about: About,
     },
     Saved(PathBuf),
+    /// Of a policy.
+    Text(String),
     Exported {
         file: PathBuf,
         transfer: Transfer,

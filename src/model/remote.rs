@@ -125,6 +125,8 @@ pub struct TagDetails {
     /// Of the image, or of the images in the index.
     pub platforms: Vec<Platform>,
     pub children: Vec<RemoteChild>,
+    /// What it says it is about: of a signature or another referrer that has a tag of its own.
+    pub subject: Option<Digest>,
     /// Whether a signature was seen beside it; `None` where nothing was seen but not everything was looked at.
     pub signed: Option<bool>,
     /// Why some of this is missing, such as a child of the index that is gone.

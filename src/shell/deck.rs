@@ -112,8 +112,6 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let registry = options.open.iter().find(|locator| locator.transport == Transport::Registry).and_then(|locator| locator.name.as_ref());
     effects.extend(registry.map(|name| app::browse(&mut state, name.raw())).unwrap_or_default());
 
-    let editor = Editor::find(variable);
-    state.settings.editor = editor.as_ref().map(|editor| Safe::new(&editor.name()));
     let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
@@ -132,7 +130,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         modes,
         look: Look::new(themes),
         keeper: Keeper::new(paths.remembered()),
-        editor,
+        editor: Editor::find(variable),
         drafts: paths.state.join("edit"),
     };
     term::install_panic_hook();
@@ -224,8 +222,8 @@ fn settings(options: &DeckOptions, config: &Config, remembered: &Remembered, pat
         home: paths.home.as_ref().map(|home| home.display().to_string()),
         clipboard: config.clipboard,
         protect: config.protect.clone(),
-        editor: None,
         clean_up: remembered.clean_up(),
+        editor: Editor::find(variable).map(|editor| Safe::new(&editor.name())),
     }
 }
 

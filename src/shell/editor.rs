@@ -95,8 +95,9 @@ pub(super) async fn edit(
     blocking(DOING, move || {
         let bytes = read_bounded(&file, LONGEST).map_err(|error| Problem::disk(DOING, &file, &error))?;
         drop(folder);
-        String::from_utf8(bytes)
-            .map_err(|_| Problem::new(ProblemKind::Usage, DOING, "what the editor wrote is not UTF-8").hint("nothing is changed"))
+        String::from_utf8(bytes).map_err(|error| {
+            Problem::new(ProblemKind::Usage, DOING, format!("what the editor wrote is no text: {error}")).hint("nothing is changed")
+        })
     })
     .await
 }

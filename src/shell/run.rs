@@ -171,12 +171,11 @@ impl Running {
                 self.apply(Msg::Now(clock::now()));
                 self.apply(Msg::Edited(edited));
             }
-            // Typed at the editor, which answers for itself.
-            Woken::Told(Told::End(signals::INTERRUPT | signals::QUIT)) if self.lent.is_some() => {}
+            // Typed at the editor, which answers for itself; and a job that goes on goes on in its editor.
+            Woken::Told(Told::End(signals::INTERRUPT | signals::QUIT) | Told::Continue) if self.lent.is_some() => {}
             Woken::Told(Told::End(code)) => self.end(code),
             // The whole job stops with its editor, and goes on with it.
             Woken::Told(Told::Stop) if self.lent.is_some() => _ = signals::stop_job(),
-            Woken::Told(Told::Continue) if self.lent.is_some() => {}
             Woken::Told(Told::Stop) => self.suspend(),
             Woken::Told(Told::Continue) => {
                 // Stopped by somebody else, with no chance to give the terminal back first, or by ourselves, when this does nothing.

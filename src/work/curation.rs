@@ -2,7 +2,7 @@
 //! and the ways back.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -190,22 +190,55 @@ pub(super) async fn back(env: &Env, way: Way, run: Option<&str>, lines: &[usize]
     Ok(JobOutput::Back { plan: Box::new(plan), about: About { way, run: about.run.to_string(), lines: about.lines } })
 }
 
+/// Longest policy that is read, in bytes.
+const LONGEST_POLICY: u64 = 1 << 20;
+
+/// The text of a policy file.
+pub(super) async fn read_policy(file: PathBuf) -> Result<JobOutput, Problem> {
+    const DOING: &str = "read the policy";
+    blocking(DOING, move || {
+        let disk = |error: &std::io::Error| Problem::disk(DOING, &file, error);
+        // A pipe would keep this waiting.
+        if !std::fs::metadata(&file).map_err(|error| disk(&error))?.is_file() {
+            return Err(Problem::new(ProblemKind::Usage, DOING, "that is no file"));
+        }
+        let mut text = String::new();
+        let opened = std::fs::File::open(&file).map_err(|error| disk(&error))?;
+        opened.take(LONGEST_POLICY + 1).read_to_string(&mut text).map_err(|error| disk(&error))?;
+        if text.len() as u64 > LONGEST_POLICY {
+            return Err(Problem::new(ProblemKind::Limit, DOING, format!("it has more than {} KiB", LONGEST_POLICY >> 10)));
+        }
+        Ok(JobOutput::Text(text))
+    })
+    .await
+}
+
+/// Writes a policy; a file that is there is left alone.
+pub(super) async fn save_policy(text: String, file: PathBuf) -> Result<JobOutput, Problem> {
+    const DOING: &str = "write the policy";
+    blocking(DOING, move || written(DOING, file, text.as_bytes())).await
+}
+
 /// Writes a plan's document; a file that is there is left alone.
 pub(super) async fn save(plan: Box<Plan>, file: PathBuf) -> Result<JobOutput, Problem> {
     const DOING: &str = "write the plan";
-    let text = blocking(DOING, move || plan.to_json()).await?;
-    save_text(DOING, text, file).await
+    blocking(DOING, move || {
+        let text = plan.to_json()?;
+        written(DOING, file, text.as_bytes())
+    })
+    .await
 }
 
 /// Writes a text; a file that is there is left alone.
 pub(super) async fn save_text(doing: &'static str, text: String, file: PathBuf) -> Result<JobOutput, Problem> {
-    blocking(doing, move || {
-        let disk = |error: &std::io::Error| Problem::disk(doing, &file, error);
-        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| std::path::Path::new("."));
-        let mut temp = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(dir).map_err(|error| disk(&error))?;
-        temp.write_all(text.as_bytes()).and_then(|()| temp.as_file().sync_data()).map_err(|error| disk(&error))?;
-        temp.persist_noclobber(&file).map_err(|error| disk(&error.error))?;
-        Ok(JobOutput::Saved(file))
-    })
-    .await
+    blocking(doing, move || written(doing, file, text.as_bytes())).await
+}
+
+fn written(doing: &str, file: PathBuf, bytes: &[u8]) -> Result<JobOutput, Problem> {
+    let disk = |error: &std::io::Error| Problem::disk(doing, &file, error);
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| std::path::Path::new("."));
+    let mut temp = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(dir).map_err(|error| disk(&error))?;
+    temp.write_all(bytes).and_then(|()| temp.as_file().sync_data()).map_err(|error| disk(&error))?;
+    temp.persist_noclobber(&file).map_err(|error| disk(&error.error))?;
+    Ok(JobOutput::Saved(file))
 }

@@ -106,6 +106,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Runs => curation::runs(env).await,
         Job::Restorable { run } => curation::restorable(env, &run, ctx).await,
         Job::Back { way, run, lines } => curation::back(env, way, run.as_deref(), &lines.unwrap_or_default(), ctx).await,
+        Job::ReadPolicy { file } => curation::read_policy(file).await,
+        Job::SavePolicy { text, file } => curation::save_policy(text, file).await,
         Job::SavePlan { plan, file } => curation::save(plan, file).await,
         Job::SaveText { text, file } => curation::save_text("write the report", text, file).await,
         Job::Trace { local, remote } => trace::trace(env, local, remote, ctx, chunks).await,

@@ -61,6 +61,7 @@ pub fn details(tag: &str, seed: &str, size: u64, days: i64) -> (String, Result<T
         created: Timestamp::from_second(NOW - days * 86_400).ok(),
         platforms: vec![Platform::new("linux", "amd64", None)],
         children: Vec::new(),
+        subject: None,
         signed: Some(seed == "signed"),
         gap: None,
     };

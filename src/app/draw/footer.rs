@@ -8,6 +8,7 @@ use crate::app::state::State;
 use crate::flow::Action;
 use crate::model::Safe;
 use crate::pane::PaneId;
+use crate::pane::registries::WhatIf;
 use crate::ui::text::words;
 use crate::ui::{Canvas, Pen, Role, Shown};
 
@@ -41,6 +42,7 @@ const REGISTRIES: &[Action] = &[
     Action::CopyTo,
     Action::Copy,
     Action::GroupDigests,
+    Action::Policy,
     Action::Tree,
     Action::AddRegistry,
     Action::LogIn,
@@ -86,6 +88,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
     if state.filter_input().is_some() {
         return filter(canvas, area, state);
     }
+    if let Some(what_if) = state.typed_policy() {
+        return policy(canvas, area, what_if);
+    }
     let mut pen = canvas.pen(area, area.y);
     pen.gap(1);
     for action in ALWAYS {
@@ -126,6 +131,26 @@ fn hint(pen: &mut Pen<'_, '_>, key: &Safe, label: &'static str) -> bool {
     pen.put(key, Role::Key).gap(1);
     pen.put(label, Role::Label).gap(2);
     true
+}
+
+/// The policy as it is typed: what is wrong with it, or what the keys do.
+fn policy(canvas: &mut Canvas<'_>, area: Rect, what_if: &WhatIf) {
+    let mut pen = canvas.pen(area, area.y);
+    pen.put(" what if: ", Role::Key);
+    let (words, role) = match &what_if.mistake {
+        Some(mistake) => (words!("  {} {mistake} ", pen.signs().bad), Role::Bad),
+        None if what_if.policy().is_some() => (words!("  Enter into the plan  Ctrl-s save  Esc close "), Role::Label),
+        None => (words!("  drop pr-* older than 14d, keep only last 3 of v{{semver}} per minor, or @FILE "), Role::Muted),
+    };
+    let room = pen.room();
+    let typed = Shown::from(&Safe::new(what_if.input.value())).width();
+    if Shown::from(&words).width().saturating_add(typed.min(room / 2)) < room {
+        pen.right(&words, role);
+    } else if what_if.mistake.is_some() {
+        // Half of the line tells what is wrong, the other half has what is typed.
+        pen.right(Shown::from(&words).split(room / 2).0, role);
+    }
+    super::overlay::typed(&mut pen, &what_if.input, Role::Text);
 }
 
 /// The filter as it is typed, and what is wrong with it as it stands.

@@ -15,6 +15,7 @@ use super::super::plan;
 use super::super::registries;
 use super::super::state::State;
 use super::super::update::edit;
+use super::super::what_if;
 use super::{Agreed, Confirm, Overlay};
 
 /// What is asked for, with what the answer applies to.
@@ -49,6 +50,14 @@ pub enum Ask {
     SavePlan,
     /// What contains something polluted, for others.
     SaveReport,
+    /// Into which file.
+    SavePolicy {
+        toml: String,
+    },
+    /// That so much of this repository may go.
+    PolicyName {
+        repository: String,
+    },
     LogInName {
         source: SourceId,
     },
@@ -112,26 +121,48 @@ impl Prompt {
         Vec::new()
     }
 
-    fn submit(self, state: &mut State, chord: Chord) -> Vec<Effect> {
-        let text = match self.ask {
+    /// What has nothing to do with the source that is shown.
+    fn answer(self, state: &mut State) -> Vec<Effect> {
+        let text = self.input.value().trim();
+        match self.ask {
             Ask::LogInName { source } => {
-                login::named(state, &source, self.input.value().trim().to_owned());
-                return Vec::new();
+                login::named(state, &source, text.to_owned());
+                Vec::new()
             }
-            Ask::LogInSecret { source, username } => {
-                return login::submit(state, source, username, Secret::new(self.input.value().to_owned()));
-            }
+            Ask::LogInSecret { source, username } => login::submit(state, source, username, Secret::new(self.input.value().to_owned())),
             Ask::Override => {
-                state.plan.override_selected(self.input.value().trim());
-                return Vec::new();
+                state.plan.override_selected(text);
+                Vec::new()
             }
             Ask::SavePlan => {
-                let file = path(state, self.input.value().trim());
-                return plan::save_to(state, file);
+                let file = path(state, text);
+                plan::save_to(state, file)
             }
-            Ask::SaveReport => return super::quarantine::save_to(state, self.input.value().trim()),
-            _ => self.input.value().trim().to_owned(),
-        };
+            Ask::SavePolicy { toml } => {
+                let file = path(state, text);
+                what_if::save_to(state, toml, file)
+            }
+            Ask::PolicyName { .. } => what_if::named(state),
+            Ask::SaveReport => super::quarantine::save_to(state, text),
+            _ => Vec::new(),
+        }
+    }
+
+    fn submit(self, state: &mut State, chord: Chord) -> Vec<Effect> {
+        let asks_no_source = matches!(
+            self.ask,
+            Ask::LogInName { .. }
+                | Ask::LogInSecret { .. }
+                | Ask::Override
+                | Ask::SavePlan
+                | Ask::SaveReport
+                | Ask::SavePolicy { .. }
+                | Ask::PolicyName { .. }
+        );
+        if asks_no_source {
+            return self.answer(state);
+        }
+        let text = self.input.value().trim().to_owned();
         let Some(source) = state.sources.current.clone() else {
             return Vec::new();
         };
@@ -163,7 +194,13 @@ impl Prompt {
             Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
             Ask::CopyTo { from, digest, platforms } => registries::copy_to(state, from, digest, platforms, &text),
             Ask::Registry => registries::add(state, &text),
-            Ask::LogInName { .. } | Ask::LogInSecret { .. } | Ask::Override | Ask::SavePlan | Ask::SaveReport => Vec::new(),
+            Ask::LogInName { .. }
+            | Ask::LogInSecret { .. }
+            | Ask::Override
+            | Ask::SavePlan
+            | Ask::SaveReport
+            | Ask::SavePolicy { .. }
+            | Ask::PolicyName { .. } => Vec::new(),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {
                     locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
@@ -221,7 +258,9 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         }),
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
         Ask::Override => plan::reason(text),
-        Ask::SavePlan | Ask::SaveReport | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
+        Ask::PolicyName { repository } if text == repository => Ok(None),
+        Ask::PolicyName { .. } => Err(Safe::new("that is another name")),
+        Ask::SavePlan | Ask::SaveReport | Ask::SavePolicy { .. } | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;
@@ -234,7 +273,7 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
 }
 
 /// A typed path, with `~` for the home directory.
-pub(super) fn path(state: &State, text: &str) -> PathBuf {
+pub(in crate::app) fn path(state: &State, text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), &state.settings.home) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(text),

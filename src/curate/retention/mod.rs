@@ -67,10 +67,12 @@ impl Row {
         Self { tag: Some(tag.to_owned()), subject: companion_of(tag).map(|(subject, _)| subject), ..Self::default() }
     }
 
-    /// What a registry tells of a tag; labels, uses and first sight are the caller's to add.
+    /// What a registry tells of a tag: labels, uses and first sight are the caller's to add.
     #[must_use]
     pub fn remote(details: &TagDetails) -> Self {
+        let Self { subject, .. } = Self::unread(&details.tag);
         Self {
+            subject: subject.or_else(|| details.subject.clone()),
             digest: Some(details.digest.clone()),
             created: details.created,
             // Where something is missing, the platforms that were found may not be all.
@@ -235,6 +237,15 @@ impl Policy {
             return Err(Problem::new(ProblemKind::Conflict, doing, cause).hint("delete a tag that is broken, or try again"));
         }
         Ok(self.decide(listing.rows, now))
+    }
+
+    /// Why a tag of which only the name is known stays whatever its row says: what protects holds for signatures and the like too.
+    #[must_use]
+    pub fn protects(&self, tag: &str, now: Timestamp) -> Option<Safe> {
+        let row = Row::unread(tag);
+        let holds = |rule: &Rule| rule.action == Action::Protect && rule.matches.holds(&row, now) != rule::Truth::No;
+        let at = self.rules.iter().position(holds)?;
+        Some(self.words(Reason::Protected(at), &[]))
     }
 
     /// Decides over the rows there are, for a preview.

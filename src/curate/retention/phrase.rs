@@ -15,7 +15,9 @@
 //! language: `drop 'all'` is about the tag of that name. Without the number's `only`, what is beyond the last few is left to the phrases that
 //! follow, as in a file.
 
-use std::fmt::{self, Write as _};
+mod print;
+
+use std::fmt::Write as _;
 
 use super::Policy;
 use super::import::{quoted, quoted_list};
@@ -119,7 +121,7 @@ pub fn policy(text: &str) -> Result<Said, Vec<Mistake>> {
         match Policy::parse(&rule) {
             Ok(one) => rules.extend(one.rules),
             Err(wrong) => {
-                mistakes.extend(wrong.into_iter().take(1).map(|wrong| Mistake { hint: wrong.hint, ..Mistake::at(text, at, wrong.words) }))
+                mistakes.extend(wrong.into_iter().take(1).map(|wrong| Mistake { hint: wrong.hint, ..Mistake::at(text, at, wrong.words) }));
             }
         }
         toml.push_str(&rule);
@@ -505,6 +507,13 @@ impl Phrase {
         }
         asked.extend(it.in_use.map(|in_use| format!("in_use = {in_use}")));
         let mut toml = format!("[[rule]]\nname = {}\nmatch = {{ {} }}\n", quoted(&self.to_string()), asked.join(", "));
+        self.act(&mut toml);
+        toml.push('\n');
+        toml
+    }
+
+    /// What the rule does.
+    fn act(&self, toml: &mut String) {
         match &self.verb {
             Verb::Keep => toml.push_str("action = \"keep\"\n"),
             Verb::Drop => toml.push_str("action = \"drop\"\n"),
@@ -529,96 +538,6 @@ impl Phrase {
                     toml.push_str("rest = \"drop\"\n");
                 }
             }
-        }
-        toml.push('\n');
-        toml
-    }
-}
-
-/// A word as it has to be written to be read as it is.
-fn written(text: &str) -> String {
-    let balanced = {
-        let mut depth = 0_i64;
-        text.chars().all(|c| {
-            depth += i64::from(c == '{') - i64::from(c == '}');
-            depth >= 0
-        }) && depth == 0
-    };
-    let plain = |c: char| !c.is_whitespace() && !matches!(c, ',' | ';' | '"' | '\'' | '\\' | '|');
-    let inside = |text: &str| {
-        // Blanks and commas are held together by braces.
-        let mut depth = 0_usize;
-        text.chars().all(|c| {
-            depth = if c == '{' { depth + 1 } else { depth.saturating_sub(usize::from(c == '}')) };
-            plain(c) || (depth > 0 && !matches!(c, '"' | '\'' | '\\'))
-        })
-    };
-    let is_what = is_word(text) || matches!(text, "all" | "everything" | "tagged" | "untagged" | "of" | "than");
-    if !text.is_empty() && !is_what && balanced && inside(text) {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-fn all_written(texts: &[String]) -> String {
-    texts.iter().map(|text| written(text)).collect::<Vec<_>>().join("|")
-}
-
-impl fmt::Display for Phrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.verb {
-            Verb::Keep => f.write_str("keep")?,
-            Verb::Drop => f.write_str("drop")?,
-            Verb::Protect => f.write_str("protect")?,
-            Verb::Last { count, only, .. } => write!(f, "keep {}last {count} of", if *only { "only " } else { "" })?,
-        }
-        match &self.what {
-            What::All => f.write_str(" all")?,
-            What::Tagged => f.write_str(" tagged")?,
-            What::Untagged => f.write_str(" untagged")?,
-            What::InUse => f.write_str(" in use")?,
-            What::Label(None) => f.write_str(" by label")?,
-            What::Label(Some(label)) => write!(f, " by label {}", written(label))?,
-            What::Tags(patterns) => write!(f, " {}", all_written(patterns))?,
-        }
-        if let Verb::Last { per, by, .. } = &self.verb {
-            match per {
-                None => {}
-                Some(Per::Minor) => f.write_str(" per minor")?,
-                Some(Per::Major) => f.write_str(" per major")?,
-                Some(Per::Group(name)) => write!(f, " per group {}", written(name))?,
-            }
-            if let Some(by) = by {
-                write!(f, " by {}", by.replace('_', " "))?;
-            }
-        }
-        fmt::Display::fmt(&self.conditions, f)
-    }
-}
-
-impl fmt::Display for Conditions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts = [("older than", &self.older), ("newer than", &self.newer)];
-        for (word, text) in texts.into_iter().filter_map(|(word, text)| Some((word, text.as_ref()?))) {
-            write!(f, " {word} {}", written(text))?;
-        }
-        if self.since_first_seen {
-            f.write_str(" since first seen")?;
-        }
-        if !self.except.is_empty() {
-            write!(f, " except {}", all_written(&self.except))?;
-        }
-        for label in &self.labels {
-            write!(f, " with label {}", written(label))?;
-        }
-        let texts = [("unused for", &self.unused), ("for", &self.platform), ("matching", &self.regex)];
-        for (word, text) in texts.into_iter().filter_map(|(word, text)| Some((word, text.as_ref()?))) {
-            write!(f, " {word} {}", written(text))?;
-        }
-        match self.in_use {
-            Some(true) => f.write_str(" in use"),
-            Some(false) => f.write_str(" not in use"),
-            None => Ok(()),
         }
     }
 }

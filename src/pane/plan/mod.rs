@@ -4,7 +4,7 @@
 pub mod draw;
 mod stock;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::curate::plan::{self, Clash, Protection, Wish};
@@ -52,6 +52,8 @@ pub struct PlanPane {
     looking: BTreeMap<JobId, (Repository, BTreeSet<Wish>)>,
     /// Lines that were not thought up here: the way back of a run. They can't be changed, only dropped.
     fixed: Option<Fixed>,
+    /// What policies said of repositories that lines are about.
+    ruled: BTreeMap<Repository, Ruled>,
     /// Why lines run although something protects them.
     reasons: BTreeMap<(SourceId, String), Foreign>,
     pub protection: Protection,
@@ -76,6 +78,18 @@ pub struct PlanPane {
 
 /// What tells a line from the others, however often it is thought through.
 type Key = (SourceId, Verb, String);
+
+/// What a policy says of a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It goes, as long as it is at this digest, because of this rule.
+    Drop(Digest, Foreign),
+    Keep(Foreign),
+}
+
+/// What a policy says of a repository, by tag.
+#[derive(Debug, Clone, Default)]
+pub struct Ruled(pub HashMap<String, Verdict>);
 
 /// A plan about a run.
 #[derive(Debug, Clone)]
@@ -181,6 +195,30 @@ impl PlanPane {
         self.begin();
         self.wishes.extend(wishes.into_iter().map(|wish| (repository.0.clone(), wish)));
         self.think();
+    }
+
+    /// A policy decides over a repository: what is wanted there next says why, and what it keeps does not go along.
+    pub fn rule(&mut self, repository: Repository, ruled: Ruled) {
+        self.begin();
+        self.ruled.insert(repository, ruled);
+    }
+
+    /// Says at the lines of a repository what its policy says of them.
+    fn follow_rules(&self, repository: &Repository, lines: &mut [Operation]) {
+        let Some(Ruled(ruled)) = self.ruled.get(repository) else { return };
+        for line in lines.iter_mut().filter(|line| line.takes_away() && line.after.is_none()) {
+            let Some(name) = line.target.name() else { continue };
+            match name.split().1.and_then(|tag| ruled.get(tag)) {
+                Some(Verdict::Drop(digest, why)) if line.before.as_ref() == Some(digest) => line.effects.push(why.clone()),
+                // What moved was not decided over.
+                Some(Verdict::Drop(..)) => line.protected = Some(Foreign::from("it moved after the policy had decided")),
+                // A user may want by hand what the policy would keep.
+                Some(Verdict::Keep(why)) if !self.wishes.contains(&(repository.0.clone(), Wish::Delete(line.target.clone()))) => {
+                    line.protected = Some(Foreign::from(format!("the policy keeps it: {}", why.safe())));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Tags and manifests of a repository that lines are about: what refers to them matters.
@@ -306,7 +344,9 @@ impl PlanPane {
         for (repository, (view, known)) in &self.views {
             // What was not looked at for is not thought through yet.
             let wishes: Vec<Wish> = self.wished(repository).filter(|wish| known.contains(*wish)).cloned().collect();
-            operations.extend(plan::remote(view, &wishes, &self.protection));
+            let mut lines = plan::remote(view, &wishes, &self.protection);
+            self.follow_rules(repository, &mut lines);
+            operations.extend(lines);
         }
         plan::ordered(operations)
     }

@@ -13,6 +13,7 @@ use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
 use super::parts::PartRow;
 use super::repositories::RepoLine;
 use super::tags::{TagColumn, TagSort};
+use super::what_if::{Decision, WhatIf};
 use super::{Level, Parts, Registries, Repositories, Tags};
 
 const TAGS: [Column; 8] = [
@@ -24,6 +25,15 @@ const TAGS: [Column; 8] = [
     Column { title: "Platforms", least: 11, ideal: 20, grow: 1, priority: 5 },
     Column { title: "Signed", least: 6, ideal: 6, grow: 0, priority: 6 },
     Column { title: "Type", least: 8, ideal: 10, grow: 0, priority: 7 },
+];
+/// While a policy is typed, what it says stands where else what is less asked for then does.
+const DECIDED: [Column; 6] = [
+    TAGS[0],
+    TAGS[1],
+    TAGS[2],
+    TAGS[3],
+    Column { priority: 5, ..TAGS[4] },
+    Column { title: "Policy", least: 24, ideal: 60, grow: 3, priority: 1 },
 ];
 const PARTS: [Column; 4] = [
     Column { title: "Part", least: 14, ideal: 24, grow: 2, priority: 0 },
@@ -83,6 +93,9 @@ fn state(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
     let has_rows = registries.cursor().len > 0;
     let mut pen = widgets::on_line(canvas, face.area, face.area.bottom() - 1);
     pen.keep(14);
+    if let Some(what_if) = registries.what_if() {
+        policy(&mut pen, what_if);
+    }
     if registries.level == Level::Tags && !registries.tags.marks.is_empty() {
         pen.put(&words!(" {} {} marked ", signs.mark, text::count(registries.tags.marks.len())), Role::Mark);
     }
@@ -224,8 +237,10 @@ fn tags(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
     if tags.rows.is_empty() {
         return nothing(canvas, face, "tags", tags.job.is_some(), tags.problem.as_ref(), !tags.filter.is_empty());
     }
-    let widths = arrange(&TAGS, face.rows.width.saturating_sub(MARGIN + 1));
-    tag_heading(canvas, tags.sort, &widths, face);
+    let decided = tags.what_if.as_ref().filter(|what_if| what_if.report().is_some());
+    let columns: &[Column] = if decided.is_some() { &DECIDED } else { &TAGS };
+    let widths = arrange(columns, face.rows.width.saturating_sub(MARGIN + 1));
+    tag_heading(canvas, tags.sort, columns, &widths, face);
     let range = tags.range_rows();
     let mut above: Option<&Digest> = None;
     for at in tags.cursor.visible() {
@@ -235,17 +250,18 @@ fn tags(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
         let in_range = range.as_ref().is_some_and(|range| range.contains(&at));
         pointer(&mut pen, at == tags.cursor.at, marked, in_range);
         let digest = tags.of(row.tag.raw()).map(|details| &details.digest);
-        let line = TagLine { tags, row, face, marked, same: at != tags.cursor.at && digest.is_some() && digest == above };
+        let decision = decided.and_then(|what_if| what_if.decision(row.tag.raw()));
+        let line = TagLine { tags, row, face, decision, marked, same: at != tags.cursor.at && digest.is_some() && digest == above };
         line.draw(&mut pen, &widths);
         above = digest;
     }
 }
 
-fn tag_heading(canvas: &mut Canvas<'_>, sort: TagSort, widths: &[u16], face: &Face<'_>) {
+fn tag_heading(canvas: &mut Canvas<'_>, sort: TagSort, columns: &'static [Column], widths: &[u16], face: &Face<'_>) {
     let signs = canvas.signs;
     let mut pen = canvas.pen(face.heading, face.heading.y);
     pen.gap(MARGIN);
-    for (i, (column, width)) in TAGS.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
+    for (i, (column, width)) in columns.iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
         let sorted = matches!((i, sort.column), (0, TagColumn::Name) | (1, TagColumn::Size) | (2, TagColumn::Created));
         let align = if matches!(i, 1..=3) { Align::Right } else { Align::Left };
         if sorted {
@@ -262,6 +278,8 @@ struct TagLine<'a> {
     tags: &'a Tags,
     row: &'a TagRow,
     face: &'a Face<'a>,
+    /// What the policy that is typed says.
+    decision: Option<(Decision, Safe)>,
     marked: bool,
     /// The row above is the same digest: what is the same is said once.
     same: bool,
@@ -273,6 +291,7 @@ impl TagLine<'_> {
         for (i, &width) in widths.iter().enumerate().filter(|(_, width)| **width > 0) {
             match (i, answer) {
                 (0, _) => self.tag(pen, width),
+                (5, _) if self.decision.is_some() => self.decided(pen, width),
                 (_, Some(Ok(details))) => self.fact(pen, i, width, details),
                 // Why it is not known stands where it would be.
                 (1, Some(Err(problem))) => {
@@ -287,12 +306,23 @@ impl TagLine<'_> {
     }
 
     fn tag(&self, pen: &mut Pen<'_, '_>, width: u16) {
-        let role = match (self.marked, self.row.fit) {
-            (true, _) => Role::Mark,
-            (_, true) => Role::Tag,
+        let role = match (self.marked, self.row.fit, &self.decision) {
+            (true, ..) => Role::Mark,
+            (_, true, Some((decision, _))) => decision_role(*decision),
+            (_, true, None) => Role::Tag,
             _ => Role::Untagged,
         };
         pen.shifted(width, self.tags.shift, &Safe::ascii(self.row.tag.raw()), role);
+    }
+
+    /// What the policy says, in a word and by its rule.
+    fn decided(&self, pen: &mut Pen<'_, '_>, width: u16) {
+        let Some((decision, why)) = &self.decision else { return };
+        let start = pen.x();
+        pen.cell(8.min(width), Align::Left, decision.word(), decision_role(*decision));
+        let left = width.saturating_sub(8);
+        pen.cell(left, Align::Left, why, Role::Muted);
+        pen.go(start.saturating_add(width));
     }
 
     fn fact(&self, pen: &mut Pen<'_, '_>, column: usize, width: u16, details: &TagDetails) {
@@ -324,6 +354,31 @@ impl TagLine<'_> {
             },
             _ => pen.cell(width, Align::Left, kind(details), Role::Muted),
         };
+    }
+}
+
+const fn decision_role(decision: Decision) -> Role {
+    match decision {
+        Decision::Keep => Role::Good,
+        Decision::Drop => Role::Removed,
+        Decision::Protect => Role::Info,
+        Decision::Undecided => Role::Muted,
+        Decision::Unknown => Role::Warning,
+    }
+}
+
+/// What the policy that is typed comes to.
+fn policy(pen: &mut Pen<'_, '_>, what_if: &WhatIf) {
+    if let Some(report) = what_if.report() {
+        let role = if report.needs_name { Role::Warning } else { Role::Accent };
+        let (drop, keep) = (text::count(report.dropped), text::count(report.of.saturating_sub(report.dropped)));
+        pen.put(&words!(" drops {drop}, keeps {keep} ({} %) ", report.share()), role);
+        if what_if.unread() > 0 {
+            pen.put(&words!(" {} not read yet ", text::count(what_if.unread())), Role::Warning);
+        }
+        if let Some(fact) = what_if.lacks() {
+            pen.put(&words!(" {fact} not known here: what hangs on it stays "), Role::Warning);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod hosts;
 pub mod parts;
 pub mod repositories;
 pub mod tags;
+pub mod what_if;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ pub use hosts::Hosts;
 pub use parts::Parts;
 pub use repositories::Repositories;
 pub use tags::Tags;
+pub use what_if::WhatIf;
 
 /// How deep one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +66,12 @@ impl Registries {
     #[must_use]
     pub fn host(&self) -> &str {
         self.source().and_then(SourceId::registry_host).unwrap_or_default()
+    }
+
+    /// The policy that is tried out here and now.
+    #[must_use]
+    pub fn what_if(&self) -> Option<&WhatIf> {
+        self.tags.what_if.as_ref().filter(|_| self.level == Level::Tags)
     }
 
     /// `host/repository`, while one is in a repository.

@@ -10,6 +10,8 @@ use crate::model::filter::{Filter, Scratch, Subject};
 use crate::model::{Digest, Foreign, Listed, Problem, SourceId, TagDetails, TagRow, remote, version};
 use crate::pane::ListCursor;
 
+use super::what_if::{Seen, Used, WhatIf};
+
 /// Tags whose details are asked for in one go, those that are seen first.
 pub const BUDGET: usize = 1000;
 
@@ -58,6 +60,8 @@ pub struct Tags {
     /// The tag a range of marks began at, wherever it stands now.
     pub range_from: Option<Foreign>,
     pub shift: u16,
+    /// A policy that is tried out on these tags.
+    pub what_if: Option<WhatIf>,
 }
 
 impl Tags {
@@ -74,6 +78,34 @@ impl Tags {
         self.told.clear();
         self.fresh.clear();
         self.asked = None;
+        self.outdate();
+    }
+
+    /// Begins to try a policy out.
+    pub fn try_policy(&mut self, used: Used) {
+        let what_if = WhatIf::new(self.seen(), used);
+        self.what_if = Some(what_if);
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        Seen { list: &self.list, details: &self.details, fresh: &self.fresh }
+    }
+
+    fn outdate(&mut self) {
+        if let Some(what_if) = &mut self.what_if {
+            what_if.outdate();
+        }
+    }
+
+    /// Decides over the tags, if they or the policy are others than when that was done last: with `typed`, the text is read too.
+    pub fn decide(&mut self, typed: bool, now: Timestamp) {
+        let Some(mut what_if) = self.what_if.take() else { return };
+        if typed {
+            what_if.think(self.seen(), now);
+        } else {
+            what_if.settle(self.seen(), now);
+        }
+        self.what_if = Some(what_if);
     }
 
     #[must_use]
@@ -139,6 +171,7 @@ impl Tags {
         let new: Vec<_> = more.into_iter().filter(is_new).collect();
         let first = self.list.len();
         self.list.extend(new);
+        self.outdate();
         self.extend(first, now);
     }
 
@@ -153,13 +186,20 @@ impl Tags {
             self.marks.retain(|tag| left.contains(tag.as_str()));
         }
         self.listed = Some(listed);
+        self.outdate();
         self.rebuild(now);
     }
 
     pub fn detailed(&mut self, answers: Vec<(String, Result<TagDetails, Problem>)>, now: Timestamp) {
+        let mut told = Vec::with_capacity(answers.len());
         for (tag, answer) in answers {
             self.fresh.insert(tag.clone());
+            told.push(tag.clone());
             self.details.insert(tag, answer);
+        }
+        if let Some(mut what_if) = self.what_if.take() {
+            what_if.detailed(told.iter(), self.seen());
+            self.what_if = Some(what_if);
         }
         self.same.clear();
         for details in self.details.values().flatten() {
@@ -189,8 +229,16 @@ impl Tags {
             let soon = 2 * self.cursor.height.max(1);
             return self.seen_lacking().any(|tag| !asked.iter().take(soon).any(|other| other == tag));
         }
+        if self.reads_all() {
+            return self.what_if.as_ref().is_some_and(|what_if| what_if.unread() > 0);
+        }
         let left = self.fresh.len() < BUDGET;
         self.seen_lacking().next().is_some() || (left && self.rows.iter().any(|row| self.lacking(*row).is_some()))
+    }
+
+    /// A policy decides over all tags, so all are read, by and by.
+    fn reads_all(&self) -> bool {
+        self.what_if.as_ref().is_some_and(|what_if| what_if.policy().is_some())
     }
 
     /// The tags whose details are wanted next, those on the screen first, the rest within the budget.
@@ -198,6 +246,11 @@ impl Tags {
     pub fn wanted(&self) -> Vec<String> {
         let mut wanted: Vec<String> = self.seen_lacking().map(str::to_owned).collect();
         let first: BTreeSet<&str> = self.seen_lacking().collect();
+        if self.reads_all() {
+            let rest = (0..self.list.len()).filter_map(|row| self.lacking(row)).filter(|tag| !first.contains(tag));
+            wanted.extend(rest.take(BUDGET.saturating_sub(first.len())).map(str::to_owned));
+            return wanted;
+        }
         let room = BUDGET.saturating_sub(self.fresh.len() + wanted.len());
         let rest = self.rows.iter().filter_map(|row| self.lacking(*row)).filter(|tag| !first.contains(tag));
         wanted.extend(rest.take(room).map(str::to_owned));

@@ -38,6 +38,7 @@ struct Facts {
     created: Option<Timestamp>,
     platforms: Vec<Platform>,
     children: Vec<RemoteChild>,
+    subject: Option<Digest>,
     gap: Option<Problem>,
 }
 
@@ -118,6 +119,7 @@ impl Client {
             created: facts.created,
             platforms: facts.platforms,
             children: facts.children,
+            subject: facts.subject,
             gap: facts.gap,
         })
     }
@@ -162,7 +164,8 @@ impl Inner {
         if !image.is_image() {
             let kind = image.artifact_type.as_deref().unwrap_or(&image.config.media_type);
             let artifact_type = Some(Foreign::new(kind)).filter(|kind| !kind.is_empty());
-            return Facts { media_type, artifact_type, size: Some(size), created: annotated, ..Facts::of(RemoteKind::Artifact) };
+            let subject = image.subject.as_ref().map(|subject| subject.digest.clone());
+            return Facts { media_type, artifact_type, size: Some(size), created: annotated, subject, ..Facts::of(RemoteKind::Artifact) };
         }
         let facts = Facts { media_type, size: Some(size), created: annotated, ..Facts::of(RemoteKind::Image) };
         match self.config(repo, &image.config).await {
@@ -180,6 +183,7 @@ impl Inner {
             created: annotated,
             platforms: runnable.iter().filter_map(|child| child.platform.clone()).collect(),
             children: index.manifests.iter().map(child).collect(),
+            subject: index.subject.as_ref().map(|subject| subject.digest.clone()),
             ..Facts::of(RemoteKind::Index)
         };
         let one = pick(&runnable, |child| child.platform.as_ref(), &Platform::host()).or_else(|| runnable.first());
@@ -282,6 +286,7 @@ impl Facts {
             created: None,
             platforms: Vec::new(),
             children: Vec::new(),
+            subject: None,
             gap: None,
         }
     }

@@ -92,7 +92,7 @@ impl Rename {
             if self.can_be_planned() {
                 return self.plan(state);
             }
-            self.to_mistake();
+            self.show_mistake();
         } else if ctrl('o') {
             let effects = match state.settings.editor {
                 Some(_) => self.as_text(state, true),
@@ -111,7 +111,7 @@ impl Rename {
         Vec::new()
     }
 
-    fn to_mistake(&mut self) {
+    fn show_mistake(&mut self) {
         let Some(text) = &mut self.text else { return };
         let first = text.notes.iter().filter(|(_, (standing, _))| *standing == Standing::Refused).map(|(line, _)| *line).min();
         if let Some(line) = first {
