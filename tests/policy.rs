@@ -102,6 +102,18 @@ fn every_tag_has_its_decision_and_the_rule_that_made_it() {
     assert_eq!((registry.tags("team/app"), registry.count("DELETE", ""), registry.count("PUT", "")), (before, 0, 0), "only looked at");
     let ran = program.run(&["policy", "check", "policy.toml", &repo]).ended(0);
     assert!(ran.stdout.starts_with("TAG") && ran.stdout.contains("drop") && ran.stderr.contains("4 of 9 tags would go, 45 %"), "{ran:?}");
+    // Rules as they are said need no file.
+    let rules = "keep only last 1 of {semver} per minor except *-kept, drop pr-*";
+    let said = program.json(&["policy", "check", "--rule", rules, &repo]);
+    assert_eq!(dropped(&said), dropped(&document), "{said:#}");
+    assert_eq!(by_tag(&said)["pr-1"]["why"], "rule 2: drop pr-*");
+    let wrong = program.run(&["policy", "check", "--rule", "drop pr-* elder than 3d", &repo]).ended(2);
+    assert!(wrong.stderr.contains("line 1, column 11: that is no condition here"), "{}", wrong.stderr);
+    program.run(&["policy", "check", "--rule", rules]).ended(2);
+    program.run(&["policy", "check", "policy.toml"]).ended(2);
+    program.run(&["policy", "run", "--rule", rules]).ended(2);
+    let ran = program.json(&["policy", "run", "--rule", rules, &repo, "--dry-run"]);
+    assert_eq!(ran["repositories"][0]["dropped"], 5, "{ran:#}");
     // A part of an index that stays is no junk, whatever a rule says of its tag.
     policy(&program, "most_dropped = 20\n[[rule]]\nmatch = { tag = \"1.*\" }\naction = \"drop\"");
     let ran = program.run(&["policy", "check", "policy.toml", &repo, "--json"]).ended(0);

@@ -85,3 +85,72 @@ fn an_operator_browses_retags_copies_and_deletes() {
     again.wait_for(&registry);
     assert_eq!(again.quit(), 0);
 }
+
+#[test]
+fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
+    let test = "a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up";
+    let Some(registry) = common::registry(test) else { return };
+    let repository = format!("rules-{}/web", std::process::id());
+    let program = Program::with(&[]);
+    fill(&program, &format!("docker://{registry}/{repository}"), &["v1.0.0", "v1.0.1", "pr-1"]);
+    let there = |repository: &str| {
+        let tags = program.run(&["tags", &format!("{registry}/{repository}"), "--json"]).ended(0).document();
+        let mut tags: Vec<String> = tags["tags"].as_array().unwrap().iter().map(|tag| tag["tag"].as_str().unwrap().to_owned()).collect();
+        tags.sort();
+        tags
+    };
+    let start = Start::new(&["--host", "store", &format!("docker://{registry}/{repository}")]).size(140, 45);
+    let editor = "printf 'pr-1 → nightly\\nv1.0.1 → stable\\n' > \"$1\"";
+    let mut screen = start.file("editor.sh", editor).env("EDITOR", "sh editor.sh").spawn();
+    let read = |screen: &common::pty::Screen, count: usize| {
+        screen.wait_until("all tags read", |text| text.lines().filter(|line| line.contains("10mo")).count() >= count);
+    };
+    read(&screen, 3);
+    // As text, in an editor; looked at without a change, and then run.
+    screen.send("*T");
+    screen.wait_for("Batch retag of 3");
+    screen.send("<Tab>");
+    screen.wait_for("2 to give, 0 of them moved, 0 refused");
+    screen.send("<Ctrl-s>");
+    screen.wait_for("2 to run");
+    screen.send("n");
+    screen.wait_for("2 of 2 lines could run now");
+    assert_eq!(there(&repository).len(), 3, "nothing was changed");
+    screen.send("x");
+    screen.wait_for("Run 2 lines");
+    screen.answer("y");
+    screen.wait_for("2 lines done");
+    assert_eq!(there(&repository), ["nightly", "pr-1", "stable", "v1.0.0", "v1.0.1"]);
+    screen.send("<Esc>");
+    read(&screen, 5);
+    // Into a namespace of its own, which begins with this.
+    screen.send("*T");
+    screen.wait_for("Batch retag of 5");
+    let mirror = format!("mirror-{}", std::process::id());
+    screen.send(&format!("mirror:{registry}/{mirror}"));
+    screen.wait_for("5 to give");
+    screen.send("<Enter>");
+    screen.wait_for("5 to run");
+    screen.send("x");
+    screen.wait_for("Run 5 lines");
+    screen.answer("y");
+    screen.wait_for("5 lines done");
+    assert_eq!(there(&format!("{mirror}/{repository}")), there(&repository));
+    screen.send("<Esc>");
+    read(&screen, 5);
+    // A rule recolours the tags as it is typed, and what it lets go is planned.
+    screen.send("R");
+    screen.wait_for("what if:");
+    screen.send("keep only last 1 of v{semver}, drop pr-*");
+    screen.wait_for("drops 2, keeps 3 (40 %)");
+    screen.wait_for("drop    rule 2: drop pr-*");
+    screen.send("<Enter>");
+    screen.wait_for("2 to run");
+    screen.send("x");
+    screen.wait_for("Run 2 lines");
+    screen.answer("y");
+    screen.wait_for("2 lines done");
+    assert_eq!(there(&repository), ["nightly", "stable", "v1.0.1"]);
+    screen.send("<Esc>");
+    assert_eq!(screen.quit(), 0);
+}

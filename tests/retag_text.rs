@@ -108,7 +108,7 @@ fn rows_open_as_text_with_what_the_rule_made_and_each_line_says_what_it_comes_to
 fn a_mistake_stands_beside_its_line_and_nothing_is_planned_before_it_is_put_right() {
     let mut deck = renaming();
     deck.tell(Msg::Key { chord: "Shift-Tab".parse().unwrap(), held: false });
-    for _ in 0..text(&deck).lines().count() + 1 {
+    for _ in 0..=text(&deck).lines().count() {
         chord(&mut deck, "Ctrl-k");
     }
     deck.tell(Msg::Paste("old → ok\nnone → x\nstable → .y\n".to_owned()));

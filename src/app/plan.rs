@@ -96,13 +96,9 @@ pub(super) fn want_in_registries(state: &mut State, wanted: BTreeMap<(SourceId, 
     wanted.into_iter().flat_map(|((source, repository), wishes)| want_remote(state, &source, &repository, wishes)).collect()
 }
 
-fn busy(state: &mut State) -> Option<Effect> {
-    state.plan.is_running().then(|| state.toasts.show(ToastKind::Info, "The plan runs: wait for its end, or cancel it in the tasks", None))
-}
-
 /// Why nothing can be added to the plan now: it runs.
-pub(super) fn in_use_by_run(state: &mut State) -> Option<Effect> {
-    busy(state)
+pub(super) fn busy(state: &mut State) -> Option<Effect> {
+    state.plan.is_running().then(|| state.toasts.show(ToastKind::Info, "The plan runs: wait for its end, or cancel it in the tasks", None))
 }
 
 /// Why another plan can't take the place of this one: it runs, or nobody has run it yet.

@@ -209,7 +209,7 @@ fn agreed(state: &mut State, report: &Report) -> Vec<Effect> {
             ruled.insert(tag.to_owned(), Verdict::Keep(why));
         }
     }
-    if let Some(busy) = plan::in_use_by_run(state) {
+    if let Some(busy) = plan::busy(state) {
         return vec![busy];
     }
     let repository = state.registries.tags.repository.clone();

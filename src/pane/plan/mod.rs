@@ -2,9 +2,11 @@
 //! through anew from them and from what was last looked at, so that each says what is true with all the others.
 
 pub mod draw;
+mod order;
+mod rules;
 mod stock;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::curate::plan::{self, Clash, Protection, Wish};
@@ -17,6 +19,8 @@ use crate::model::{
 
 use super::ListCursor;
 use stock::Stocks;
+
+pub use rules::{Ruled, Verdict};
 
 /// One line, and how it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,18 +82,6 @@ pub struct PlanPane {
 
 /// What tells a line from the others, however often it is thought through.
 type Key = (SourceId, Verb, String);
-
-/// What a policy says of a tag.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    /// It goes, as long as it is at this digest, because of this rule.
-    Drop(Digest, Foreign),
-    Keep(Foreign),
-}
-
-/// What a policy says of a repository, by tag.
-#[derive(Debug, Clone, Default)]
-pub struct Ruled(pub HashMap<String, Verdict>);
 
 /// A plan about a run.
 #[derive(Debug, Clone)]
@@ -195,30 +187,6 @@ impl PlanPane {
         self.begin();
         self.wishes.extend(wishes.into_iter().map(|wish| (repository.0.clone(), wish)));
         self.think();
-    }
-
-    /// A policy decides over a repository: what is wanted there next says why, and what it keeps does not go along.
-    pub fn rule(&mut self, repository: Repository, ruled: Ruled) {
-        self.begin();
-        self.ruled.insert(repository, ruled);
-    }
-
-    /// Says at the lines of a repository what its policy says of them.
-    fn follow_rules(&self, repository: &Repository, lines: &mut [Operation]) {
-        let Some(Ruled(ruled)) = self.ruled.get(repository) else { return };
-        for line in lines.iter_mut().filter(|line| line.takes_away() && line.after.is_none()) {
-            let Some(name) = line.target.name() else { continue };
-            match name.split().1.and_then(|tag| ruled.get(tag)) {
-                Some(Verdict::Drop(digest, why)) if line.before.as_ref() == Some(digest) => line.effects.push(why.clone()),
-                // What moved was not decided over.
-                Some(Verdict::Drop(..)) => line.protected = Some(Foreign::from("it moved after the policy had decided")),
-                // A user may want by hand what the policy would keep.
-                Some(Verdict::Keep(why)) if !self.wishes.contains(&(repository.0.clone(), Wish::Delete(line.target.clone()))) => {
-                    line.protected = Some(Foreign::from(format!("the policy keeps it: {}", why.safe())));
-                }
-                _ => {}
-            }
-        }
     }
 
     /// Tags and manifests of a repository that lines are about: what refers to them matters.
@@ -349,48 +317,6 @@ impl PlanPane {
             operations.extend(lines);
         }
         plan::ordered(operations)
-    }
-
-    /// In the user's order, as far as lines can run in it.
-    fn in_order(&self, mut operations: Vec<Operation>) -> Vec<Operation> {
-        if !self.order.is_empty() {
-            let places: BTreeMap<&Key, usize> = self.order.iter().enumerate().map(|(at, key)| (key, at)).collect();
-            operations.sort_by_cached_key(|line| places.get(&key(line)).copied().unwrap_or(usize::MAX));
-        }
-        plan::arranged(operations)
-    }
-
-    /// Moves the line under the cursor before the one above it, or after the one below, among those of its place.
-    ///
-    /// # Errors
-    /// Why it can't.
-    pub fn shift_selected(&mut self, step: isize) -> Result<(), &'static str> {
-        let no_line = "there is no line under the cursor";
-        let at = self.selected_at().ok_or(no_line)?;
-        let place = self.lines.get(at).map(|line| line.place.clone()).ok_or(no_line)?;
-        let mut near: Box<dyn Iterator<Item = usize>> = if step < 0 { Box::new((0..at).rev()) } else { Box::new(at + 1..self.lines.len()) };
-        let other = near.find(|n| self.lines.get(*n).is_some_and(|line| line.place == place));
-        drop(near);
-        let other = other.ok_or(if step < 0 { "it is the first there" } else { "it is the last there" })?;
-        let (ahead, behind) = (at.min(other), at.max(other));
-        let operation = |n: usize| self.lines.get(n).map(|line| &line.operation);
-        if let (Some(ahead), Some(behind)) = (operation(ahead), operation(behind))
-            && let Some(why) = plan::held_back(ahead, behind)
-        {
-            return Err(why);
-        }
-        let mut order: Vec<Key> = self.lines.iter().map(|line| key(&line.operation)).collect();
-        let moved = order.remove(at);
-        order.insert(other, moved);
-        self.order = order;
-        self.think();
-        Ok(())
-    }
-
-    /// The lines are looked at, to see whether they could run.
-    pub fn begin_try(&mut self, job: JobId) {
-        self.tried.clear();
-        self.trying = Some(job);
     }
 
     /// What the lines of a place come to.
