@@ -46,6 +46,9 @@ impl Name {
     /// # Errors
     /// A name outside the reference grammar can't be acted on; the problem says so.
     pub fn reference(&self) -> Result<Reference, Problem> {
+        if let Some(reference) = plain(&self.0) {
+            return Ok(reference);
+        }
         let bad = |cause: String| {
             Problem::new(ProblemKind::Usage, format!("use the name {}", self.safe()), cause)
                 .hint("a reference is written [registry/]repository[:tag][@digest], in lower case")
@@ -80,9 +83,85 @@ pub(super) fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The reference of a name in the form that nearly all have: `host:port/repository:tag` or shorter, with single separators and without a digest. It
+/// is what the parser makes of it, whose regular expression takes ten times as long; a plan of ten thousand lines reads each name several
+/// times. `None` for every other form, of which the parser has the last word.
+fn plain(raw: &str) -> Option<Reference> {
+    let (name, tag) = split(raw);
+    let tag = tag.unwrap_or("latest");
+    let mut bytes = tag.bytes();
+    let in_tag = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if raw.contains('@') || tag.len() > 128 || !bytes.next().is_some_and(in_tag) || !bytes.all(|b| in_tag(b) || b == b'.' || b == b'-') {
+        return None;
+    }
+    let (registry, repository) = match name.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
+        _ => ("docker.io", name),
+    };
+    let (host, port) = registry.split_once(':').map_or((registry, None), |(host, port)| (host, Some(port)));
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let fits = host.split('.').all(|label| is_plain(label, b"-"))
+        && port.is_none_or(is_port)
+        && repository.split('/').all(|part| is_plain(part, b"._-"))
+        && repository.len() <= 200
+        && registry != "index.docker.io";
+    let whole = if registry == "docker.io" && !repository.contains('/') { format!("library/{repository}") } else { repository.to_owned() };
+    fits.then(|| Reference::with_tag(registry.to_owned(), whole, tag.to_owned()))
+}
+
+/// Lower-case letters and digits, with one separator at a time between them.
+fn is_plain(part: &str, separators: &[u8]) -> bool {
+    let mut after = false;
+    for b in part.bytes() {
+        match b {
+            b'a'..=b'z' | b'0'..=b'9' => after = true,
+            b if after && separators.contains(&b) => after = false,
+            _ => return false,
+        }
+    }
+    after
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn a_plain_name_is_read_as_the_parser_reads_it(
+            raw in "(([a-z]{1,3}|localhost|docker\\.io|index\\.docker\\.io|[A-Z]|-a|a-|a--b|a_b|é|[a-z]\\.[a-z-]{1,3})(:[0-9a]{0,4})?/)?([a-z0-9._/:-]{0,8}|[a-zA-Z0-9._/:@é -]{0,8})(:[\\w.-]{0,4})?",
+        ) {
+            if let Some(plain) = plain(&raw) {
+                prop_assert_eq!(Some(plain), raw.parse::<Reference>().ok(), "{}", raw);
+            }
+        }
+    }
+
+    #[test]
+    fn names_as_registries_and_engines_have_them_are_plain() {
+        for name in [
+            "app",
+            "app:1",
+            "acme/app:v1.2-rc_3",
+            "docker.io/library/app:1",
+            "localhost/a/b",
+            "localhost:5000/a:1",
+            "h.example.org:443/a/b_c.d-e:L",
+        ] {
+            assert_eq!(plain(name), name.parse().ok(), "{name}");
+            assert!(plain(name).is_some(), "{name}");
+        }
+        for other in
+            ["", "a__b", "a--b/c", "UPPER/x:1", "a@sha256:aa", "index.docker.io/a", "h.example:/a", "a:", "a/:1", "/a", "a//b", "é"]
+        {
+            assert_eq!(plain(other), None, "{other}");
+        }
+        let long = format!("{}:1", "a".repeat(256));
+        assert_eq!((plain(&long), long.parse::<Reference>().ok()), (None, None));
+    }
 
     #[test]
     fn docker_hub_goes_without_saying() {
