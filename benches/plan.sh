@@ -1,18 +1,31 @@
 #!/usr/bin/env bash
 # Prints what the journal costs: 500 retags by plan beside the same requests without one. Needs the Debian package docker-registry.
-# Usage: benches/plan.sh [--profile PROFILE]
+# With --engine: 500 images of a private engine deleted by plan beside the bare calls. Needs root and the Debian package docker.io.
+# Usage: benches/plan.sh [--engine] [--profile PROFILE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/peers.sh
 . tests/peers.sh
 
+if [ "${1:-}" = --engine ]; then
+  peers_enter "$PWD/benches/plan.sh" "$@"
+  engine=1
+  shift
+fi
 peers_begin
 say "building"
 peers_run cargo bench --locked --bench plan --no-run "$@"
-peers_need docker-registry
-peers_isolate
-peers_registry
-export LIGHTERMAN_BENCH_REGISTRY=$LIGHTERMAN_TEST_REGISTRY
+if [ -n "${engine:-}" ]; then
+  peers_need dockerd docker
+  peers_isolate
+  peers_docker
+  export LIGHTERMAN_BENCH_ENGINE=$LIGHTERMAN_TEST_DOCKER
+else
+  peers_need docker-registry
+  peers_isolate
+  peers_registry
+  export LIGHTERMAN_BENCH_REGISTRY=$LIGHTERMAN_TEST_REGISTRY
+fi
 # A memory file system would flush for nothing.
 export LIGHTERMAN_BENCH_STATE=$PWD/target
 peers_run cargo bench --locked --bench plan "$@"

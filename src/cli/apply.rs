@@ -157,7 +157,7 @@ pub(super) fn said(plan: &Plan, backup: bool) -> Vec<String> {
         (0, _) => {}
         (lost, false) => what.push(format!("{lost} of these lines can't be taken back without --backup")),
         (_, true) => {
-            what.push("images come back from the backup with their ID and names, but without their digests in registries".to_owned())
+            what.push("images come back from the backup with their ID and names, but without their digests in registries".to_owned());
         }
     }
     what

@@ -58,8 +58,8 @@ struct Going {
 
 impl Retained {
     /// The bytes that the lines freed which were done: those that were not still hold what they share.
-    fn freed(&self, repository: &str, report: Option<&work::Report>, dry_run: bool) -> Option<(u64, u64)> {
-        let Some(stock) = &self.stock else { return Some((0, 0)) };
+    fn freed(&self, repository: &str, report: Option<&work::Report>, dry_run: bool) -> (u64, u64) {
+        let Some(stock) = &self.stock else { return (0, 0) };
         let its = |line: &&Operation| line.target.repository().as_deref() == Some(repository);
         let mut lines: Vec<Operation> = report.map_or(&[][..], |report| &report.plan.operations).iter().filter(its).cloned().collect();
         let states = report.into_iter().flat_map(|report| report.plan.operations.iter().zip(&report.states));
@@ -69,7 +69,7 @@ impl Retained {
             line.override_reason = None;
         }
         let total = stock.fill(lines.iter_mut());
-        Some((total.at_least, total.at_most))
+        (total.at_least, total.at_most)
     }
 }
 
@@ -287,14 +287,14 @@ impl InRepository {
         let lines = report.into_iter().flat_map(|report| report.plan.operations.iter().zip(&report.states));
         let gone: BTreeSet<String> = lines.filter(|(_, state)| went(state)).filter_map(|(line, _)| of_this(line)).collect();
         let (dropped, failed) = (gone.len(), retained.going.len() - gone.len());
-        let (least, most) = retained.freed(&full, report, dry_run).unzip();
+        let (least, most) = retained.freed(&full, report, dry_run);
         Self {
             repository: full,
             kept: Some(retained.kept),
             dropped: Some(dropped),
             failed: Some(failed),
-            freed_at_least: least,
-            freed_at_most: most,
+            freed_at_least: Some(least),
+            freed_at_most: Some(most),
             problem: None,
         }
     }
