@@ -287,6 +287,37 @@ pub(super) enum PlanCommand {
     },
     /// Take the tags away that a policy lets go
     Retain(PlanRetainArgs),
+    /// Find all that contains a polluted image or layer, and put it away under another name, or delete it
+    Quarantine(PlanQuarantineArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Find all that contains a polluted image or layer, and put it away under another name, or delete it\n\nLooks through the images of this machine and the repositories that are named: a layer is found under every digest it has, and an image pollutes what begins with all of its layers. What can't be looked into is said, and makes the exit code 3."
+)]
+pub(super) struct PlanQuarantineArgs {
+    /// The image, or the digest of an image or a layer
+    #[arg(value_name = "REF|DIGEST")]
+    pub(super) suspect: String,
+
+    /// Look through this repository too, such as localhost:5000/team/app; may be repeated
+    #[arg(long = "in", value_name = "HOST/REPO")]
+    pub(super) repositories: Vec<String>,
+
+    /// What the new tags begin with
+    #[arg(long, value_name = "TEXT", default_value = "quarantine-", conflicts_with = "delete")]
+    pub(super) tag_prefix: String,
+
+    /// Delete instead of putting away
+    #[arg(long)]
+    pub(super) delete: bool,
+
+    /// Write what was found into this new file: JSON where its name ends in .json, else Markdown
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) list: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) how: PlanArgs,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,7 @@ mod plan;
 mod policy;
 mod print;
 mod progress;
+mod quarantine;
 mod remote;
 mod rename;
 mod retain;

@@ -11,7 +11,7 @@ use super::find::{self, Found};
 use super::print::{Align, Table, or_dash};
 use super::remote::{self, Remote, is_remote};
 use super::session::{Place, Session};
-use super::{Done, Verdict, apply, rename, retain, weigh};
+use super::{Done, Verdict, apply, quarantine, rename, retain, weigh};
 use crate::curate::plan::{self, Protection, Wish, clashes, ordered};
 use crate::curate::words::freed;
 use crate::model::{
@@ -28,6 +28,7 @@ pub(super) async fn run(session: &Session, command: PlanCommand) -> Verdict {
         PlanCommand::Delete(args) => delete(session, &args).await,
         PlanCommand::Prune { how } => prune(session, &how).await,
         PlanCommand::Retain(args) => retain::plan(session, &args).await,
+        PlanCommand::Quarantine(args) => quarantine::plan(session, &args).await,
     }
 }
 
@@ -101,7 +102,7 @@ impl Wishes {
         self.in_registry(session, to, wish)
     }
 
-    fn in_registry(&mut self, session: &Session, remote: &Remote, wish: Wish) -> Result<(), Problem> {
+    pub(super) fn in_registry(&mut self, session: &Session, remote: &Remote, wish: Wish) -> Result<(), Problem> {
         let there = self.repository(session, &remote.repo)?;
         there.wishes.push(wish);
         match remote.target.parse() {
@@ -287,7 +288,7 @@ fn target_of(source: &Remote, text: &str) -> Result<Remote, Problem> {
     Ok(target)
 }
 
-async fn made(session: &Session, how: &PlanArgs, kind: PlanKind, wishes: Wishes) -> Verdict {
+pub(super) async fn made(session: &Session, how: &PlanArgs, kind: PlanKind, wishes: Wishes) -> Verdict {
     let lines = wishes.lines(session, how).await?;
     written(session, how, kind, lines)
 }

@@ -4,17 +4,17 @@
 //! (diff ID). A layer is looked for under every digest it is known by. An image pollutes what is built on it: what begins with all of its layers,
 //! and not what merely shares a base with it. What could not be looked into is counted, so that "nothing found" never means "not looked".
 
+mod gather;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::words::counted;
-use crate::model::remote::is_tag;
-use crate::model::{ContainerUse, Digest, ImageSummary, Name, Safe};
+pub use gather::{PREFIX, layers, manifests, put_away};
 
-/// What a name is put away under.
-pub const PREFIX: &str = "quarantine-";
+use super::words::counted;
+use crate::model::{ContainerUse, Digest, ImageSummary, Name, Safe};
 
 /// A layer, by the digests it is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -167,15 +167,6 @@ pub fn trace_all(suspects: &[Digest], local: &[Local<'_>], remote: &[Remote]) ->
     all.containers.retain(|hit| users.insert((hit.container.id.clone(), hit.image.clone())));
     all.also.retain(|digest| also.insert(digest.clone()));
     Some(all)
-}
-
-/// The tag under which a polluted image is put away: `quarantine-TAG`; `None` where it is away already, or the name would be too long.
-#[must_use]
-pub fn put_away(name: &Name, prefix: &str) -> Option<Name> {
-    let (repository, tag) = name.split();
-    let tag = tag.filter(|tag| is_tag(tag) && !tag.starts_with(prefix))?;
-    let away = format!("{prefix}{tag}");
-    is_tag(&away).then(|| Name::new(&format!("{repository}:{away}")))
 }
 
 fn is_local(suspect: &Digest, one: &Local<'_>) -> bool {

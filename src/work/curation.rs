@@ -2,7 +2,7 @@
 //! and the ways back.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::source::{Ctx, blocking};
 
 use super::apply::{Applier, CUT_SHORT, Chosen, Report, in_effect};
 use super::catalog::{Arrived, catalog};
+use super::files::write_new;
 use super::journal::{End, Run, RunId, StepState};
 use super::run::{Chunks, Env};
 
@@ -216,29 +217,24 @@ pub(super) async fn read_policy(file: PathBuf) -> Result<JobOutput, Problem> {
 /// Writes a policy; a file that is there is left alone.
 pub(super) async fn save_policy(text: String, file: PathBuf) -> Result<JobOutput, Problem> {
     const DOING: &str = "write the policy";
-    blocking(DOING, move || written(DOING, file, text.as_bytes())).await
+    save_text(DOING, text, file).await
 }
 
 /// Writes a plan's document; a file that is there is left alone.
 pub(super) async fn save(plan: Box<Plan>, file: PathBuf) -> Result<JobOutput, Problem> {
     const DOING: &str = "write the plan";
     blocking(DOING, move || {
-        let text = plan.to_json()?;
-        written(DOING, file, text.as_bytes())
+        write_new(DOING, &plan.to_json()?, &file)?;
+        Ok(JobOutput::Saved(file))
     })
     .await
 }
 
 /// Writes a text; a file that is there is left alone.
 pub(super) async fn save_text(doing: &'static str, text: String, file: PathBuf) -> Result<JobOutput, Problem> {
-    blocking(doing, move || written(doing, file, text.as_bytes())).await
-}
-
-fn written(doing: &str, file: PathBuf, bytes: &[u8]) -> Result<JobOutput, Problem> {
-    let disk = |error: &std::io::Error| Problem::disk(doing, &file, error);
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| std::path::Path::new("."));
-    let mut temp = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(dir).map_err(|error| disk(&error))?;
-    temp.write_all(bytes).and_then(|()| temp.as_file().sync_data()).map_err(|error| disk(&error))?;
-    temp.persist_noclobber(&file).map_err(|error| disk(&error.error))?;
-    Ok(JobOutput::Saved(file))
+    blocking(doing, move || {
+        write_new(doing, &text, &file)?;
+        Ok(JobOutput::Saved(file))
+    })
+    .await
 }

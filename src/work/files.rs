@@ -1,5 +1,7 @@
-//! Layouts and archives that a user names, as sources of the table.
+//! Layouts and archives that a user names, as sources of the table; and new files that are written whole or not at all.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{Locator, Powers, Problem, ProblemKind, Safe, SourceId, SourceInfo, SourceKind, Transport};
@@ -41,4 +43,17 @@ pub fn found(locator: &Locator, why: &str) -> Result<Found, Problem> {
         Box::pin(async move { Ok(Arc::new(FileSource::open(&locator).await?) as Arc<dyn Source>) }) as Answer<'static, _>
     };
     Ok(Found { info, make: Arc::new(make) })
+}
+
+/// Writes a text into a new file; one that is there is left alone.
+///
+/// # Errors
+/// What the file system said.
+pub fn write_new(doing: &str, text: &str, file: &Path) -> Result<(), Problem> {
+    let disk = |error: &std::io::Error| Problem::disk(doing, file, error);
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut temp = tempfile::Builder::new().prefix(".lighterman-").tempfile_in(dir).map_err(|error| disk(&error))?;
+    temp.write_all(text.as_bytes()).and_then(|()| temp.as_file().sync_data()).map_err(|error| disk(&error))?;
+    temp.persist_noclobber(file).map_err(|error| disk(&error.error))?;
+    Ok(())
 }

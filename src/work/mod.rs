@@ -19,7 +19,7 @@ pub mod leftovers;
 mod pullable;
 pub mod run;
 pub mod table;
-mod trace;
+pub mod trace;
 pub mod worker;
 
 pub use known::KnownLists;

@@ -26,18 +26,15 @@ pub(super) async fn trace(
     if let Some((source, images)) = local {
         let source = env.table.get(&source).await?;
         let keys = images.into_iter().map(|id| (id.clone(), Ok(ImageKey::Id(id)))).collect();
-        read(&*source, keys, true, ctx, chunks).await?;
+        pass_on(&*source, keys, true, ctx, chunks).await?;
     }
     if let Some(InRepository { source, repository, tags, digests }) = remote {
         let host = source.registry_host().unwrap_or_default().to_owned();
         let source = env.table.get(&source).await?;
         let mut wanted: BTreeSet<Digest> = digests.into_iter().collect();
         wanted.extend(told(&*source, &repository, &tags, ctx, chunks).await?);
-        let key = |digest: Digest| {
-            let name = Name::new(&format!("{host}/{repository}@{digest}"));
-            (digest, name.reference().map(ImageKey::Name))
-        };
-        read(&*source, wanted.into_iter().map(key).collect(), false, ctx, chunks).await?;
+        let name = format!("{host}/{repository}");
+        pass_on(&*source, wanted.into_iter().map(|digest| manifest(&name, digest)).collect(), false, ctx, chunks).await?;
     }
     Ok(JobOutput::Told)
 }
@@ -57,31 +54,43 @@ async fn told(source: &dyn Source, repository: &str, tags: &[String], ctx: &Ctx,
     Ok(images)
 }
 
-type Wanted = (Digest, Result<ImageKey, Problem>);
+/// What is to be read, under what it is to be known by.
+pub type Wanted = (Digest, Result<ImageKey, Problem>);
+
+/// A manifest of the repository `name`, which has the registry's host in it.
+pub fn manifest(name: &str, digest: Digest) -> Wanted {
+    let name = Name::new(&format!("{name}@{digest}"));
+    (digest, name.reference().map(ImageKey::Name))
+}
+
+async fn pass_on(source: &dyn Source, wanted: Vec<Wanted>, local: bool, ctx: &Ctx, chunks: &Chunks) -> Result<(), Problem> {
+    let arrived = Arrived::new();
+    let mut each = |stack| arrived.put([stack]);
+    arrived.relay(read(source, wanted, ctx, &mut each), chunks, |stacks| JobOutput::Stacks { local, stacks }).await
+}
 
 /// Reads images and passes on what they are made of. One that can't be read keeps no other from being read; a source that is lost ends it.
-async fn read(source: &dyn Source, wanted: Vec<Wanted>, local: bool, ctx: &Ctx, chunks: &Chunks) -> Result<(), Problem> {
-    let arrived = Arrived::new();
-    let reading = async {
-        let one = |(digest, key): Wanted| async move {
-            let image = match key {
-                Ok(key) => source.inspect(ctx, &key).await,
-                Err(problem) => Err(problem),
-            };
-            (digest, image)
+///
+/// # Errors
+/// The source is lost, or the caller asked to stop.
+pub async fn read(source: &dyn Source, wanted: Vec<Wanted>, ctx: &Ctx, each: &mut (dyn FnMut(Stack) + Send)) -> Result<(), Problem> {
+    let one = |(digest, key): Wanted| async move {
+        let image = match key {
+            Ok(key) => source.inspect(ctx, &key).await,
+            Err(problem) => Err(problem),
         };
-        let mut all = std::pin::pin!(stream::iter(wanted).map(one).buffer_unordered(AT_ONCE));
-        while let Some((digest, image)) = all.next().await {
-            if let Err(problem) = &image
-                && (problem.kind == ProblemKind::Unreachable || problem.is_cancelled())
-            {
-                return Err(problem.clone());
-            }
-            arrived.put([stack(digest, image)]);
-        }
-        Ok(())
+        (digest, image)
     };
-    arrived.relay(reading, chunks, |stacks| JobOutput::Stacks { local, stacks }).await
+    let mut all = std::pin::pin!(stream::iter(wanted).map(one).buffer_unordered(AT_ONCE));
+    while let Some((digest, image)) = all.next().await {
+        if let Err(problem) = &image
+            && (problem.kind == ProblemKind::Unreachable || problem.is_cancelled())
+        {
+            return Err(problem.clone());
+        }
+        each(stack(digest, image));
+    }
+    Ok(())
 }
 
 fn stack(digest: Digest, image: Result<Image, Problem>) -> Stack {

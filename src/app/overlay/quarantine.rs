@@ -4,15 +4,15 @@
 //! What images are made of is read first, which may take long: what is known so far can be looked at whenever the reading is stopped, and
 //! what was not looked into is counted.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::curate::plan::Wish;
-use crate::curate::quarantine::{self, Layer, Local, PREFIX, Remote, Report};
+use crate::curate::quarantine::{self, Local, PREFIX, Report};
 use crate::curate::words::counted;
 use crate::flow::job::InRepository;
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place};
-use crate::model::{Digest, ImageList, Name, Problem, ProblemKind, RemoteKind, Safe, SourceId, Stack, TagDetails, Target};
+use crate::model::{Digest, ImageList, Problem, ProblemKind, Safe, SourceId, SourceKind, Stack, TagDetails};
 use crate::pane::images::RowKey;
 use crate::pane::registries::Level;
 use crate::pane::{ListCursor, PaneId};
@@ -26,9 +26,6 @@ use super::{Ask, Overlay};
 
 /// Images, and manifests, that are read at a time.
 const MOST: usize = 10_000;
-
-/// What was found under a name.
-type Named = (Digest, Name);
 
 /// A row of the dialog.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +54,12 @@ pub struct Quarantine {
     pub about: Safe,
     suspects: Vec<Digest>,
     source: SourceId,
+    /// Whether the source has containers at all: a store has none.
+    knows_containers: bool,
     list: Arc<ImageList>,
     repository: Option<Repository>,
-    local: HashMap<Digest, Stack>,
-    remote: HashMap<Digest, Stack>,
+    local: BTreeMap<Digest, Stack>,
+    remote: BTreeMap<Digest, Stack>,
     pub job: Option<JobId>,
     /// Images and manifests to read, and those that were.
     pub of: usize,
@@ -87,10 +86,11 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
         about,
         suspects,
         source,
+        knows_containers: state.sources.info().is_none_or(|info| info.kind == SourceKind::Engine),
         list,
         repository,
-        local: HashMap::new(),
-        remote: HashMap::new(),
+        local: BTreeMap::new(),
+        remote: BTreeMap::new(),
         job: Some(id),
         of,
         read: 0,
@@ -220,16 +220,19 @@ impl Quarantine {
 
     /// Thinks through what is known.
     fn think(&mut self) {
-        let layers = |stack: &Stack| -> Option<Vec<Layer>> {
-            let layers = stack.layers.as_ref().ok()?.iter();
-            Some(layers.map(|(digest, diff_id)| Layer { digest: digest.clone(), diff_id: diff_id.clone() }).collect())
-        };
-        let local: Vec<Local<'_>> =
-            self.list.images.iter().map(|image| Local { image, layers: self.local.get(&image.id).and_then(layers) }).collect();
-        let remote = self.repository.as_ref().map(|repository| manifests(repository, &self.remote, &layers)).unwrap_or_default();
+        let read = |image: &Digest| self.local.get(image).and_then(quarantine::layers);
+        let local: Vec<Local<'_>> = self.list.images.iter().map(|image| Local { image, layers: read(&image.id) }).collect();
+        let remote = self.repository.as_ref().map(|repository| {
+            let name = format!("{}/{}", repository.source.registry_host().unwrap_or_default(), repository.name);
+            quarantine::manifests(&name, repository.details.values(), &self.remote)
+        });
+        let remote = remote.unwrap_or_default();
         let mut report = quarantine::trace_all(&self.suspects, &local, &remote);
-        if let (Some(report), Some(repository)) = (&mut report, &self.repository) {
-            report.not_looked_into.remote += repository.unknown;
+        if let Some(report) = &mut report {
+            report.not_looked_into.remote += self.repository.as_ref().map_or(0, |repository| repository.unknown);
+            if !self.knows_containers {
+                report.not_looked_into.containers = 0;
+            }
         }
         self.rows = report.as_ref().map(rows).unwrap_or_default();
         self.report = report;
@@ -277,31 +280,12 @@ impl Quarantine {
         vec![Effect::Cancel(id)]
     }
 
-    /// Names of what was found here and in the repository, with what each is at.
-    fn names(&self) -> (Vec<Named>, Vec<Named>) {
-        let Some(report) = &self.report else { return (Vec::new(), Vec::new()) };
-        let here = report.local.iter().flat_map(|hit| hit.tags.iter().map(|tag| (hit.id.clone(), tag.clone()))).collect();
-        let is_tag = |name: &Name| name.reference().is_ok_and(|name| name.digest().is_none());
-        let there = report.remote.iter().filter(|hit| is_tag(&hit.name)).map(|hit| (hit.digest.clone(), hit.name.clone())).collect();
-        (here, there)
-    }
-
     /// What was found goes into the plan: to be put away under another name, or to be deleted.
     fn plan(self: Box<Self>, state: &mut State, away: bool) -> Vec<Effect> {
-        let (here, there) = self.names();
-        let wish = |(digest, name): &Named| -> Vec<Wish> {
-            if !away {
-                return vec![Wish::Delete(Target::Tag(name.clone()))];
-            }
-            let to = quarantine::put_away(name, PREFIX);
-            to.map_or_else(Vec::new, |to| vec![Wish::Tag { id: digest.clone(), to }, Wish::Untag(name.clone())])
-        };
-        let mut local: Vec<Wish> = here.iter().flat_map(wish).collect();
-        if !away {
-            let untagged = self.report.iter().flat_map(|report| &report.local).filter(|hit| hit.tags.is_empty());
-            local.extend(untagged.map(|hit| Wish::Delete(Target::Image(hit.id.clone()))));
-        }
-        let remote: Vec<Wish> = there.iter().flat_map(wish).collect();
+        let prefix = away.then_some(PREFIX);
+        let (local, remote): (Vec<Wish>, Vec<Wish>) = self.report.as_ref().map_or_else(Default::default, |report| {
+            (report.wishes_here(prefix), report.wishes_there(prefix).into_iter().flat_map(|(_, wishes)| wishes).collect())
+        });
         let may = |source: Option<&SourceId>| {
             let info = source.and_then(|source| state.sources.get(source));
             !state.settings.read_only && info.is_none_or(|info| !info.read_only && info.powers.tag && info.powers.remove)
@@ -330,14 +314,13 @@ impl Quarantine {
 
     /// Marks what was found in the panes.
     fn mark(self, state: &mut State) -> Vec<Effect> {
-        let (here, there) = self.names();
-        let untagged = self.report.iter().flat_map(|report| &report.local).filter(|hit| hit.tags.is_empty());
-        let untagged: Vec<RowKey> = untagged.map(|hit| RowKey { id: hit.id.clone(), name: None }).collect();
-        let (local, remote) = (here.len() + untagged.len(), there.len());
-        state.images.marks = here.into_iter().map(|(id, name)| RowKey { id, name: Some(name) }).chain(untagged).collect();
+        let Some(report) = &self.report else { return Vec::new() };
+        let named = report.names_here().into_iter().map(|(id, name)| RowKey { id, name: Some(name) });
+        state.images.marks = named.chain(report.untagged_here().into_iter().map(|id| RowKey { id, name: None })).collect();
+        let (local, there) = (state.images.marks.len(), report.tags_there());
+        let remote = there.len();
         state.images.prune_marks();
-        let tags = there.iter().filter_map(|(_, name)| name.split().1.map(str::to_owned));
-        state.registries.tags.marks = tags.collect();
+        state.registries.tags.marks = there.iter().filter_map(|(_, name)| name.split().1.map(str::to_owned)).collect();
         let words = format!("Marked: {} here, {remote} in the repository", counted(local, "name"));
         vec![state.toasts.show(ToastKind::Info, words, None)]
     }
@@ -348,30 +331,6 @@ impl Quarantine {
         self.job?;
         Some(Safe::from(format!("reading what images are made of: {} of {}", self.read.min(self.of), self.of)))
     }
-}
-
-/// The manifests of the repository: those of tags, and those that only an index leads to.
-fn manifests(repository: &Repository, read: &HashMap<Digest, Stack>, layers: &dyn Fn(&Stack) -> Option<Vec<Layer>>) -> Vec<Remote> {
-    let host = repository.source.registry_host().unwrap_or_default();
-    let full = format!("{host}/{}", repository.name);
-    let mut all = Vec::new();
-    let mut tagged = BTreeSet::new();
-    let made = |digest: &Digest| (read.get(digest).and_then(|stack| stack.config.clone()), read.get(digest).and_then(layers));
-    // Signatures and their like are no images.
-    let images = repository.details.values().filter(|details| details.kind != RemoteKind::Artifact);
-    for details in images.clone() {
-        let index = details.kind == RemoteKind::Index;
-        let (config, layers) = if index { (None, None) } else { made(&details.digest) };
-        let children = index.then(|| details.images());
-        tagged.insert(&details.digest);
-        all.push(Remote { name: Name::new(&format!("{full}:{}", details.tag)), digest: details.digest.clone(), config, layers, children });
-    }
-    let parts: BTreeSet<Digest> = images.flat_map(TagDetails::images).filter(|digest| !tagged.contains(digest)).collect();
-    all.extend(parts.into_iter().map(|digest| {
-        let (config, layers) = made(&digest);
-        Remote { name: Name::new(&format!("{full}@{digest}")), digest, config, layers, children: None }
-    }));
-    all
 }
 
 fn rows(report: &Report) -> Vec<QuarantineRow> {
