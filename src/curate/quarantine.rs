@@ -465,7 +465,7 @@ mod tests {
         let local =
             [Local { image: &child, layers: Some(layers("/base /own /more")) }, Local { image: &other, layers: Some(layers("/base")) }];
         let remotes = [
-            remote("arm", Some("b/base o/arm"), None),
+            remote("arm", Some("b/base p/else"), None),
             remote("amd", Some("b/base o/own"), None),
             remote("index", None, Some(&["arm", "amd"])),
         ];
