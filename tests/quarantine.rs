@@ -274,6 +274,25 @@ fn a_tag_an_index_and_a_layer_are_looked_for_as_well() {
 }
 
 #[test]
+fn an_engine_that_is_down_keeps_nobody_from_looking_through_a_registry() {
+    let mut deck = Remote::in_tags(120, 40, &["1", "2"]);
+    deck.stand_still();
+    deck.detail(vec![details("1", "m1", 10, 1), details("2", "m2", 10, 1)]);
+    let list = deck.job(|job| matches!(job, Job::List { .. }));
+    deck.tell(Msg::Job(list, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "list the images", "nobody answers"))));
+    deck.press("gQ");
+    let id = deck.job(|job| matches!(job, Job::Trace { local: None, .. }));
+    let stacks = vec![stack("m1", &["base", "own"]), stack("m2", &["base", "own"])];
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Stacks { local: false, stacks })));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+    let found = hits(&deck);
+    assert_eq!((found[0].as_str(), found.len()), ("# 2 manifests in the repository", 4));
+    assert_eq!(found[3], "? the images of this machine: not known");
+    deck.press("d");
+    assert!(deck.state.plan.lines.is_empty() && deck.jobs(|job| matches!(job, Job::View { .. })) == 1);
+}
+
+#[test]
 fn the_dialog_draws_at_every_size_and_no_foreign_bytes() {
     let mut deck = deck();
     let draw = |deck: &mut Remote, width, height| {

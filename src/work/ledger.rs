@@ -38,6 +38,8 @@ pub struct Ledgers {
 #[derive(Debug, Default)]
 struct Book {
     uses: Uses,
+    /// What the file had is in it.
+    loaded: bool,
     /// The last list: events name images as whoever used them did.
     list: Option<Arc<ImageList>>,
     /// Uses of images that were in no list yet.
@@ -70,10 +72,14 @@ impl Ledgers {
     /// Takes a list, and gives what is known of the uses of its images. Reads the file when the source is first asked for.
     #[must_use]
     pub fn listed(&self, id: &SourceId, list: &Arc<ImageList>, used: &LastUses) -> Uses {
-        let known = self.lock(|books| books.contains_key(id));
+        let known = self.lock(|books| books.get(id).is_some_and(|book| book.loaded));
         let kept = if known { None } else { self.load(id) };
         self.lock(|books| {
-            let book = books.entry(id.clone()).or_insert_with(|| Book { uses: kept.unwrap_or_default(), ..Book::default() });
+            let book = books.entry(id.clone()).or_default();
+            if !std::mem::replace(&mut book.loaded, true) {
+                // Until now uses were only waiting for a list.
+                book.uses = kept.unwrap_or_default();
+            }
             book.news |= book.uses.listed(list, used);
             book.list = Some(Arc::clone(list));
             for (image, at) in std::mem::take(&mut book.waiting) {
@@ -243,6 +249,8 @@ mod tests {
         ledgers.keep(&source);
         assert_eq!(fs::read_dir(dir.path().join("uses")).unwrap().count(), 1, "no temporary file is left");
         let again = Ledgers::new(dir.path().join("uses"));
+        // Events may come before the first list.
+        again.used(&source, "app", at(8 * DAY));
         assert_eq!(again.listed(&source, &list(&["app", "db", "new"], 8 * DAY), &vec![]).last_used(&id("new")), Some(at(6 * DAY + 5)));
         let other = SourceId("store".to_owned());
         assert_eq!(again.listed(&other, &list(&["app"], 8 * DAY), &vec![]).first_seen(&id("app")), Some(at(8 * DAY)), "a ledger each");

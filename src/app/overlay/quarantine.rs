@@ -56,7 +56,8 @@ pub struct Quarantine {
     source: SourceId,
     /// Whether the source has containers at all: a store has none.
     knows_containers: bool,
-    list: Arc<ImageList>,
+    /// `None` while the source did not answer.
+    list: Option<Arc<ImageList>>,
     repository: Option<Repository>,
     local: BTreeMap<Digest, Stack>,
     remote: BTreeMap<Digest, Stack>,
@@ -73,15 +74,16 @@ pub struct Quarantine {
 
 /// Opens the dialog on what the cursor is on.
 pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
-    let suspects = suspects(state);
-    let (Some((about, suspects)), Some(source), Some(list)) = (suspects, state.sources.current.clone(), state.images.list.value.clone())
-    else {
+    let (Some((about, suspects)), Some(source)) = (suspects(state), state.sources.current.clone()) else {
         return vec![state.toasts.show(ToastKind::Info, "There is no image or layer to look for here, or it is not known yet", None)];
     };
-    let images: Vec<Digest> = list.images.iter().map(|image| image.id.clone()).take(MOST).collect();
+    // An engine that is down keeps nobody from looking through a registry.
+    let list = state.images.list.value.clone();
+    let images: Vec<Digest> = list.iter().flat_map(|list| &list.images).map(|image| image.id.clone()).take(MOST).collect();
     let (repository, wanted) = repository(state).map_or((None, None), |(repository, wanted)| (Some(repository), Some(wanted)));
     let of = images.len() + wanted.as_ref().map_or(0, |wanted| wanted.tags.len() + wanted.digests.len());
-    let (id, effect) = jobs::start(state, Job::Trace { local: Some((source.clone(), images)), remote: wanted });
+    let local = list.is_some().then(|| (source.clone(), images));
+    let (id, effect) = jobs::start(state, Job::Trace { local, remote: wanted });
     let it = Quarantine {
         about,
         suspects,
@@ -221,7 +223,8 @@ impl Quarantine {
     /// Thinks through what is known.
     fn think(&mut self) {
         let read = |image: &Digest| self.local.get(image).and_then(quarantine::layers);
-        let local: Vec<Local<'_>> = self.list.images.iter().map(|image| Local { image, layers: read(&image.id) }).collect();
+        let images = self.list.iter().flat_map(|list| &list.images);
+        let local: Vec<Local<'_>> = images.map(|image| Local { image, layers: read(&image.id) }).collect();
         let remote = self.repository.as_ref().map(|repository| {
             let name = format!("{}/{}", repository.source.registry_host().unwrap_or_default(), repository.name);
             quarantine::manifests(&name, repository.details.values(), &self.remote)
@@ -235,6 +238,9 @@ impl Quarantine {
             }
         }
         self.rows = report.as_ref().map(rows).unwrap_or_default();
+        if self.list.is_none() {
+            self.rows.push(QuarantineRow::Dark(Safe::new("the images of this machine: not known")));
+        }
         self.report = report;
         self.cursor.set_len(self.rows.len());
         self.cursor.go(usize::from(self.rows.len() > 1));
@@ -303,8 +309,8 @@ impl Quarantine {
             return vec![state.toasts.show(ToastKind::Info, why, None)];
         }
         let mut effects = Vec::new();
-        if !local.is_empty() && local_may {
-            effects.extend(planning::want_local(state, &self.source, &self.list, local));
+        if let Some(list) = self.list.as_ref().filter(|_| !local.is_empty() && local_may) {
+            effects.extend(planning::want_local(state, &self.source, list, local));
         }
         if let Some(repository) = self.repository.as_ref().filter(|_| !remote.is_empty() && remote_may) {
             effects.extend(planning::want_remote(state, &repository.source, &repository.name, remote));
