@@ -165,6 +165,16 @@ fn the_users_editor_gets_the_text_and_only_a_changed_one_that_came_back_whole_co
 }
 
 #[test]
+fn what_is_not_read_yet_is_left_out_and_that_is_said() {
+    let mut deck = Remote::in_tags(140, 40, &["2", "1"]);
+    deck.stand_still();
+    deck.detail(vec![details("1", "a", 1, 1)]);
+    deck.press("*T");
+    assert_eq!(rename(&deck).rows(), 1);
+    assert!(deck.state.toasts.list.iter().any(|toast| toast.text.as_str().starts_with("1 row left out")), "{:?}", deck.state.toasts.list);
+}
+
+#[test]
 fn a_mirror_is_copies_into_a_repository_that_is_looked_at_first() {
     let mut deck = renaming();
     deck.press("mirror:localhost:5000/hub");

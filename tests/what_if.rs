@@ -196,6 +196,7 @@ fn a_list_that_is_not_whole_is_never_decided_over() {
     deck.detail(vec![details("pr-1", "a", 1, 90)]);
     deck.press("Rdrop pr-* older than 14d, keep last 9 of pr-*");
     assert_eq!(dropped(&deck), ["pr-1"], "it shows what is known");
+    assert!(screen(&deck).contains("still listing"), "{}", screen(&deck));
     deck.enter();
     assert!(toast(&deck).contains("still being listed"), "{}", toast(&deck));
     let why = Completeness::Incomplete(Safe::new("the registry stopped after 1000"));

@@ -10,6 +10,7 @@ use tui_input::Input;
 
 use crate::curate::plan;
 use crate::curate::rename::{self, Answer, Case, Mark, Names, Pattern, Preset, Row, Rows, Rule, Template};
+use crate::curate::words::counted;
 use crate::flow::{Chord, Effect, Key};
 use crate::model::{Digest, ImageList, Name, Safe, SourceId};
 use crate::pane::images::RowKey;
@@ -136,8 +137,18 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
         cursor: ListCursor::default(),
     };
     rename.think(state);
+    let left_out = chosen(state).saturating_sub(rename.rows.len());
     state.overlays.push(Overlay::Rename(Box::new(rename)));
-    Vec::new()
+    if left_out == 0 {
+        return Vec::new();
+    }
+    let words = format!("{} left out: without a tag, or what it points at is not known yet", counted(left_out, "row"));
+    vec![state.toasts.show(ToastKind::Warning, words, None)]
+}
+
+/// How many rows were chosen.
+fn chosen(state: &State) -> usize {
+    if state.focus == PaneId::Registries { state.registries.tags.chosen().len() } else { state.images.chosen().len() }
 }
 
 fn local(state: &State) -> Option<(Place, Vec<Row>, Names)> {

@@ -138,7 +138,7 @@ fn line(pen: &mut Pen<'_, '_>, plan: &PlanPane, n: usize, targets: u16, face: &F
         pen.right("  ", Role::Muted);
     }
     pen.middle(targets.min(pen.room() / 2), &target(operation), if refused { Role::Muted } else { Role::Repository }).gap(2);
-    let (words, role) = meaning(line, clash, plan.tried.get(&n));
+    let (words, role) = meaning(line, clash, plan.tried.get(&n).filter(|_| line.state == LineState::Waiting));
     pen.put(&words, role);
 }
 

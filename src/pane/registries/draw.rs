@@ -28,12 +28,12 @@ const TAGS: [Column; 8] = [
 ];
 /// While a policy is typed, what it says stands where else what is less asked for then does.
 const DECIDED: [Column; 6] = [
-    TAGS[0],
-    TAGS[1],
+    Column { ideal: 16, grow: 1, ..TAGS[0] },
+    Column { priority: 4, ..TAGS[1] },
     TAGS[2],
-    TAGS[3],
-    Column { priority: 5, ..TAGS[4] },
-    Column { title: "Policy", least: 24, ideal: 60, grow: 3, priority: 1 },
+    Column { priority: 5, ..TAGS[3] },
+    Column { priority: 6, ..TAGS[4] },
+    Column { title: "Policy", least: 24, ideal: 60, grow: 4, priority: 1 },
 ];
 const PARTS: [Column; 4] = [
     Column { title: "Part", least: 14, ideal: 24, grow: 2, priority: 0 },
@@ -94,7 +94,7 @@ fn state(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
     let mut pen = widgets::on_line(canvas, face.area, face.area.bottom() - 1);
     pen.keep(14);
     if let Some(what_if) = registries.what_if() {
-        policy(&mut pen, what_if);
+        policy(&mut pen, what_if, registries.tags.job.is_some());
     }
     if registries.level == Level::Tags && !registries.tags.marks.is_empty() {
         pen.put(&words!(" {} {} marked ", signs.mark, text::count(registries.tags.marks.len())), Role::Mark);
@@ -367,13 +367,15 @@ const fn decision_role(decision: Decision) -> Role {
     }
 }
 
-/// What the policy that is typed comes to.
-fn policy(pen: &mut Pen<'_, '_>, what_if: &WhatIf) {
+/// What the policy that is typed comes to, as far as the tags are known.
+fn policy(pen: &mut Pen<'_, '_>, what_if: &WhatIf, listing: bool) {
     if let Some(report) = what_if.report() {
         let role = if report.needs_name { Role::Warning } else { Role::Accent };
         let (drop, keep) = (text::count(report.dropped), text::count(report.of.saturating_sub(report.dropped)));
         pen.put(&words!(" drops {drop}, keeps {keep} ({} %) ", report.share()), role);
-        if what_if.unread() > 0 {
+        if listing {
+            pen.put(" still listing ", Role::Warning);
+        } else if what_if.unread() > 0 {
             pen.put(&words!(" {} not read yet ", text::count(what_if.unread())), Role::Warning);
         }
         if let Some(fact) = what_if.lacks() {
