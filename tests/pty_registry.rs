@@ -6,7 +6,7 @@ mod common;
 
 use common::images::{ImageSpec, Pack, oci_archive};
 use common::program::Program;
-use common::pty::Start;
+use common::pty::{Screen, Start};
 
 /// Puts an image of its own under each tag.
 fn fill(program: &Program, repository: &str, tags: &[&str]) {
@@ -86,6 +86,26 @@ fn an_operator_browses_retags_copies_and_deletes() {
     assert_eq!(again.quit(), 0);
 }
 
+fn tags_are_read(screen: &Screen, count: usize) {
+    // The Layers pane beside them tells ages too.
+    let tag = |line: &&str| line.split("││").next().is_some_and(|line| line.contains("10mo"));
+    screen.wait_until("all tags read", |text| text.lines().filter(tag).count() >= count);
+}
+
+/// Runs the plan, which has so many lines.
+fn run_plan(screen: &mut Screen, lines: usize) {
+    screen.send("x");
+    screen.wait_for(&format!("Run {lines} lines"));
+    screen.answer("y");
+    // A toast may still be that of a run before.
+    screen.wait_for(&format!("{lines} of {lines} done"));
+}
+
+fn close_drawer(screen: &mut Screen) {
+    screen.send("<Esc>");
+    screen.wait_gone("has run");
+}
+
 #[test]
 fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     let test = "a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up";
@@ -102,12 +122,7 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     let start = Start::new(&["--host", "store", &format!("docker://{registry}/{repository}")]).size(140, 45);
     let editor = "printf 'pr-1 → nightly\\nv1.0.1 → stable\\n' > \"$1\"";
     let mut screen = start.file("editor.sh", editor).env("EDITOR", "sh editor.sh").spawn();
-    let read = |screen: &common::pty::Screen, count: usize| {
-        // The Layers pane beside them tells ages too.
-        let tag = |line: &&str| line.split("││").next().is_some_and(|line| line.contains("10mo"));
-        screen.wait_until("all tags read", |text| text.lines().filter(tag).count() >= count);
-    };
-    read(&screen, 3);
+    tags_are_read(&screen, 3);
     // As text, in an editor; looked at without a change, and then run.
     screen.send("*T");
     screen.wait_for("Batch retag of 3");
@@ -118,14 +133,10 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     screen.send("n");
     screen.wait_for("2 of 2 lines could run now");
     assert_eq!(there(&repository).len(), 3, "nothing was changed");
-    screen.send("x");
-    screen.wait_for("Run 2 lines");
-    screen.answer("y");
-    screen.wait_for("2 lines done");
+    run_plan(&mut screen, 2);
     assert_eq!(there(&repository), ["nightly", "pr-1", "stable", "v1.0.0", "v1.0.1"]);
-    screen.send("<Esc>");
-    screen.wait_gone("has run");
-    read(&screen, 5);
+    close_drawer(&mut screen);
+    tags_are_read(&screen, 5);
     // Into a namespace of its own, which begins with this.
     screen.send("*T");
     screen.wait_for("Batch retag of 5");
@@ -134,14 +145,10 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     screen.wait_for("5 to give");
     screen.send("<Enter>");
     screen.wait_for("5 to run");
-    screen.send("x");
-    screen.wait_for("Run 5 lines");
-    screen.answer("y");
-    screen.wait_for("5 lines done");
+    run_plan(&mut screen, 5);
     assert_eq!(there(&format!("{mirror}/{repository}")), there(&repository));
-    screen.send("<Esc>");
-    screen.wait_gone("has run");
-    read(&screen, 5);
+    close_drawer(&mut screen);
+    tags_are_read(&screen, 5);
     // A rule recolours the tags as it is typed, and what it lets go is planned.
     screen.send("R");
     screen.wait_for("what if:");
@@ -152,11 +159,7 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     screen.wait_until("all tags known", |text| !text.contains("still listing") && !text.contains("not read yet"));
     screen.send("<Enter>");
     screen.wait_for("2 to run");
-    screen.send("x");
-    screen.wait_for("Run 2 lines");
-    screen.answer("y");
-    // The toast may still be that of the first run.
-    screen.wait_for("2 of 2 done");
+    run_plan(&mut screen, 2);
     assert_eq!(there(&repository), ["nightly", "stable", "v1.0.1"]);
     assert_eq!(screen.quit(), 0);
 }

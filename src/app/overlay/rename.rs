@@ -1,4 +1,4 @@
-//! Batch retag: one rule for all chosen tags, with the new names beside the old ones while it is typed; or all of them as text ([`text`]).
+//! Batch retag: one rule for all chosen tags, with the new names beside the old ones while it is typed; or all of them as text.
 //! What comes of it is a plan.
 
 mod text;
