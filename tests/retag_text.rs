@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "common/scene.rs"]
+mod scene;
 
 use std::sync::Arc;
 
@@ -162,6 +164,26 @@ fn the_users_editor_gets_the_text_and_only_a_changed_one_that_came_back_whole_co
     deck.tell(Msg::Edited(Ok("stable → x\n".to_owned())));
     deck.tell(Msg::Edited(Ok("old → y\n".to_owned())));
     assert_eq!(text(&deck), "stable → x\n");
+}
+
+#[test]
+fn the_text_is_drawn_at_any_size_with_the_cursor_in_its_window() {
+    let mut deck = renaming();
+    deck.key(Key::Tab);
+    let wide = "日本語🚢 → ".repeat(40);
+    deck.tell(Msg::Paste(format!("\u{1b}[2J{wide}\u{202e}# {}\n\n", "x".repeat(3000))));
+    deck.key(Key::Up);
+    deck.key(Key::Up);
+    for key in ["End", "Home"] {
+        chord(&mut deck, key);
+        for (width, height) in [(1, 1), (40, 10), (41, 11), (80, 24), (140, 40), (300, 90)] {
+            scene::size(&mut deck.state, width, height);
+            let (buffer, caret) = scene::draw(&deck.state, &scene::dark());
+            assert!(buffer.content.iter().all(|cell| !cell.symbol().contains('\u{1b}')));
+            let seen = caret.is_none_or(|(x, y)| x < width && y < height);
+            assert!(seen && (width < 80 || caret.is_some()), "{key} at {width}x{height}: {caret:?}");
+        }
+    }
 }
 
 #[test]

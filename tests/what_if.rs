@@ -339,3 +339,17 @@ fn a_list_that_is_asked_for_again_is_decided_over_again() {
     deck.key(Key::Esc);
     assert!(deck.state.registries.what_if().is_none());
 }
+
+#[test]
+fn it_is_drawn_at_any_size() {
+    let mut deck = deck();
+    deck.press("Rdrop '\u{202e}日本語' older than 1d, keep only last 1 of v{semver}, dro");
+    for (width, height) in [(1, 1), (40, 10), (60, 12), (80, 24), (120, 40), (300, 90)] {
+        scene::size(&mut deck.state, width, height);
+        let (_, caret) = scene::draw(&deck.state, &scene::dark());
+        assert!(width < 40 || caret.is_some_and(|(x, y)| x < width && y < height), "{width}x{height}: {caret:?}");
+    }
+    scene::size(&mut deck.state, 80, 24);
+    let text = screen(&deck);
+    assert!(text.contains("a rule begins with"), "what is wrong has half of the line: {text}");
+}

@@ -115,11 +115,11 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
-    let lists = paths.lists();
-    let (partials, cache) = (config.downloads.partials(paths), paths.cache.clone());
+    let (lists, partials, cache, drafts) = (paths.lists(), config.downloads.partials(paths), paths.cache.clone(), paths.drafts());
     runtime.spawn_blocking(move || {
         leftovers::sweep_lists(&lists);
         leftovers::sweep_copies(&cache);
+        leftovers::sweep_drafts(&drafts);
         partials.sweep(clock::now());
     });
     let (worker, messages) = Worker::new(env);
@@ -131,7 +131,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         look: Look::new(themes),
         keeper: Keeper::new(paths.remembered()),
         editor: Editor::find(variable),
-        drafts: paths.state.join("edit"),
+        drafts: paths.drafts(),
     };
     term::install_panic_hook();
     let guard = term::Guard::enter(modes).map_err(|error| Problem::new(ProblemKind::Other, "take over the terminal", error.to_string()))?;

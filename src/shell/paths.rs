@@ -97,6 +97,12 @@ impl Paths {
         self.state.join("uses")
     }
 
+    /// Texts while an editor has them.
+    #[must_use]
+    pub fn drafts(&self) -> PathBuf {
+        self.state.join("edit")
+    }
+
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.state.join("log")

@@ -31,18 +31,30 @@ const ON_ITS_WAY: &str = ".lighterman-copy-";
 /// No image is on its way for longer.
 const LONGEST_WAY: Duration = Duration::from_secs(2 * 24 * 3600);
 
+/// How the folders begin that hold a text while an editor has it; see `shell::editor`. Nobody edits for longer either.
+const DRAFT: &str = "edit-";
+
 /// Sweeps what was on its way through the cache directory. Blocking. A failure is left to the next start.
 pub fn sweep_copies(cache: &Path) {
+    sweep_folders(cache, ON_ITS_WAY);
+}
+
+/// The same for texts that nobody edits any more.
+pub fn sweep_drafts(drafts: &Path) {
+    sweep_folders(drafts, DRAFT);
+}
+
+fn sweep_folders(dir: &Path, prefix: &str) {
     let now = SystemTime::from(clock::now());
-    let Ok(entries) = fs::read_dir(cache) else { return };
+    let Ok(entries) = fs::read_dir(dir) else { return };
     let abandoned = |entry: &fs::DirEntry| {
-        let ours = entry.file_name().as_encoded_bytes().starts_with(ON_ITS_WAY.as_bytes());
+        let ours = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
         let metadata = if ours { entry.metadata().ok().filter(fs::Metadata::is_dir) } else { None };
         metadata.and_then(|metadata| now.duration_since(metadata.modified().ok()?).ok()).is_some_and(|age| age >= LONGEST_WAY)
     };
     for folder in entries.take(MOST).filter_map(Result::ok).filter(abandoned) {
         if let Err(error) = fs::remove_dir_all(folder.path()) {
-            tracing::warn!(dir = %folder.path().display(), %error, "what was on its way can't be taken away");
+            tracing::warn!(dir = %folder.path().display(), %error, "what was left there can't be taken away");
         }
     }
 }
@@ -124,6 +136,7 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, [".lighterman-copy-new", "documents"]);
+        assert!(include_str!("../shell/editor.rs").contains(&format!("prefix(\"{DRAFT}\")")));
         assert!(include_str!("../cli/copy.rs").contains(&format!("ON_ITS_WAY: &str = \"{ON_ITS_WAY}\"")));
     }
 }

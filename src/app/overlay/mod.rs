@@ -205,18 +205,15 @@ pub(super) fn paste_lines(state: &mut State, text: &str) -> Vec<Effect> {
 
 /// The user's editor has ended.
 pub(super) fn edited(state: &mut State, edited: Result<String, Problem>) -> Vec<Effect> {
-    match state.overlays.pop() {
-        Some(Overlay::Rename(mut rename)) => {
-            let effects = rename.edited(state, edited);
-            state.overlays.push(Overlay::Rename(rename));
-            effects
-        }
-        Some(other) => {
-            state.overlays.push(other);
-            Vec::new()
-        }
-        None => Vec::new(),
-    }
+    // Something may have come over it meanwhile.
+    let Some(at) = state.overlays.iter().position(|overlay| matches!(overlay, Overlay::Rename(_))) else { return Vec::new() };
+    let mut overlay = state.overlays.remove(at);
+    let effects = match &mut overlay {
+        Overlay::Rename(rename) => rename.edited(state, edited),
+        _ => Vec::new(),
+    };
+    state.overlays.insert(at, overlay);
+    effects
 }
 
 fn insert(input: &mut Input, text: &[char]) {
