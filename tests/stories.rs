@@ -44,7 +44,7 @@ fn run(screen: &mut Screen, lines: usize) {
     screen.send("x");
     screen.wait_for(&format!("Run {lines} {word}"));
     screen.answer("y");
-    screen.wait_for(&format!("{lines} {word} done"));
+    screen.wait_for(&format!("{lines} of {lines} done"));
 }
 
 /// Takes the last run back.
@@ -78,7 +78,7 @@ fn an_operator_deletes_what_is_old_and_gets_it_back() {
     screen.send("x");
     screen.wait_for("It can be taken back until the registry collects garbage.");
     screen.answer("y");
-    screen.wait_for("2 lines done");
+    screen.wait_for("2 of 2 done");
     let left = tags(&program, &repository);
     assert_eq!(left.keys().collect::<Vec<_>>(), ["1.4.0", "stable"]);
     assert!(left.iter().all(|(tag, digest)| before[tag] == *digest));
@@ -121,21 +121,18 @@ fn a_developer_cleans_up_and_loses_nothing_that_is_used() {
     screen.wait_gone("Nothing is picked yet");
     screen.send("d");
     screen.wait_for("undo with backup");
-    let counted = |text: &str| {
-        text.split_whitespace()
-            .zip(text.split_whitespace().skip(1))
-            .find_map(|(n, word)| (word == "to").then(|| n.parse::<usize>().ok())?)
-    };
-    let lines = counted(&screen.contents()[screen.contents().find("╰─ ").unwrap()..].to_owned()).unwrap_or(1);
+    screen.wait_for(" to run");
+    let planned = screen.contents();
+    let lines = planned.split_once(" to run").and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok()).unwrap();
     screen.send("x");
     screen.wait_for("What is deleted can't be taken back: no backup is written.");
     screen.send("<Esc>");
+    screen.wait_gone("What is deleted");
     screen.send("b");
     screen.send("x");
-    screen.wait_for("A backup is written first, so that all can be taken back.");
+    screen.wait_for("A backup is written first.");
     screen.answer("y");
-    screen.wait_for("done");
-    screen.wait_until("its end", |text| text.contains("takes it back") || text.contains("done of"));
+    screen.wait_for(&format!("{lines} of {lines} done"));
     let left = there();
     assert!(!left.contains(&lost), "{left}");
     assert!(left.contains(&used) && left.contains(&kept.0) && left.contains(&kept.1), "{left}");
@@ -160,8 +157,9 @@ fn a_release_engineer_promotes_by_the_dozen_and_takes_it_back() {
 
     let mut screen = Start::new(&["--host", "store", &format!("docker://{repository}")]).size(160, 48).spawn();
     screen.wait_for("2.0.0-rc3");
-    screen.wait_for("1/14");
+    screen.wait_until("what all tags point at", |text| text.lines().filter(|line| line.contains("amd64 ")).count() >= 14);
     screen.send("*");
+    screen.wait_for("14 marked");
     screen.send("T");
     screen.wait_for("Batch retag of 14");
     screen.send("promote:stable,latest");

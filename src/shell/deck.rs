@@ -98,8 +98,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
             remembered.registries.clone(),
         )),
     };
-    let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state));
-    let env = Arc::new(env.noting(Ledgers::new(paths.uses())));
+    let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state)).noting(Ledgers::new(paths.uses()));
+    let env = Arc::new(env);
     let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());
     let mut state = State::new(settings(options, &config, &remembered, paths, &themes), clock::now());
@@ -115,13 +115,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     let modes = Modes { mouse: config.mouse, keyboard: term::speaks_kitty(variable) };
     let runtime = Runtime::new()?;
     let inside = runtime.enter();
-    let (lists, partials, cache, drafts) = (paths.lists(), config.downloads.partials(paths), paths.cache.clone(), paths.drafts());
-    runtime.spawn_blocking(move || {
-        leftovers::sweep_lists(&lists);
-        leftovers::sweep_copies(&cache);
-        leftovers::sweep_drafts(&drafts);
-        partials.sweep(clock::now());
-    });
+    sweep(&runtime, paths, &config);
     let (worker, messages) = Worker::new(env);
     let deck = Deck {
         state,
@@ -139,6 +133,17 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     drop(guard);
     drop(inside);
     Ok(ExitCode::from(code))
+}
+
+/// Takes away what earlier runs left behind, while the deck begins.
+fn sweep(runtime: &Runtime, paths: &Paths, config: &Config) {
+    let (lists, partials, cache, drafts) = (paths.lists(), config.downloads.partials(paths), paths.cache.clone(), paths.drafts());
+    runtime.spawn_blocking(move || {
+        leftovers::sweep_lists(&lists);
+        leftovers::sweep_copies(&cache);
+        leftovers::sweep_drafts(&drafts);
+        partials.sweep(clock::now());
+    });
 }
 
 /// The filter that shows the image named on the command line: by name, or by the beginning of its ID. Files are sources of their own.

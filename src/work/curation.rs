@@ -214,12 +214,6 @@ pub(super) async fn read_policy(file: PathBuf) -> Result<JobOutput, Problem> {
     .await
 }
 
-/// Writes a policy; a file that is there is left alone.
-pub(super) async fn save_policy(text: String, file: PathBuf) -> Result<JobOutput, Problem> {
-    const DOING: &str = "write the policy";
-    save_text(DOING, text, file).await
-}
-
 /// Writes a plan's document; a file that is there is left alone.
 pub(super) async fn save(plan: Box<Plan>, file: PathBuf) -> Result<JobOutput, Problem> {
     const DOING: &str = "write the plan";

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageList, Problem, ProblemKind, SourceId};
+use crate::model::{ImageKey, ImageList, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::Applier;
@@ -107,7 +107,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Restorable { run } => curation::restorable(env, &run, ctx).await,
         Job::Back { way, run, lines } => curation::back(env, way, run.as_deref(), &lines.unwrap_or_default(), ctx).await,
         Job::ReadPolicy { file } => curation::read_policy(file).await,
-        Job::SavePolicy { text, file } => curation::save_policy(text, file).await,
+        Job::SavePolicy { text, file } => curation::save_text("write the policy", text, file).await,
         Job::SavePlan { plan, file } => curation::save(plan, file).await,
         Job::SaveText { text, file } => curation::save_text("write the report", text, file).await,
         Job::Trace { local, remote } => trace::trace(env, local, remote, ctx, chunks).await,
@@ -117,9 +117,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
         Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,
         Job::Export { source, keys, file, format, overwrite } => {
-            let to = ExportTo { file, format, overwrite };
-            let transfer = env.table.get(&source).await?.export(ctx, &keys, &to).await?;
-            Ok(JobOutput::Exported { file: to.file, transfer })
+            export(&*env.table.get(&source).await?, &keys, ExportTo { file, format, overwrite }, ctx).await
         }
         Job::Change(change) => {
             let source = env.table.get(change.source()).await?;
@@ -128,6 +126,11 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
             Ok(JobOutput::Applied(applier.transfer(&source, &change).await?))
         }
     }
+}
+
+async fn export(source: &dyn Source, keys: &[ImageKey], to: ExportTo, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let transfer = source.export(ctx, keys, &to).await?;
+    Ok(JobOutput::Exported { file: to.file, transfer })
 }
 
 pub(super) fn unable(doing: &str, source: &dyn Source) -> Problem {

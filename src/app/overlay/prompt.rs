@@ -68,6 +68,22 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// Whether it can be answered where no source is there yet.
+    const fn is_about_no_source(&self) -> bool {
+        matches!(
+            self,
+            Self::LogInName { .. }
+                | Self::LogInSecret { .. }
+                | Self::Override
+                | Self::SavePlan
+                | Self::SaveReport
+                | Self::SavePolicy { .. }
+                | Self::PolicyName { .. }
+        )
+    }
+}
+
+impl Ask {
     /// Whether what is typed must not be seen.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
@@ -149,17 +165,7 @@ impl Prompt {
     }
 
     fn submit(self, state: &mut State, chord: Chord) -> Vec<Effect> {
-        let asks_no_source = matches!(
-            self.ask,
-            Ask::LogInName { .. }
-                | Ask::LogInSecret { .. }
-                | Ask::Override
-                | Ask::SavePlan
-                | Ask::SaveReport
-                | Ask::SavePolicy { .. }
-                | Ask::PolicyName { .. }
-        );
-        if asks_no_source {
+        if self.ask.is_about_no_source() {
             return self.answer(state);
         }
         let text = self.input.value().trim().to_owned();
@@ -194,13 +200,6 @@ impl Prompt {
             Ask::RetagRemote { from, digest } => registries::retag(state, &from, &digest, &text, chord),
             Ask::CopyTo { from, digest, platforms } => registries::copy_to(state, from, digest, platforms, &text),
             Ask::Registry => registries::add(state, &text),
-            Ask::LogInName { .. }
-            | Ask::LogInSecret { .. }
-            | Ask::Override
-            | Ask::SavePlan
-            | Ask::SaveReport
-            | Ask::SavePolicy { .. }
-            | Ask::PolicyName { .. } => Vec::new(),
             Ask::OpenFile => match Locator::parse(&text) {
                 Ok(mut locator) => {
                     locator.path = locator.path.map(|file| path(state, &file.to_string_lossy()));
@@ -209,6 +208,7 @@ impl Prompt {
                 }
                 Err(problem) => vec![state.toasts.problem(&problem)],
             },
+            _ => Vec::new(),
         }
     }
 }

@@ -85,12 +85,11 @@ impl Applier<'_> {
     async fn look_at_one_source(&self, lines: Vec<(At, &Operation)>) -> Vec<(At, Observed)> {
         let (mut seen, mut away) = (Vec::new(), None);
         for (at, operation) in lines {
-            let observed = match &away {
-                Some(problem) => Err(Problem::clone(problem)),
-                None => {
-                    let late = |_elapsed| Err(Problem::new(ProblemKind::Unreachable, operation.doing(), "it did not answer in time"));
-                    tokio::time::timeout(PATIENCE, self.look_again(operation)).await.unwrap_or_else(late)
-                }
+            let observed = if let Some(problem) = &away {
+                Err(Problem::clone(problem))
+            } else {
+                let late = |_elapsed| Err(Problem::new(ProblemKind::Unreachable, operation.doing(), "it did not answer in time"));
+                tokio::time::timeout(PATIENCE, self.look_again(operation)).await.unwrap_or_else(late)
             };
             if let Err(problem) = &observed
                 && problem.kind == ProblemKind::Unreachable
