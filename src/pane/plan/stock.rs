@@ -1,8 +1,8 @@
 //! What lies in the places that the plan's lines are about, and the bytes that the lines free there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::{PlanPane, Repository};
+use super::{Line, PlanPane, Repository};
 use crate::curate::freed::{Stock, Total, unread};
 use crate::model::remote::Held;
 use crate::model::{Digest, ImageList, Layers, Operation, SourceId, Verb};
@@ -63,16 +63,19 @@ impl PlanPane {
             return;
         }
         let Self { stocks, lines, views, .. } = self;
-        for (source, stock) in &stocks.images {
-            let its = lines.iter_mut().filter(|line| line.operation.source == *source);
-            let mut its = its.peekable();
-            let Some(place) = its.peek().map(|line| line.place.clone()) else { continue };
-            stocks.totals.insert(place, stock.fill(its.map(|line| &mut line.operation)));
+        // Each line is looked at once, however many places there are: of a repository by its name, else by its source.
+        let mut places: HashMap<String, (&str, Vec<&mut Operation>)> = HashMap::new();
+        for Line { operation, place, .. } in lines {
+            let key = if operation.source.registry_host().is_some() { place.clone() } else { operation.source.0.clone() };
+            places.entry(key).or_insert_with(|| (place.as_str(), Vec::new())).1.push(operation);
         }
-        for (repository, stock) in &stocks.repositories {
-            let Some((view, _)) = views.get(repository) else { continue };
-            let its = lines.iter_mut().filter(|line| line.place == view.name);
-            stocks.totals.insert(view.name.clone(), stock.fill(its.map(|line| &mut line.operation)));
+        let images = stocks.images.iter().map(|(source, stock)| (source.0.as_str(), stock));
+        let repositories = stocks.repositories.iter();
+        let repositories = repositories.filter_map(|(repository, stock)| Some((views.get(repository)?.0.name.as_str(), stock)));
+        for (key, stock) in images.chain(repositories) {
+            if let Some((place, its)) = places.remove(key) {
+                stocks.totals.insert(place.to_owned(), stock.fill(its));
+            }
         }
     }
 
