@@ -353,3 +353,38 @@ fn it_is_drawn_at_any_size() {
     let text = screen(&deck);
     assert!(text.contains("a rule begins with"), "what is wrong has half of the line: {text}");
 }
+
+#[test]
+fn labels_are_read_where_a_rule_asks_for_them() {
+    let mut deck = deck();
+    deck.press("Rdrop pr-*");
+    let asked = |deck: &Remote| deck.jobs(|job| matches!(job, Job::Labels { .. }));
+    assert_eq!((dropped(&deck).len(), asked(&deck)), (2, 0));
+    deck.press(", keep by label");
+    assert_eq!(asked(&deck), 1, "and not once a key");
+    // The first rule decides first.
+    deck.tell(Msg::Key { chord: "Ctrl-u".parse().unwrap(), held: false });
+    deck.press("keep by label, drop pr-*");
+    assert_eq!(of(&deck, "pr-3").0, Decision::Unknown, "not knowing never deletes");
+    assert!(screen(&deck).contains("labels of 8 not read yet"), "{}", screen(&deck));
+    deck.enter();
+    assert!(toast(&deck).contains("The labels of 8 tags are not read yet"), "{}", toast(&deck));
+    let id = deck.job(|job| matches!(job, Job::Labels { .. }));
+    let Job::Labels { source, repository, details } = deck.state.jobs[&id].clone() else { panic!() };
+    assert_eq!((source, repository.as_str(), details.len()), (registry(), "acme/web", 8));
+    let keep: lighterman::model::Labels = [("retention".into(), "keep".into())].into();
+    let answer = |seed: &str| match seed {
+        "e" => Ok(keep.clone()),
+        "g" => Err(Problem::new(ProblemKind::Corrupt, "read", "no configuration")),
+        _ => Ok(lighterman::model::Labels::new()),
+    };
+    let answers = TAGS.iter().map(|(_, seed, _)| (digest(seed), answer(seed))).collect();
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Labels(answers))));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+    assert_eq!((dropped(&deck), of(&deck, "pr-9").0), (vec!["pr-3".to_owned()], Decision::Keep));
+    assert_eq!(of(&deck, "odd").0, Decision::Unknown, "what can't be read stays");
+    assert!(screen(&deck).contains("labels not known here"), "{}", screen(&deck));
+    assert_eq!(asked(&deck), 1, "nothing is asked for twice");
+    deck.enter();
+    assert_eq!(views(&deck), 1);
+}

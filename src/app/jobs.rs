@@ -214,6 +214,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
         Job::Trace { .. } => overlay::quarantine::event(state, id, event),
         Job::SaveText { .. } => overlay::quarantine::saved(state, event),
+        Job::Labels { .. } => what_if::labelled(state, id, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }

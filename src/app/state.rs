@@ -132,6 +132,7 @@ impl State {
             || registries.repositories.job.is_some()
             || registries.tags.job.is_some()
             || registries.tags.asked.is_some()
+            || registries.tags.labelling.is_some()
             || registries.parts.referrers.is_loading()
             || self.overlays.iter().any(Overlay::is_busy)
     }

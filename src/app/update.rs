@@ -82,6 +82,7 @@ fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
     fit(state);
     effects.extend(follow(state));
     effects.extend(log::follow(state));
+    effects.extend(what_if::labels(state));
     if state.is_busy() && !state.spinning {
         state.spinning = true;
         effects.push(Effect::After(SPIN, Box::new(Msg::Spin)));

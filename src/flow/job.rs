@@ -8,9 +8,7 @@ use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut,
-    LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, Stack,
-    TagDetails, TagRow, Transfer, Uses,
+    Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, Stack, TagDetails, TagRow, Transfer, Uses, Labels,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
@@ -30,6 +28,7 @@ pub enum Slot {
     Tags,
     /// What the tags that are seen point at.
     Details,
+    Labels,
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
@@ -97,6 +96,12 @@ pub enum Job {
         source: SourceId,
         repository: String,
         tags: Vec<String>,
+    },
+    /// The labels of the images that these tags point at, in chunks.
+    Labels {
+        source: SourceId,
+        repository: String,
+        details: Vec<TagDetails>,
     },
     /// How local tags stand to those of their registries.
     Drift {
@@ -196,6 +201,7 @@ impl Job {
             Self::Repositories { .. } => Some(Slot::Repositories),
             Self::Tags { .. } => Some(Slot::Tags),
             Self::Details { .. } => Some(Slot::Details),
+            Self::Labels { .. } => Some(Slot::Labels),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
@@ -247,6 +253,7 @@ impl Job {
             Self::Repositories { .. }
                 | Self::Tags { .. }
                 | Self::Details { .. }
+                | Self::Labels { .. }
                 | Self::Referrers { .. }
                 | Self::LogIn { .. }
                 | Self::LogOut { .. }
@@ -305,6 +312,8 @@ pub enum JobOutput {
     Listed(Listed),
     /// What some tags point at, or why that is not known.
     Details(Vec<(String, Result<TagDetails, Problem>)>),
+    /// The labels behind some tags, by what they point at, or why they are not known.
+    Labels(Vec<(Digest, Result<Labels, Problem>)>),
     Referrers(Arc<Referrers>),
     /// All that was asked for was told.
     Told,

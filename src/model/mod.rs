@@ -35,8 +35,8 @@ pub use platform::Platform;
 pub use problem::{Problem, ProblemKind};
 pub use progress::{Progress, Step, StepState};
 pub use remote::{
-    Completeness, Drift, Listed, LocalTag, LoggedIn, LoggedOut, Login, Quota, Referrer, Referrers, RemoteChild, RemoteKind, RepoRow,
-    RepositoryView, TagDetails, TagRow,
+    Completeness, Drift, Labels, Listed, LocalTag, LoggedIn, LoggedOut, Login, Quota, Referrer, Referrers, RemoteChild, RemoteKind,
+    RepoRow, RepositoryView, TagDetails, TagRow,
 };
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;

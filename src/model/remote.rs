@@ -110,6 +110,9 @@ pub struct RemoteChild {
     pub about: Option<Digest>,
 }
 
+/// Labels of an image.
+pub type Labels = BTreeMap<Box<str>, Foreign>;
+
 /// What a tag points at. What is not known is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagDetails {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    ArchiveFormat, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name,
+    ArchiveFormat, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Labels,
     Platform, Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId,
     SourceKind, TagDetails, TagRow, Target, Transfer,
 };
@@ -263,6 +263,10 @@ pub trait Catalog: Send + Sync {
     /// gone or can't be understood has a problem of its own; `Err` when the registry stops answering.
     fn details<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], each: Each<'a, TagAnswer>) -> Answer<'a, ()>;
 
+    /// The labels of images, as `details` told of them, by the digest of what their tags point at and in the order the answers come. What can't
+    /// be read has a problem of its own; `Err` when the registry stops answering.
+    fn labels<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, details: &'a [TagDetails], each: Each<'a, LabelsAnswer>) -> Answer<'a, ()>;
+
     /// What refers to a manifest: signatures, SBOMs, attestations; with `artifact_type` only those of that type.
     fn referrers<'a>(
         &'a self,
@@ -297,6 +301,9 @@ pub trait Catalog: Send + Sync {
 
 /// A tag, and what it points at or why that is not known.
 pub type TagAnswer = (String, Result<TagDetails, Problem>);
+
+/// What tags point at, and the labels of the image or why they are not known.
+pub type LabelsAnswer = (Digest, Result<Labels, Problem>);
 
 /// The place of a repository and tag in what was asked, and the digest there.
 pub type Resolved = (usize, Result<Option<Digest>, Problem>);

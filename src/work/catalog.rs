@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::flow::JobOutput;
-use crate::model::{Copy, Digest, Drift, Foreign, LocalTag, Login, Problem, ProblemKind, RepoRow, SourceId, TagRow, remote};
+use crate::model::{Copy, Digest, Drift, Foreign, LocalTag, Login, Problem, ProblemKind, RepoRow, SourceId, TagDetails, TagRow, remote};
 use crate::source::{Catalog, Ctx, Resolved, Source};
 
 use super::run::{Chunks, Env, unable};
@@ -141,6 +141,22 @@ pub(super) async fn details(
     let arrived = Arrived::new();
     let mut each = |answer| arrived.put([answer]);
     arrived.relay(catalog.details(ctx, repository, tags, &mut each), chunks, JobOutput::Details).await?;
+    tell_quota(catalog, chunks).await;
+    Ok(JobOutput::Told)
+}
+
+/// The labels behind tags, for the policies that ask for them.
+pub(super) async fn labels(
+    source: &dyn Source,
+    repository: &str,
+    details: &[TagDetails],
+    ctx: &Ctx,
+    chunks: &Chunks,
+) -> Result<JobOutput, Problem> {
+    let catalog = catalog(source, "read labels")?;
+    let arrived = Arrived::new();
+    let mut each = |answer| arrived.put([answer]);
+    arrived.relay(catalog.labels(ctx, repository, details, &mut each), chunks, JobOutput::Labels).await?;
     tell_quota(catalog, chunks).await;
     Ok(JobOutput::Told)
 }

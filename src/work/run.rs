@@ -94,6 +94,9 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Details { source, repository, tags } => {
             catalog::details(&*env.table.get(&source).await?, &repository, &tags, ctx, chunks).await
         }
+        Job::Labels { source, repository, details } => {
+            catalog::labels(&*env.table.get(&source).await?, &repository, &details, ctx, chunks).await
+        }
         Job::Referrers { source, repository, subject } => {
             catalog::referrers(&*env.table.get(&source).await?, &repository, &subject, ctx).await
         }

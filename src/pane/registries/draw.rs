@@ -378,7 +378,9 @@ fn policy(pen: &mut Pen<'_, '_>, what_if: &WhatIf, listing: bool) {
         } else if what_if.unread() > 0 {
             pen.put(&words!(" {} not read yet ", text::count(what_if.unread())), Role::Warning);
         }
-        if let Some(fact) = what_if.lacks() {
+        if what_if.unlabelled() > 0 {
+            pen.put(&words!(" labels of {} not read yet ", text::count(what_if.unlabelled())), Role::Warning);
+        } else if let Some(fact) = what_if.lacks() {
             pen.put(&words!(" {fact} not known here: what hangs on it stays "), Role::Warning);
         }
     }

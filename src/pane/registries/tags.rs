@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::flow::{Action, JobId};
 use crate::model::filter::{Filter, Scratch, Subject};
-use crate::model::{Digest, Foreign, Listed, Problem, SourceId, TagDetails, TagRow, remote, version};
+use crate::model::{Digest, Foreign, Labels, Listed, Problem, SourceId, TagDetails, TagRow, remote, version};
 use crate::pane::ListCursor;
 
 use super::what_if::{Seen, Used, WhatIf};
@@ -60,6 +60,10 @@ pub struct Tags {
     /// The tag a range of marks began at, wherever it stands now.
     pub range_from: Option<Foreign>,
     pub shift: u16,
+    /// Labels by what tags point at, as far as a policy asked for them; `None` where they can't be read.
+    labels: HashMap<Digest, Option<Labels>>,
+    /// More of them are being read.
+    pub labelling: Option<JobId>,
     /// A policy that is tried out on these tags.
     pub what_if: Option<WhatIf>,
 }
@@ -83,12 +87,35 @@ impl Tags {
 
     /// Begins to try a policy out.
     pub fn try_policy(&mut self, used: Used) {
+        // What could not be read may be read now.
+        self.labels.retain(|_, labels| labels.is_some());
         let what_if = WhatIf::new(self.seen(), used);
         self.what_if = Some(what_if);
     }
 
     fn seen(&self) -> Seen<'_> {
-        Seen { list: &self.list, details: &self.details, fresh: &self.fresh }
+        Seen { list: &self.list, details: &self.details, fresh: &self.fresh, labels: &self.labels }
+    }
+
+    /// Some of the tags whose labels are asked for and not known.
+    #[must_use]
+    pub fn unlabelled(&self) -> Vec<TagDetails> {
+        let unknown = |details: &&TagDetails| !self.labels.contains_key(&details.digest);
+        let known = self.list.iter().filter_map(|row| self.of(row.tag.raw()));
+        known.filter(unknown).take(BUDGET).cloned().collect()
+    }
+
+    /// Labels came.
+    pub fn labelled(&mut self, answers: Vec<(Digest, Result<Labels, Problem>)>) {
+        self.labels.extend(answers.into_iter().map(|(digest, answer)| (digest, answer.ok())));
+        self.outdate();
+    }
+
+    /// What was asked for and not told is not asked for again.
+    pub fn give_labels_up(&mut self) {
+        let unknown: Vec<Digest> = self.unlabelled().into_iter().map(|details| details.digest).collect();
+        self.labels.extend(unknown.into_iter().map(|digest| (digest, None)));
+        self.outdate();
     }
 
     fn outdate(&mut self) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tui_input::Input;
 
 use crate::curate::retention::{Fact, Policy, Reason, Report, Row, phrase};
-use crate::model::{Digest, Problem, ProblemKind, Safe, TagDetails, TagRow};
+use crate::model::{Digest, Labels, Problem, ProblemKind, Safe, TagDetails, TagRow};
 
 /// What containers use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub struct WhatIf {
     at: HashMap<String, usize>,
     /// Tags that were not read since the list was asked for last.
     unread: usize,
+    /// Tags whose labels the policy asks for and that were not read.
+    unlabelled: usize,
     used: Used,
     report: Option<Report>,
     /// Rows are to be made anew, or only to be decided over.
@@ -81,6 +83,8 @@ pub(super) struct Seen<'a> {
     pub list: &'a [TagRow],
     pub details: &'a HashMap<String, Result<TagDetails, Problem>>,
     pub fresh: &'a HashSet<String>,
+    /// By what tags point at; `None` where they can't be read.
+    pub labels: &'a HashMap<Digest, Option<Labels>>,
 }
 
 impl WhatIf {
@@ -94,6 +98,7 @@ impl WhatIf {
             rows: Vec::new(),
             at: HashMap::new(),
             unread: 0,
+            unlabelled: 0,
             used,
             report: None,
             outdated: true,
@@ -103,14 +108,15 @@ impl WhatIf {
         what_if
     }
 
-    fn row(&self, tag: &str, answer: Option<&Result<TagDetails, Problem>>) -> Row {
-        let mut row = match answer {
+    fn row(&self, tag: &str, seen: Seen<'_>) -> Row {
+        let mut row = match seen.details.get(tag) {
             Some(Ok(details)) => Row::remote(details),
             _ => Row::unread(tag),
         };
         if let Used::Known(used) = &self.used {
             row.in_use = row.digest.iter().chain(&row.children).any(|digest| used.contains(digest));
         }
+        row.labels = row.digest.as_ref().and_then(|digest| seen.labels.get(digest)).cloned().flatten();
         row
     }
 
@@ -119,7 +125,7 @@ impl WhatIf {
         // What is gone since it was listed needs nothing any more.
         let gone = |tag: &str| matches!(seen.details.get(tag), Some(Err(problem)) if problem.kind == ProblemKind::NotFound);
         let fit = || seen.list.iter().filter(|row| row.fit).map(|row| row.tag.raw()).filter(|tag| !gone(tag));
-        self.rows = fit().map(|tag| self.row(tag, seen.details.get(tag))).collect();
+        self.rows = fit().map(|tag| self.row(tag, seen)).collect();
         self.at = fit().enumerate().map(|(at, tag)| (tag.to_owned(), at)).collect();
         self.unread = fit().filter(|tag| !seen.fresh.contains(*tag)).count();
         (self.outdated, self.undecided) = (false, true);
@@ -141,7 +147,7 @@ impl WhatIf {
     pub(super) fn detailed<'a>(&mut self, answers: impl Iterator<Item = &'a String>, seen: Seen<'_>) {
         for tag in answers {
             self.outdated |= matches!(seen.details.get(tag), Some(Err(_)));
-            let row = self.row(tag, seen.details.get(tag));
+            let row = self.row(tag, seen);
             if let Some(slot) = self.at.get(tag).and_then(|at| self.rows.get_mut(*at)) {
                 *slot = row;
             }
@@ -178,6 +184,11 @@ impl WhatIf {
         if self.outdated {
             self.gather(seen);
         }
+        if self.undecided {
+            let asks = self.policy.as_ref().is_some_and(Policy::needs_labels) && self.unread == 0;
+            let unknown = |row: &&Row| row.digest.as_ref().is_some_and(|digest| !seen.labels.contains_key(digest));
+            self.unlabelled = if asks { self.rows.iter().filter(unknown).count() } else { 0 };
+        }
         if std::mem::take(&mut self.undecided) {
             self.report = self.policy.as_ref().map(|policy| policy.decide(&self.rows, now));
         }
@@ -207,6 +218,12 @@ impl WhatIf {
     #[must_use]
     pub const fn unread(&self) -> usize {
         self.unread
+    }
+
+    /// Tags whose labels are asked for and not read yet; 0 before all tags are read.
+    #[must_use]
+    pub const fn unlabelled(&self) -> usize {
+        self.unlabelled
     }
 
     #[must_use]

@@ -10,11 +10,11 @@ use super::{Client, RemoteManifest, Repo, Survey, target};
 use crate::model::remote::Held;
 use crate::model::{
     Digest, Image, ImageKey, ImageList, Listed, LoggedIn, LoggedOut, Login, Name, Platform, Powers, Problem, ProblemKind, Quota, Reference,
-    Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceKind, TagRow, Transfer,
+    Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceKind, TagDetails, TagRow, Transfer,
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
-use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, Resolved, Source, TagAnswer};
+use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, LabelsAnswer, Resolved, Source, TagAnswer};
 
 /// Platforms of an index that are inspected at a time.
 const AT_ONCE: usize = 8;
@@ -248,6 +248,12 @@ impl Catalog for RegistrySource {
     fn details<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, tags: &'a [String], each: Each<'a, TagAnswer>) -> Answer<'a, ()> {
         let doing = format!("read the tags of {}/{repository}", self.host);
         let work = async move { self.client.details(&Repo::at(&self.host, repository)?, tags, each).await };
+        Box::pin(stoppable(ctx, doing, work))
+    }
+
+    fn labels<'a>(&'a self, ctx: &'a Ctx, repository: &'a str, details: &'a [TagDetails], each: Each<'a, LabelsAnswer>) -> Answer<'a, ()> {
+        let doing = format!("read the labels in {}/{repository}", self.host);
+        let work = async move { self.client.labels_of(&Repo::at(&self.host, repository)?, details, each).await };
         Box::pin(stoppable(ctx, doing, work))
     }
 
