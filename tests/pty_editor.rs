@@ -104,3 +104,38 @@ fn without_an_editor_the_text_is_edited_in_the_app() {
     screen.wait_gone("Batch retag");
     assert_eq!(screen.quit(), 0);
 }
+
+#[test]
+fn a_job_that_is_stopped_in_its_editor_goes_on_in_it() {
+    // As an editor does for its own Ctrl-z: the whole group is told to stop.
+    let script = "echo begun; read -r word; kill -s TSTP 0; read -r other; sed -i \"s/→ .*/→ $word$other/\" \"$1\"";
+    let program = env!("CARGO_BIN_EXE_lighterman");
+    let bash = Start::program("/bin/bash", &["--norc", "--noprofile", "-i"]).env("PS1", "shell> ").env("EDITOR", "sh editor.sh");
+    let mut screen = bash.file("editor.sh", script).spawn();
+    screen.wait_for("shell>");
+    screen.send(&format!("{program} demo<Enter>"));
+    screen.wait_for("acme/web");
+    screen.send("T");
+    screen.wait_for("Batch retag of 1");
+    screen.send("<Tab>");
+    screen.wait_for("begun");
+    screen.send("one<Enter>");
+    screen.wait_for("Stopped");
+    screen.send("echo us''able<Enter>");
+    screen.wait_for("usable");
+    screen.send("fg<Enter>");
+    // The shell says which job it goes on with; the terminal is the editor's, and not the deck's.
+    screen.wait_until("the job again", |text| text.contains("usable") && text.trim_end().ends_with("demo"));
+    assert!(!screen.with(vt100::Screen::alternate_screen));
+    screen.send("two<Enter>");
+    screen.wait_screen("the deck again", vt100::Screen::alternate_screen);
+    screen.wait_for("onetwo");
+    screen.send("<Esc>");
+    screen.wait_for("Tab as text");
+    screen.send("<Esc>");
+    screen.wait_gone("Batch retag");
+    screen.send("q");
+    screen.wait_screen("the shell's prompt", |s| !s.alternate_screen() && s.contents().trim_end().ends_with("shell>"));
+    screen.send("exit 0<Enter>");
+    assert_eq!(screen.wait_exit(), 0);
+}
