@@ -8,7 +8,9 @@ use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, LineState, Listed, LocalTag, Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo, Stack, TagDetails, TagRow, Transfer, Uses, Labels,
+    Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, Labels, LineState, Listed, LocalTag, Locator, LoggedIn,
+    LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo,
+    Stack, TagDetails, TagRow, Transfer, Uses,
 };
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.

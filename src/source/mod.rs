@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 pub use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    ArchiveFormat, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Kept, Listed, LoggedIn, LoggedOut, Login, Name, Labels,
-    Platform, Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId,
+    ArchiveFormat, Copy, Digest, Foreign, Image, ImageKey, ImageList, ImportPreview, Kept, Labels, Listed, LoggedIn, LoggedOut, Login,
+    Name, Platform, Powers, Problem, ProblemKind, Quota, Reference, Referrers, Removal, Removed, RepoRow, RepositoryView, Safe, SourceId,
     SourceKind, TagDetails, TagRow, Target, Transfer,
 };
 

@@ -36,8 +36,9 @@ pub fn draw(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
             PlanRow::Source(n) => {
                 if let Some(line) = plan.lines.get(n) {
                     pen.gap(1);
-                    group(&mut pen, &plan.group(&line.place), plan.freed(&line.place));
-                    pen.put(&Safe::ascii(&line.place), Role::Registry);
+                    let place = Safe::ascii(&line.place);
+                    group(&mut pen, &place, &plan.group(&line.place), plan.freed(&line.place));
+                    pen.put(&place, Role::Registry);
                 }
             }
             PlanRow::Line(n) => {
@@ -80,29 +81,25 @@ fn empty(canvas: &mut Canvas<'_>, plan: &PlanPane, face: &Face<'_>) {
     widgets::card(canvas, face.inside(), &[(Role::Text, Shown::from(&add)), (Role::Muted, Shown::from(&run))]);
 }
 
-/// What the lines of a place come to, at the right of its name.
-fn group(pen: &mut Pen<'_, '_>, totals: &Totals, total: Option<&Total>) {
-    if pen.room() < 60 {
-        return;
-    }
-    pen.right(" ", Role::Muted);
-    if let Some(worst) = totals.undo {
-        let (words, role) = undo(worst);
-        pen.right(words, role);
-        pen.right("  ", Role::Muted);
-    }
-    let lines = if totals.runs == 1 { "line" } else { "lines" };
-    let mut words = format!("{} {lines}", text::count(totals.runs));
-    if totals.refused > 0 {
-        words = format!("{words}, {} refused", text::count(totals.refused));
-    }
-    if let Some(total) = total.filter(|total| total.at_most > 0) {
-        words = format!("{words}, {}", freed(total));
-    } else if totals.freed_at_most > 0 {
+/// What the lines of a place come to, at the right of its name: as much of it as leaves the name whole.
+fn group(pen: &mut Pen<'_, '_>, place: &Safe, totals: &Totals, total: Option<&Total>) {
+    let Some(worst) = totals.undo else { return };
+    let (back, role) = undo(worst);
+    let lines = format!("{} {}", text::count(totals.runs), if totals.runs == 1 { "line" } else { "lines" });
+    let refused = if totals.refused == 0 { String::new() } else { format!(", {} refused", text::count(totals.refused)) };
+    let frees = match total.filter(|total| total.at_most > 0) {
+        Some(total) => format!(", {}", freed(total)),
         // A plan about a run says what that one said.
-        words = format!("{words}, frees {}", range(totals.freed_at_least, totals.freed_at_most));
-    }
-    pen.right(&words!("{words}"), Role::Muted);
+        None if totals.freed_at_most > 0 => format!(", frees {}", range(totals.freed_at_least, totals.freed_at_most)),
+        None => String::new(),
+    };
+    let room = pen.room().saturating_sub(Shown::from(place).width() + Shown::from(back).width() + 5);
+    let said = [format!("{lines}{refused}{frees}"), format!("{lines}{frees}"), lines];
+    let Some(said) = said.into_iter().map(Safe::from).find(|said| Shown::from(said).width() <= room) else { return };
+    pen.right(" ", Role::Muted);
+    pen.right(back, role);
+    pen.right("  ", Role::Muted);
+    pen.right(&said, Role::Muted);
 }
 
 /// `targets` is the width of the widest target that is seen.
