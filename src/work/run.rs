@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageKey, ImageList, Problem, ProblemKind, SourceId};
+use crate::model::{Change, ImageKey, ImageList, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::Applier;
@@ -122,13 +122,15 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Export { source, keys, file, format, overwrite } => {
             export(&*env.table.get(&source).await?, &keys, ExportTo { file, format, overwrite }, ctx).await
         }
-        Job::Change(change) => {
-            let source = env.table.get(change.source()).await?;
-            env.table.check_writable(change.source())?;
-            let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
-            Ok(JobOutput::Applied(applier.transfer(&source, &change).await?))
-        }
+        Job::Change(change) => transfer(env, &change, ctx).await,
     }
+}
+
+async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let source = env.table.get(change.source()).await?;
+    env.table.check_writable(change.source())?;
+    let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
+    Ok(JobOutput::Applied(applier.transfer(&source, change).await?))
 }
 
 async fn export(source: &dyn Source, keys: &[ImageKey], to: ExportTo, ctx: &Ctx) -> Result<JobOutput, Problem> {
