@@ -46,8 +46,8 @@ impl Name {
     /// # Errors
     /// A name outside the reference grammar can't be acted on; the problem says so.
     pub fn reference(&self) -> Result<Reference, Problem> {
-        if let Some(reference) = plain(&self.0) {
-            return Ok(reference);
+        if let Some(plain) = plain(&self.0) {
+            return Ok(plain.reference());
         }
         let bad = |cause: String| {
             Problem::new(ProblemKind::Usage, format!("use the name {}", self.safe()), cause)
@@ -62,6 +62,26 @@ impl Name {
             digest.parse::<super::Digest>().map_err(|error| bad(error.to_string()))?;
         }
         Ok(reference)
+    }
+
+    /// The same text for every spelling of the same reference; outside the grammar the name as it is.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        match plain(&self.0) {
+            Some(plain) => format!("{}:{}", plain.full(), plain.tag),
+            None => self.reference().map_or_else(|_| self.0.to_string(), |reference| reference.whole()),
+        }
+    }
+
+    /// The tag that it names in the repository `full`, which is written with its registry; `None` for a name of another repository.
+    #[must_use]
+    pub fn tag_in(&self, full: &str) -> Option<String> {
+        if let Some(plain) = plain(&self.0) {
+            return (plain.full() == full).then(|| plain.tag.to_owned());
+        }
+        let reference = self.reference().ok()?;
+        let here = format!("{}/{}", reference.registry(), reference.repository()) == full;
+        here.then(|| reference.tag().unwrap_or("latest").to_owned())
     }
 }
 
@@ -86,7 +106,7 @@ pub(super) fn split(text: &str) -> (&str, Option<&str>) {
 /// The reference of a name in the form that nearly all have: `host:port/repository:tag` or shorter, with single separators and without a digest. It
 /// is what the parser makes of it, whose regular expression takes ten times as long; a plan of ten thousand lines reads each name several
 /// times. `None` for every other form, of which the parser has the last word.
-fn plain(raw: &str) -> Option<Reference> {
+fn plain(raw: &str) -> Option<Plain<'_>> {
     let (name, tag) = split(raw);
     let tag = tag.unwrap_or("latest");
     let mut bytes = tag.bytes();
@@ -105,8 +125,29 @@ fn plain(raw: &str) -> Option<Reference> {
         && repository.split('/').all(|part| is_plain(part, b"._-"))
         && repository.len() <= 200
         && registry != "index.docker.io";
-    let whole = if registry == "docker.io" && !repository.contains('/') { format!("library/{repository}") } else { repository.to_owned() };
-    fits.then(|| Reference::with_tag(registry.to_owned(), whole, tag.to_owned()))
+    let official = registry == "docker.io" && !repository.contains('/');
+    fits.then_some(Plain { registry, official, repository, tag })
+}
+
+/// The parts of a name in its usual form.
+struct Plain<'a> {
+    registry: &'a str,
+    /// It stands under `library`, which nobody writes.
+    official: bool,
+    repository: &'a str,
+    tag: &'a str,
+}
+
+impl Plain<'_> {
+    fn reference(&self) -> Reference {
+        let repository = if self.official { format!("library/{}", self.repository) } else { self.repository.to_owned() };
+        Reference::with_tag(self.registry.to_owned(), repository, self.tag.to_owned())
+    }
+
+    /// The repository with its registry.
+    fn full(&self) -> String {
+        [self.registry, if self.official { "/library/" } else { "/" }, self.repository].concat()
+    }
 }
 
 /// Lower-case letters and digits, with one separator at a time between them.
@@ -135,7 +176,11 @@ mod tests {
             raw in "(([a-z]{1,3}|localhost|docker\\.io|index\\.docker\\.io|[A-Z]|-a|a-|a--b|a_b|é|[a-z]\\.[a-z-]{1,3})(:[0-9a]{0,4})?/)?([a-z0-9._/:-]{0,8}|[a-zA-Z0-9._/:@é -]{0,8})(:[\\w.-]{0,4})?",
         ) {
             if let Some(plain) = plain(&raw) {
-                prop_assert_eq!(Some(plain), raw.parse::<Reference>().ok(), "{}", raw);
+                let parsed = raw.parse::<Reference>().unwrap();
+                prop_assert_eq!(Name::new(&raw).canonical(), parsed.whole());
+                let full = format!("{}/{}", parsed.registry(), parsed.repository());
+                prop_assert_eq!(Name::new(&raw).tag_in(&full), parsed.tag().map(str::to_owned));
+                prop_assert_eq!(plain.reference(), parsed);
             }
         }
     }
@@ -151,16 +196,16 @@ mod tests {
             "localhost:5000/a:1",
             "h.example.org:443/a/b_c.d-e:L",
         ] {
-            assert_eq!(plain(name), name.parse().ok(), "{name}");
+            assert_eq!(plain(name).map(|plain| plain.reference()), name.parse().ok(), "{name}");
             assert!(plain(name).is_some(), "{name}");
         }
         for other in
             ["", "a__b", "a--b/c", "UPPER/x:1", "a@sha256:aa", "index.docker.io/a", "h.example:/a", "a:", "a/:1", "/a", "a//b", "é"]
         {
-            assert_eq!(plain(other), None, "{other}");
+            assert!(plain(other).is_none(), "{other}");
         }
         let long = format!("{}:1", "a".repeat(256));
-        assert_eq!((plain(&long), long.parse::<Reference>().ok()), (None, None));
+        assert!(plain(&long).is_none() && long.parse::<Reference>().is_err());
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Target {
     #[must_use]
     pub fn canonical(&self) -> String {
         match self {
-            Self::Tag(name) => name.reference().map_or_else(|_| name.raw().to_owned(), |reference| reference.whole()),
+            Self::Tag(name) => name.canonical(),
             Self::Manifest { digest, .. } => {
                 format!("{}@{digest}", self.repository().unwrap_or_default())
             }

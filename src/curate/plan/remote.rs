@@ -18,9 +18,7 @@ impl RepositoryView {
 
     /// The tag of a name of this repository.
     fn tag_of(&self, name: &Name) -> Option<String> {
-        let reference = name.reference().ok()?;
-        let full = format!("{}/{}", reference.registry(), reference.repository());
-        (full == self.name).then(|| reference.tag().unwrap_or("latest").to_owned())
+        name.tag_in(&self.name)
     }
 
     fn at(&self, tag: &str) -> Option<&Digest> {
