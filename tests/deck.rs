@@ -519,6 +519,22 @@ fn a_plan_says_bounds_until_the_layers_are_read_and_then_what_it_frees() {
 }
 
 #[test]
+fn a_run_is_followed_though_its_bytes_are_told_while_the_question_stands() {
+    let images = vec![image(1, &["a:1"])];
+    let id = images[0].id.clone();
+    let mut deck = Deck::listing(images);
+    deck.press("d x");
+    let before = deck.state.plan.lines[0].operation.freed.clone();
+    let job = deck.job(|job| matches!(job, Job::Layers { .. }));
+    let layers = vec![(id, Some(vec![(Digest::sha256(b"a"), 10)]))];
+    deck.tell(Msg::Job(job, JobEvent::Chunk(JobOutput::Layers(layers))));
+    deck.tell(Msg::Job(job, JobEvent::Done(JobOutput::Told)));
+    assert_ne!(deck.state.plan.lines[0].operation.freed, before);
+    deck.press("y");
+    assert_eq!(deck.state.plan.running, Some(deck.job(|job| matches!(job, Job::Apply(_)))));
+}
+
+#[test]
 fn a_plan_of_names_alone_reads_no_layers() {
     let mut deck = Deck::listing(vec![image(1, &["a:1", "a:2"])]);
     deck.press("d");

@@ -248,7 +248,9 @@ pub(super) fn quick(state: &State, kind: PlanKind, operations: Vec<Operation>) -
 
 /// The task of a plan began: the drawer follows it, if it is the one shown there.
 pub(super) fn begun(state: &mut State, id: JobId, applying: &Applying) {
-    if !state.plan.ended && state.plan.lines.iter().map(|line| &line.operation).eq(&applying.plan.operations) {
+    // What it frees may have been told meanwhile.
+    let lines = state.plan.lines.iter().map(|line| &line.operation);
+    if !state.plan.ended && lines.map(Operation::change).eq(applying.plan.operations.iter().map(Operation::change)) {
         state.plan.running = Some(id);
     }
 }

@@ -100,9 +100,9 @@ actions! {
     BatchRetag "batch-retag" "batch retag" [c('T')] Rows true "Give all marked tags new names by one rule, seen as it is typed; goes into the plan.";
     Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Put untagging or deleting the marked rows into the plan; nothing goes before it is run.";
     Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
-    Quarantine "quarantine" "quarantine" [c('Q')] Rows false "Find everything that contains this image: images, tags of the repository one is in, containers; then put it away, delete or list it.";
-    QuarantineLayer "quarantine-layer" "quarantine" [c('Q')] Layers false "Find everything that contains this layer, as for an image.";
-    CleanUp "clean-up" "clean up" [c('X')] Images false "Show what can go, and what that frees: untagged, unused, old, to be pulled again; picks go into the plan.";
+    Quarantine "quarantine" "quarantine" [c('Q')] Rows false "Find everything that contains this image, to put it away, delete or list it.";
+    QuarantineLayer "quarantine-layer" "quarantine" [c('Q')] Layers false "Find everything that contains this layer, to put it away, delete or list it.";
+    CleanUp "clean-up" "clean up" [c('X')] Images false "Show what can go and what that frees; what is picked goes into the plan.";
     Pull "pull" "pull" [c('p')] Rows true "Pull an image from a registry.";
     Push "push" "push" [c('P')] Images true "Push this image to its registry.";
     Export "export" "export" [c('e')] Images false "Write the marked images into an archive file.";

@@ -329,6 +329,12 @@ impl Operation {
         }
     }
 
+    /// What it changes, and from what to what: the rest is words about that.
+    #[must_use]
+    pub const fn change(&self) -> (Verb, &SourceId, &Target, Option<&Digest>, Option<&Digest>) {
+        (self.verb, &self.source, &self.target, self.before.as_ref(), self.after.as_ref())
+    }
+
     /// Why it is passed over: protected, and nobody said otherwise.
     #[must_use]
     pub fn refused(&self) -> Option<&Foreign> {

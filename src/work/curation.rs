@@ -17,7 +17,7 @@ use crate::source::{Ctx, blocking};
 use super::apply::{Applier, CUT_SHORT, Chosen, Report, in_effect};
 use super::catalog::{Arrived, catalog};
 use super::files::write_new;
-use super::journal::{End, Run, RunId, StepState};
+use super::journal::{self, End, Run, RunId, StepState};
 use super::run::{Chunks, Env};
 
 /// All of a repository that decides what may be changed there.
@@ -67,7 +67,7 @@ pub(super) async fn apply(env: &Env, applying: Applying, ctx: &Ctx, chunks: &Chu
     let report = arrived.relay(work, chunks, |states| JobOutput::Lines(latest(states))).await?;
     match (report.id, &report.trouble) {
         (None, Some(problem)) => Err(problem.clone()),
-        _ => Ok(JobOutput::Ran(Arc::new(reported(report)))),
+        _ => Ok(JobOutput::Ran(Arc::new(reported(report, applying.about.map(|about| about.run))))),
     }
 }
 
@@ -89,17 +89,17 @@ fn latest(states: Vec<(usize, LineState)>) -> Vec<(usize, LineState)> {
     states.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
-fn reported(report: Report) -> LoggedRun {
+fn reported(report: Report, about: Option<String>) -> LoggedRun {
     let end = if report.trouble.is_some() { RunEnd::Stopped } else { RunEnd::Whole };
     let lines = report.plan.operations.into_iter().zip(report.states);
     LoggedRun {
         id: report.id.map(|id| id.to_string()).unwrap_or_default(),
-        at: report.plan.made_at,
-        actor: Foreign::new(""),
+        at: report.id.map_or(report.plan.made_at, |id| id.at()),
+        actor: Foreign::new(&journal::actor()),
         kind: report.plan.kind,
         lines: lines.map(|(operation, state)| LoggedLine { operation, state, restorable: None }).collect(),
         end,
-        about: None,
+        about,
         damaged: false,
     }
 }

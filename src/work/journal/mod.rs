@@ -356,7 +356,9 @@ pub fn header(id: RunId, now: Timestamp, plan: Plan, about: Option<Relation>, st
     Header { version: entry::VERSION, id, at: now, tool, actor: actor(), plan, about, steps }
 }
 
-fn actor() -> String {
+/// User and machine, as runs name them.
+#[must_use]
+pub fn actor() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     let host = fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
