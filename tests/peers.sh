@@ -123,7 +123,7 @@ peers_policy_off() {
 peers_isolate() {
   local variable
   export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
-  for variable in $(compgen -e | grep -E '^(DOCKER_|CONTAINERS?_|LIGHTERMAN_|REGISTRY_AUTH_FILE$|BUILDAH_|STORAGE_|NOTIFY_SOCKET$)'); do
+  for variable in $(compgen -e | grep -vx LIGHTERMAN_TEST_KILLS | grep -E '^(DOCKER_|CONTAINERS?_|LIGHTERMAN_|REGISTRY_AUTH_FILE$|BUILDAH_|STORAGE_|NOTIFY_SOCKET$)'); do
     unset "$variable"
   done
   export HOME="$PEERS/home" TMPDIR="$PEERS/tmp" XDG_RUNTIME_DIR="$PEERS/run"

@@ -86,7 +86,10 @@ fn an_operator_deletes_what_is_old_and_gets_it_back() {
     assert_eq!(tags(&program, &repository), before);
     // The log of it all.
     screen.send("7");
-    screen.wait_until("both runs", |text| text.contains("undo") && text.contains("mixed") || text.contains("delete"));
+    screen.wait_until("both runs", |text| {
+        let has = |words: [&str; 2]| text.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        has(["undo", "2 of 2 done"]) && has(["0 of 2 done", "taken back"])
+    });
     assert_eq!(screen.quit(), 0);
 }
 

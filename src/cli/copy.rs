@@ -11,8 +11,9 @@ use super::remote::{self, Remote};
 use super::session::{Place, Session};
 use super::transfer::{self, finished};
 use super::{Verdict, apply, change};
+use crate::curate::plan;
 use crate::model::{
-    ArchiveFormat, Change, Copy, CopyFrom, Digest, ImageKey, Locator, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Safe,
+    ArchiveFormat, Change, Copy, CopyFrom, Digest, ImageKey, Kept, Locator, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Safe,
     SourceKind, Transfer, Transport,
 };
 use crate::shell::paths::make_private_dir;
@@ -253,26 +254,36 @@ async fn pull(session: &Session, args: &CopyArgs) -> Result<Transfer, Problem> {
     let before = held(session, &place, &from.name).await?;
     let replaces = held(session, &place, &to).await?;
     let copied = CopyFrom::Registry(from.name.clone());
-    let copy = Copy { from: copied, expected: None, to: to.clone(), replaces, platforms: args.platform.clone(), referrers: false };
+    let copy = Copy {
+        from: copied,
+        expected: None,
+        to: to.clone(),
+        replaces: replaces.clone(),
+        platforms: args.platform.clone(),
+        referrers: false,
+    };
     let change = Change::Copy { source, copy };
+    // The name it comes by is moved on the way, and goes back to what had it.
+    let way = plan::transfer(&pull, before.as_ref()).into_iter().map(|line| Operation { after: before.clone(), ..line }).collect();
     apply::with(session, "copy the image", async |applier| {
         let curator = place.curator("copy")?;
         let deed = async {
-            let pulled = work::change::apply(&pull, curator, applier.ctx).await?;
-            // Whoever stops it here wants the name it came with to go as well, so that has to be known.
-            let Some(id) = held_in(&place, Ctx::default(), &from.name).await? else {
-                return Err(Problem::new(ProblemKind::Conflict, format!("name {}", to.safe()), "what was pulled is gone"));
+            let pulled = work::change::apply(&pull, curator, applier.ctx).await;
+            // Whoever stops it here wants that name to go as well, so what it is at has to be known.
+            let id = held_in(&place, Ctx::default(), &from.name).await?.filter(|id| pulled.is_ok() || before.as_ref() != Some(id));
+            let named = match (&pulled, &id) {
+                (Err(problem), _) => Err(problem.clone()),
+                (Ok(_), None) => Err(Problem::new(ProblemKind::Conflict, format!("name {}", to.safe()), "what was pulled is gone")),
+                (Ok(_), Some(id)) => curator.tag(applier.ctx, id, &wanted, replaces.as_ref()).await,
             };
-            let Change::Copy { copy, .. } = &change else { return Ok(pulled) };
-            let named = curator.tag(applier.ctx, &id, &wanted, copy.replaces.as_ref()).await;
-            // The name it came with was only for the way, and goes back to what had it.
-            let tidied = match &before {
-                None => untag(curator, &from, id).await,
-                Some(before) => curator.tag(&Ctx::default(), before, &from.name.reference()?, Some(&id)).await,
+            let tidied = match (&before, id) {
+                (_, None) => Ok(()),
+                (None, Some(id)) => untag(curator, &from, id).await,
+                (Some(before), Some(id)) => curator.tag(&Ctx::default(), before, &from.name.reference()?, Some(&id)).await,
             };
-            ended(session, named.map(|()| pulled), tidied)
+            ended(session, named.and(pulled), tidied)
         };
-        applier.transfer_by(&place.source, &change, deed).await
+        applier.transfer_by(&place.source, &change, way, deed).await
     })
     .await
 }
@@ -303,7 +314,7 @@ async fn push(session: &Session, args: &CopyArgs) -> Result<Transfer, Problem> {
             let untagged = if before.is_none() { untag(curator, &to, image.id.clone()).await } else { Ok(()) };
             ended(session, pushed, untagged)
         };
-        applier.transfer_by(&place.source, &change, deed).await
+        applier.transfer_by(&place.source, &change, Vec::new(), deed).await
     })
     .await
 }
@@ -321,7 +332,9 @@ async fn named(session: &Session, line: Operation) -> Result<(), Problem> {
 /// Takes a name away that was only for the way: also, and most of all, when the copy was stopped.
 async fn untag(curator: &dyn Curator, remote: &Remote, id: Digest) -> Result<(), Problem> {
     let items = [Removal::Tag { name: remote.name.clone(), expected: id }];
-    curator.remove(&Ctx::default(), &items).await.map(drop)
+    let (_, kept) = curator.remove(&Ctx::default(), &items).await?;
+    let stays = |kept: &Kept| Problem::new(ProblemKind::Conflict, format!("take the name {} away", remote.name.safe()), &kept.why);
+    kept.first().map_or(Ok(()), |kept| Err(stays(kept)))
 }
 
 /// How a copy ended. What went wrong with it comes before what went wrong with tidying up.

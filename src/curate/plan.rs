@@ -132,6 +132,9 @@ fn unit(line: &Operation, at: usize) -> String {
         Verb::Untag | Verb::DeleteImage if line.source.registry_host().is_none() => {
             format!("{} {}", line.source, line.before.as_ref().map_or("", Digest::as_str))
         }
+        // Where a tag goes by way of an empty manifest, the registry looks through all tags for those that go with it, and loses its way when
+        // one of them goes at the same time: the tag stays in its list, at nothing.
+        Verb::Untag => format!("{} {}", line.source, line.target.repository().unwrap_or_default()),
         // Podman writes all names of an image at once, and of two that are given at the same time loses one.
         Verb::Tag | Verb::MoveTag if line.source.registry_host().is_none() => {
             format!("{} {}", line.source, line.after.as_ref().map_or("", Digest::as_str))

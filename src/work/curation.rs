@@ -94,7 +94,7 @@ fn reported(report: Report, about: Option<String>) -> LoggedRun {
     let lines = report.plan.operations.into_iter().zip(report.states);
     LoggedRun {
         id: report.id.map(|id| id.to_string()).unwrap_or_default(),
-        at: report.id.map_or(report.plan.made_at, |id| id.at()),
+        at: report.id.map_or(report.plan.made_at, RunId::at),
         actor: Foreign::new(&journal::actor()),
         kind: report.plan.kind,
         lines: lines.map(|(operation, state)| LoggedLine { operation, state, restorable: None }).collect(),

@@ -134,7 +134,7 @@ impl Applier<'_> {
             match blocking("open the journal", move || journal.lock().map(Arc::new)).await {
                 Err(problem) if problem.kind == ProblemKind::Conflict && began.elapsed() < patience => {
                     self.ctx.check("open the journal")?;
-                    self.ctx.meter.phase("waiting for another Lighterman");
+                    self.ctx.meter.phase("waiting for another run to end");
                     tokio::time::sleep(POLL).await;
                 }
                 answer => return answer,

@@ -18,6 +18,9 @@ use crate::source::blocking;
 /// How long a source may take to say what one target is at: the journal is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long after the last word of a run its requests may still arrive.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// How a run is closed that was cut short, once it was looked at.
 pub const CUT_SHORT: &str = "cut short";
 
@@ -56,12 +59,29 @@ impl Applier<'_> {
         let journal = self.journal.clone();
         // Read again: whoever held the journal may have ended them meanwhile.
         let runs = blocking("read the journal", move || journal.open_runs()).await?;
+        self.settle(&runs).await?;
         let mut seen = self.look_at_begun(&runs).await;
         let mut recovered = Vec::new();
         for run in runs {
             recovered.push(self.recover_run(&locked, run, &mut seen).await?);
         }
         Ok(recovered)
+    }
+
+    /// Waits until what was on its way when a run was cut short has arrived: a registry carries a request out though nobody hears its answer.
+    async fn settle(&self, runs: &[Run]) -> Result<(), Problem> {
+        let begun = runs.iter().filter(|run| !run.lines(|state| *state == StepState::Begun).is_empty());
+        let (journal, ids) = (self.journal.clone(), begun.map(Run::id).collect::<Vec<_>>());
+        let newest = blocking("read the journal", move || Ok(ids.into_iter().filter_map(|id| journal.written_at(id)).max())).await?;
+        let age = newest.map_or(SETTLED, |newest| newest.elapsed().unwrap_or_default());
+        if let Some(rest) = SETTLED.checked_sub(age).filter(|rest| !rest.is_zero()) {
+            self.ctx.meter.phase("looking at what was cut short");
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.ctx.cancel.cancelled() => return Err(Problem::cancelled("look at runs that were cut short")),
+            }
+        }
+        Ok(())
     }
 
     /// What the target of each line is at that was begun and has no end.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::journal::{self, Header, Step, Writer};
+use super::super::journal::{self, Header, Locked, Step, Writer};
 use super::super::{change, clock};
 use super::{Applier, Running, Sources, curator, look};
 use crate::curate::plan::{self, ordered};
@@ -25,10 +25,11 @@ impl Applier<'_> {
     pub async fn transfer(&self, source: &Arc<dyn Source>, change: &Change) -> Result<Transfer, Problem> {
         let unable = || Problem::new(ProblemKind::Unsupported, change::doing(change), format!("{} is read-only", source.id()));
         let curator = source.curator().ok_or_else(unable)?;
-        self.transfer_by(source, change, self.until_cancelled(change::apply(change, curator, self.ctx))).await
+        let deed = self.until_cancelled(change::apply(change, curator, self.ctx));
+        self.transfer_by(source, change, Vec::new(), deed).await
     }
 
-    /// As [`Applier::transfer`], where it takes more than one verb: `deed` does what `change` says.
+    /// As [`Applier::transfer`], where it takes more than one verb: `deed` does what `change` says, and touches the names of `also` on its way.
     ///
     /// # Errors
     /// As [`Applier::transfer`].
@@ -36,10 +37,28 @@ impl Applier<'_> {
         &self,
         source: &Arc<dyn Source>,
         change: &Change,
+        also: Vec<Operation>,
         deed: impl Future<Output = Result<Transfer, Problem>> + Send,
     ) -> Result<Transfer, Problem> {
-        let lines = self.given(source, change).await?;
-        self.recorded(source, lines, deed).await
+        if plan::transfer(change, None).is_empty() && also.is_empty() {
+            return deed.await;
+        }
+        // Looked at while nobody else may change anything: what a plan of another process did before must be seen.
+        let locked = self.lock_within(Duration::MAX).await;
+        let lines: Vec<Operation> = self.given(source, change).await?.into_iter().chain(also).collect();
+        let takes_away = lines.iter().any(Operation::takes_away);
+        let begun = match locked {
+            Ok(locked) => self.written_down(locked, source, lines).await,
+            Err(problem) => Err(problem),
+        };
+        match begun {
+            Ok((header, writer, sources)) => self.recorded(&header, writer, &sources, deed).await,
+            Err(problem) if takes_away || problem.is_cancelled() => Err(problem),
+            Err(problem) => {
+                tracing::warn!(%problem, "a transfer is not written down");
+                deed.await
+            }
+        }
     }
 
     /// The names that a transfer gives, with what they are at now.
@@ -68,44 +87,28 @@ impl Applier<'_> {
         }
     }
 
-    /// Writes `lines` down, does `deed`, which is what makes them true, and writes down what came of it.
+    /// Does `deed`, which is what makes the lines true, and writes down what came of it.
     async fn recorded(
         &self,
-        source: &Arc<dyn Source>,
-        lines: Vec<Operation>,
+        header: &Header,
+        writer: Writer,
+        sources: &Sources,
         deed: impl Future<Output = Result<Transfer, Problem>> + Send,
     ) -> Result<Transfer, Problem> {
-        if lines.is_empty() {
-            return deed.await;
-        }
-        let takes_away = lines.iter().any(Operation::takes_away);
         let quiet = Ctx { cancel: self.ctx.cancel.clone(), ..Ctx::default() };
-        let (header, writer, sources) = match self.written_down(source, lines).await {
-            Ok(begun) => begun,
-            Err(problem) if takes_away || problem.is_cancelled() => return Err(problem),
-            Err(problem) => {
-                tracing::warn!(%problem, "a transfer is not written down");
-                return deed.await;
-            }
-        };
         let applier = Applier { ctx: &quiet, ..*self };
-        let running = Running::new(&applier, &header, &sources, &writer);
+        let running = Running::new(&applier, header, sources, &writer);
         let all: Vec<usize> = (0..header.plan.operations.len()).collect();
-        if !running.begin(&all).await {
-            return Err(running.halted().unwrap_or_else(|| Problem::cancelled("move images")));
-        }
-        let moved = deed.await;
-        for (n, operation) in header.plan.operations.iter().enumerate() {
+        let begun = running.begin(&all).await;
+        let moved = if begun { deed.await } else { Err(running.halted().unwrap_or_else(|| Problem::cancelled("move images"))) };
+        for (n, operation) in header.plan.operations.iter().enumerate().filter(|_| begun) {
             running.moved(n, operation, &moved).await;
         }
         let (_, closed) = running.ended().conclude(&applier, writer).await;
-        match (moved, closed) {
-            (Ok(moved), Err(problem)) => {
-                tracing::warn!(%problem, "the end of a transfer is not written down");
-                Ok(moved)
-            }
-            (moved, _) => moved,
+        if let (Ok(_), Err(problem)) = (&moved, closed) {
+            tracing::warn!(%problem, "the end of a transfer is not written down");
         }
+        moved
     }
 
     /// Ends soon after it was cancelled, with what is then.
@@ -122,23 +125,34 @@ impl Applier<'_> {
     }
 
     /// The run in the journal, which is free again afterwards.
-    async fn written_down(&self, source: &Arc<dyn Source>, lines: Vec<Operation>) -> Result<(Header, Writer, Sources), Problem> {
+    async fn written_down(
+        &self,
+        locked: Arc<Locked>,
+        source: &Arc<dyn Source>,
+        lines: Vec<Operation>,
+    ) -> Result<(Header, Writer, Sources), Problem> {
+        const DOING: &str = "write down what is moved";
         let plan = Plan::new(PlanKind::Transfer, clock::now(), ordered(lines));
-        plan.check("write down what is moved")?;
+        plan.check(DOING)?;
         let mut sources = Sources::from([(source.id().clone(), Arc::clone(source))]);
         for operation in &plan.operations {
             if !sources.contains_key(&operation.source) {
                 sources.insert(operation.source.clone(), self.places.place(&operation.source).await?);
             }
         }
-        let locked = self.lock_within(Duration::MAX).await?;
         let mut steps = vec![Step::default(); plan.operations.len()];
-        if let Some(LineState::Failed(problem)) = self.save(&locked, &sources, &plan, &mut steps).await?.into_values().next() {
-            return Err(problem);
+        // Nothing is replaced that could not be put by.
+        match self.save(&locked, &sources, &plan, &mut steps).await?.into_values().next() {
+            None => {}
+            Some(LineState::Failed(problem)) => return Err(problem),
+            Some(state) => {
+                let cause = format!("meanwhile {}", state.why().unwrap_or_default());
+                return Err(Problem::new(ProblemKind::Conflict, DOING, cause).hint("look again: it moved since it was shown"));
+            }
         }
         self.ctx.meter.phase("");
         let now = clock::now();
-        let begun = blocking("write down what is moved", move || {
+        let begun = blocking(DOING, move || {
             locked.sweep(now, None)?;
             let header = journal::header(locked.next_id(now)?, now, plan, None, steps);
             let writer = locked.begin(header.clone())?;
@@ -159,9 +173,14 @@ impl Running<'_> {
         let Some(curator) = curator(self.sources, operation) else { return };
         let state = match moved {
             Ok(moved) => {
-                let seen = look(curator, &Ctx::default(), operation).await;
-                let digest = || moved.digest.clone().filter(|_| operation.source.registry_host().is_some());
-                Ok(LineState::Done { observed: seen.unwrap_or_else(|_unknown| operation.after.clone().or_else(digest)) })
+                let digest =
+                    || operation.after.clone().or_else(|| moved.digest.clone().filter(|_| operation.source.registry_host().is_some()));
+                let late = |_elapsed| Err(Problem::new(ProblemKind::Unreachable, operation.doing(), "it did not answer in time"));
+                match tokio::time::timeout(PATIENCE, look(curator, &Ctx::default(), operation)).await.unwrap_or_else(late) {
+                    Ok(observed) => Ok(LineState::Done { observed }),
+                    // What it is at now has to be known for going back.
+                    Err(problem) => digest().map(|digest| LineState::Done { observed: Some(digest) }).ok_or(problem),
+                }
             }
             Err(problem) => {
                 let told = tokio::time::timeout(PATIENCE, self.told(curator, operation, problem.clone())).await;

@@ -24,6 +24,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use rustix::fs::FlockOperation;
@@ -169,6 +170,12 @@ impl Journal {
     fn is_held(&self, id: RunId) -> bool {
         let tried = self.open(id).map(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared));
         matches!(tried, Ok(Err(rustix::io::Errno::WOULDBLOCK)))
+    }
+
+    /// When a run's file was written last.
+    #[must_use]
+    pub fn written_at(&self, id: RunId) -> Option<SystemTime> {
+        fs::metadata(self.file(id)).ok()?.modified().ok()
     }
 
     /// Runs that were cut short.
@@ -323,9 +330,9 @@ impl Locked {
     }
 }
 
-/// Keeps others from taking a run for one that was cut short. It ends with the file.
+/// Keeps others from taking a run for one that was cut short. It ends with the file. Whoever only looks whether it is held lets go at once.
 fn hold(file: &File) -> std::io::Result<()> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+    match rustix::fs::flock(file, FlockOperation::LockExclusive) {
         // Not every file system can.
         Ok(()) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOLCK | rustix::io::Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
