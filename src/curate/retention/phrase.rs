@@ -11,8 +11,8 @@
 //! GROUP   = "minor" | "major" | "group" NAME          NEWEST = "version" | "created" | "first seen"
 //! ```
 //!
-//! A pattern is a glob; `{semver}` in it stands for a version, `{semver:RANGE}` for one in that range. What is in quotes is no word of the
-//! language: `drop 'all'` is about the tag of that name. Without the number's `only`, what is beyond the last few is left to the phrases that
+//! A pattern is a glob; `{semver}` in what a rule is about stands for a version, `{semver:RANGE}` for one in that range. What is in quotes is
+//! no word of the language: `drop 'all'` is about the tag of that name. Without the number's `only`, what is beyond the last few is left to the phrases that
 //! follow, as in a file.
 
 mod print;
@@ -106,7 +106,7 @@ pub fn policy(text: &str) -> Result<Said, Vec<Mistake>> {
     }
     let (mut phrases, mut rules, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     let mut toml = String::new();
-    for words in split(text) {
+    for words in split(text).map_err(|mistake| vec![mistake])? {
         let Some(first) = words.first() else { continue };
         let at = first.at;
         let phrase = match (Reader { text, words: &words, next: 0 }).phrase() {
@@ -147,11 +147,13 @@ struct Word {
     at: usize,
 }
 
-/// Phrases, as words. Quotes and braces hold together what is in them.
-fn split(text: &str) -> Vec<Vec<Word>> {
+/// Phrases, as words. Quotes and braces hold together what is in them; one without its end would swallow the phrases after it, and is a mistake.
+fn split(text: &str) -> Result<Vec<Vec<Word>>, Mistake> {
     let mut phrases = vec![Vec::new()];
     let mut word: Option<Word> = None;
     let (mut quote, mut depth) = (None, 0_usize);
+    // Where the quote began, and the outermost brace.
+    let (mut quoted_at, mut brace_at) = (0, 0);
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         let separates = quote.is_none() && depth == 0 && (c.is_whitespace() || matches!(c, ',' | ';'));
@@ -168,10 +170,13 @@ fn split(text: &str) -> Vec<Vec<Word>> {
         match (c, quote) {
             (c, Some(open)) if c == open => quote = None,
             ('\\', Some(_)) => now.text.extend(chars.next().map(|(_, c)| c)),
-            ('"' | '\'', None) => (quote, now.quoted) = (Some(c), true),
+            ('"' | '\'', None) => (quote, quoted_at, now.quoted) = (Some(c), at, true),
             (c, _) => {
                 match c {
-                    '{' if quote.is_none() => depth += 1,
+                    '{' if quote.is_none() => {
+                        brace_at = if depth == 0 { at } else { brace_at };
+                        depth += 1;
+                    }
                     '}' if quote.is_none() => depth = depth.saturating_sub(1),
                     '|' if quote.is_none() && depth == 0 => now.bars.push(now.text.len()),
                     _ => {}
@@ -183,7 +188,11 @@ fn split(text: &str) -> Vec<Vec<Word>> {
     if let (Some(done), Some(words)) = (word, phrases.last_mut()) {
         words.push(done);
     }
-    phrases
+    match quote {
+        Some(open) => Err(Mistake::at(text, quoted_at, "a quote has no end").hint(format!("close it with {open}"))),
+        None if depth > 0 => Err(Mistake::at(text, brace_at, "a brace has no end").hint("close it with }, or write the word in quotes")),
+        None => Ok(phrases),
+    }
 }
 
 struct Reader<'a> {
@@ -341,6 +350,11 @@ impl<'a> Reader<'a> {
         } else if self.is("except") {
             let word = self.value("a pattern", "write except *-debug")?;
             let patterns = self.patterns(word)?;
+            if patterns.iter().any(|pattern| pattern.to_ascii_lowercase().contains(SEMVER)) {
+                // As a glob it would be the word semver, and except nothing.
+                self.next -= 1;
+                return Err(self.wrong("a version can't be an exception", "write a keep rule before it, such as keep v{semver}"));
+            }
             again(self, !std::mem::replace(&mut it.except, patterns).is_empty())
         } else if self.are("with", "label") || self.are("by", "label") {
             let label = self.value("a label", "write with label retention=keep")?.text.clone();
@@ -444,16 +458,19 @@ impl Phrase {
     /// Whether its parts fit together; else what is wrong, and what to write.
     fn fits(&self) -> Result<(), (&'static str, &'static str)> {
         if let What::Tags(patterns) = &self.what {
-            let versions = patterns.iter().filter_map(|pattern| versioned(pattern)).count();
-            if versions > 0 && patterns.len() > 1 {
+            if patterns.len() > 1 && patterns.iter().any(|pattern| pattern.contains(SEMVER)) {
                 return Err(("a pattern with {semver} stands alone", "write two rules"));
             }
             let before = patterns.first().and_then(|pattern| pattern.split_once(SEMVER)).map(|(before, _)| before);
             if before.is_some_and(|before| !matches!(before, "" | "v" | "V")) {
                 return Err(("a version has only a v before it", "write v{semver} or {semver}"));
             }
-            if before.is_some() && versions == 0 {
+            let glob = patterns.first().and_then(|pattern| versioned(pattern)).map(|(glob, _)| glob);
+            if before.is_some() && glob.is_none() {
                 return Err(("{semver has no end", "write {semver} or {semver:>=1.2 <2}"));
+            }
+            if glob.is_some_and(|glob| glob.contains(SEMVER)) {
+                return Err(("a pattern has one {semver}", "write v{semver} or {semver}"));
             }
         }
         if self.what == What::InUse && self.conditions.in_use.is_some() {
