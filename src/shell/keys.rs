@@ -59,7 +59,9 @@ impl Keys {
         }
     }
 
-    pub(super) fn resume(&self) {
+    /// Reads again. What the reader had in its hand when it was told to stop came after the others were forgotten, and is forgotten here.
+    pub(super) fn resume(&mut self) {
+        while self.waiting().is_some() {}
         self.wanted.send_replace(true);
     }
 }
@@ -90,5 +92,32 @@ fn read(runtime: &Handle, send: &mpsc::Sender<Read>, mut wants: watch::Receiver<
         }
         drop(stream);
         say.send_replace(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::KeyCode;
+
+    use super::*;
+
+    #[test]
+    fn what_the_reader_had_in_its_hand_is_forgotten_too() {
+        let (send, events) = mpsc::channel(WAITING);
+        let (wanted, wants) = watch::channel(true);
+        let (say, reads) = watch::channel(true);
+        let mut keys = Keys { events, wanted, reads };
+        #[expect(clippy::disallowed_methods, reason = "an event carries its time")]
+        let typed = |key: char| send.try_send(Ok((Event::Key(KeyCode::Char(key).into()), std::time::Instant::now()))).unwrap();
+        typed('a');
+        let alone = keys.pause();
+        assert!(keys.waiting().is_none() && !*wants.borrow());
+        typed('b');
+        say.send_replace(false);
+        drop(alone);
+        keys.resume();
+        assert!(keys.waiting().is_none() && *wants.borrow());
+        typed('c');
+        assert!(keys.waiting().is_some());
     }
 }
