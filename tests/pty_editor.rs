@@ -51,7 +51,7 @@ fn an_editor_that_fails_or_changes_nothing_leaves_the_deck_as_it_was() {
     screen.send("<Tab>");
     screen.wait_for("exit status: 3");
     screen.wait_for("Batch retag of 1");
-    assert!(!screen.contents().contains("as text,"), "{}", screen.contents());
+    assert!(!screen.contents().contains(", as text"), "{}", screen.contents());
     screen.send("<Esc>");
     screen.wait_gone("Batch retag");
     assert_eq!(screen.quit(), 0);
