@@ -129,6 +129,38 @@ fn a_dry_run_tells_of_each_line_and_changes_nothing() {
 }
 
 #[test]
+fn of_a_name_that_is_given_and_pushed_by_a_run_the_push_goes_alone() {
+    let mut deck = planned();
+    let here = lighterman::model::SourceId("store:".to_owned());
+    let line = |verb, tag: &str| {
+        Operation::new(
+            verb,
+            here.clone(),
+            Target::Tag(Name::new(&format!("{}/acme/web:{tag}", registry().registry_host().unwrap()))),
+            None,
+            Some(digest("b")),
+        )
+    };
+    let run = vec![line(Verb::Tag, "a"), line(Verb::Tag, "b"), line(Verb::Push, "a"), line(Verb::Push, "b")];
+    let load = |deck: &mut Remote, lines: Vec<usize>| {
+        let about = lighterman::flow::job::About { way: lighterman::flow::job::Way::Resume, run: "01abc".to_owned(), lines };
+        deck.state.plan.load(lighterman::model::PlanKind::Resume, run.clone(), about);
+    };
+    let about = |deck: &Remote| deck.state.plan.about().unwrap().lines.clone();
+    let at = |deck: &Remote, n: usize| deck.state.plan.rows.iter().position(|row| *row == PlanRow::Line(n)).unwrap();
+    for (dropped, left, numbers) in [
+        (2, vec!["tag a", "tag b", "push b"], vec![3, 5, 11]),
+        // A name that isn't given can't be pushed.
+        (1, vec!["tag a", "push a"], vec![3, 7]),
+    ] {
+        load(&mut deck, vec![3, 5, 7, 11]);
+        deck.state.plan.cursor.at = at(&deck, dropped);
+        deck.press("d");
+        assert_eq!((lines(&deck), about(&deck)), (left.into_iter().map(str::to_owned).collect(), numbers));
+    }
+}
+
+#[test]
 fn each_place_says_what_its_lines_come_to() {
     let mut deck = planned();
     let about = lighterman::flow::job::About { way: lighterman::flow::job::Way::Undo, run: "01abc".to_owned(), lines: vec![0, 1, 2] };

@@ -214,6 +214,28 @@ fn a_copy_that_is_killed_is_told_truly_and_finished_or_taken_back() {
 }
 
 #[test]
+fn a_name_that_is_given_and_pushed_is_gone_on_with_once() {
+    let (registry, program) = (Fake::new(), Program::without_engine());
+    registry.image("team/app", Some("0"), "amd64", "0");
+    std::fs::write(program.home().join("in.tar"), docker_archive(&[spec("app:1", "1")])).unwrap();
+    program.json(&["import", "in.tar"]);
+    let mut plan = program.json(&["plan", "retag", &format!("app:1={}/team/app:1", registry.host()), "-o", "p"]);
+    let mut push = plan["operations"][0].clone();
+    push["verb"] = "push".into();
+    plan["operations"].as_array_mut().unwrap().push(push);
+    std::fs::write(program.home().join("p"), plan.to_string()).unwrap();
+    // Before its first line.
+    let killed = program.command(&["apply", "p", "--yes"]).env("LIGHTERMAN_TEST_KILL", "1").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(9));
+    program.run(&["log"]).ended(0);
+    let resumed = program.json(&["apply", "--resume"]);
+    assert_eq!(resumed["done"], 2, "{resumed}");
+    assert!(registry.tag("team/app", "1").is_some());
+    let again = program.run(&["apply", "--resume"]).ended(1);
+    assert!(again.stderr.contains("there is nothing to resume"), "{}", again.stderr);
+}
+
+#[test]
 fn a_copy_under_way_is_not_taken_for_one_that_was_cut_short_and_holds_nobody_up() {
     let gate = Gate::new(true);
     let mut child = gate.copy();

@@ -166,16 +166,13 @@ pub fn stages(operations: &[Operation]) -> Vec<Stage> {
 #[must_use]
 pub fn clashes(operations: &[Operation]) -> Vec<Clash> {
     let mut found = Vec::new();
-    let mut targets: HashMap<(&SourceId, String), usize> = HashMap::new();
+    let mut changed: HashMap<(&SourceId, bool, String), usize> = HashMap::new();
     let mut wanted: HashMap<(String, &Digest), usize> = HashMap::new();
     for (at, line) in operations.iter().enumerate() {
-        // A push changes what its registry has by that name, and not what this machine has.
-        let target = format!("{}{}", if line.verb == Verb::Push { "push " } else { "" }, line.target.canonical());
-        if let Some(first) = targets.get(&(&line.source, target.clone())) {
+        let first = *changed.entry(line.changes()).or_insert(at);
+        if first != at {
             let why = Safe::from(format!("two lines change {}", line.target.safe()));
-            found.push(Clash { lines: (*first, at), why });
-        } else {
-            targets.insert((&line.source, target), at);
+            found.push(Clash { lines: (first, at), why });
         }
         if let (Verb::Tag | Verb::MoveTag | Verb::Copy | Verb::Push, Some(after)) = (line.verb, &line.after) {
             wanted.entry((room(line), after)).or_insert(at);

@@ -335,6 +335,13 @@ impl Operation {
         (self.verb, &self.source, &self.target, self.before.as_ref(), self.after.as_ref())
     }
 
+    /// What is somewhere else once it ran, whatever it does there: no two lines of a plan change the same. A push changes what its registry
+    /// has by that name, and not what this machine has.
+    #[must_use]
+    pub fn changes(&self) -> (&SourceId, bool, String) {
+        (&self.source, self.verb == Verb::Push, self.target.canonical())
+    }
+
     /// Why it is passed over: protected, and nobody said otherwise.
     #[must_use]
     pub fn refused(&self) -> Option<&Foreign> {

@@ -431,12 +431,12 @@ impl PlanPane {
         let push = line.operation.verb == Verb::Push;
         let at = self.cursor.at;
         if let Some(fixed) = &mut self.fixed {
-            if let Some(n) = fixed.lines.iter().position(|line| line.source == source && line.target.canonical() == gone) {
-                fixed.lines.remove(n);
-                if n < fixed.about.lines.len() {
-                    fixed.about.lines.remove(n);
-                }
-            }
+            // As of what is wanted: a push goes alone, and with its name.
+            let goes = |line: &Operation| line.source == source && line.target.canonical() == gone && (!push || line.verb == Verb::Push);
+            let stays: Vec<bool> = fixed.lines.iter().map(|line| !goes(line)).collect();
+            let (mut line, mut about) = (stays.iter(), stays.iter());
+            fixed.lines.retain(|_| line.next().is_none_or(|stays| *stays));
+            fixed.about.lines.retain(|_| about.next().is_none_or(|stays| *stays));
         } else {
             let before = self.wishes.len();
             // Without its push a name is still given; a name that isn't given can't be pushed.

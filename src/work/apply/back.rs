@@ -262,12 +262,11 @@ fn document(kind: PlanKind, all_or_nothing: bool, operations: Vec<Operation>) ->
 /// Parts put in order, each with its own.
 fn drafted(run: RunId, parts: &[Part], kind: PlanKind, all_or_nothing: bool) -> Draft {
     let operations = ordered(parts.iter().map(|(_, operation, _)| operation.clone()).collect());
-    // No two lines of a run change the same target.
-    let by_target: HashMap<(&SourceId, &Target), (usize, &Step)> =
-        parts.iter().map(|(line, operation, step)| ((&operation.source, &operation.target), (*line, step))).collect();
+    let by_change: HashMap<(&SourceId, bool, String), (usize, &Step)> =
+        parts.iter().map(|(line, operation, step)| (operation.changes(), (*line, step))).collect();
     let (mut lines, mut steps) = (Vec::new(), Vec::new());
     for operation in &operations {
-        if let Some((line, step)) = by_target.get(&(&operation.source, &operation.target)) {
+        if let Some((line, step)) = by_change.get(&operation.changes()) {
             lines.push(*line);
             steps.push((*step).clone());
         }
