@@ -213,6 +213,30 @@ fn a_copy_that_is_killed_is_told_truly_and_finished_or_taken_back() {
     }
 }
 
+/// What was sent, and from where, is not there to be gone on with.
+#[test]
+fn a_push_that_is_killed_is_not_chosen_to_be_gone_on_with() {
+    let (registry, program) = (Fake::new(), Program::without_engine());
+    let (old, name) = (registry.image("team/app", Some("stable"), "amd64", "old"), format!("{}/team/app:stable", registry.host()));
+    std::fs::write(program.home().join("in.tar"), docker_archive(&[spec(&name, "1")])).unwrap();
+    program.json(&["import", "in.tar"]);
+    // When it is written down, and before its first byte.
+    let killed = program.command(&["push", &name]).env("LIGHTERMAN_TEST_KILL", "2").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(9));
+    let ran = program.run(&["log", "--json"]).ended(0);
+    let run = ran.document()[0].clone();
+    assert!(ran.stderr.contains("push it again") && !ran.stderr.contains("--resume"), "{}", ran.stderr);
+    assert_eq!(
+        (run["kind"].as_str(), run["done"].as_u64(), registry.tag("team/app", "stable")),
+        (Some("transfer"), Some(0), Some(old)),
+        "{run}"
+    );
+    let resumed = program.run(&["apply", "--resume"]).ended(1);
+    assert!(resumed.stderr.contains("there is nothing to resume"), "{}", resumed.stderr);
+    let resumed = program.run(&["apply", "--resume", run["id"].as_str().unwrap()]).ended(1);
+    assert!(resumed.stderr.contains("there is nothing left of it to resume"), "{}", resumed.stderr);
+}
+
 #[test]
 fn a_name_that_is_given_and_pushed_is_gone_on_with_once() {
     let (registry, program) = (Fake::new(), Program::without_engine());

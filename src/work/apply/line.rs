@@ -300,6 +300,12 @@ fn removal(target: &Target, expected: Digest) -> Removal {
     }
 }
 
+/// Whether its bytes come from an engine or the store of this machine, as those of a push do: only a push knows the way there.
+pub(super) fn is_from_here(operation: &Operation) -> bool {
+    let locator = operation.from.as_ref().and_then(|from| Locator::parse(from.raw()).ok());
+    locator.is_some_and(|locator| matches!(locator.transport, Transport::Engine | Transport::Store))
+}
+
 fn copy_from(from: &Name) -> Result<CopyFrom, Problem> {
     let locator = Locator::parse(from.raw())?;
     match (locator.transport, locator.name.clone()) {
@@ -307,7 +313,10 @@ fn copy_from(from: &Name) -> Result<CopyFrom, Problem> {
         (Transport::Layout | Transport::OciArchive | Transport::DockerArchive, _) => Ok(CopyFrom::File(locator)),
         _ => {
             let problem = Problem::new(ProblemKind::Usage, format!("copy {}", from.safe()), "only registries and files are copied from");
-            Err(problem.hint("write docker://, oci:, oci-archive: or docker-archive: in front of it"))
+            Err(problem.hint(match locator.transport {
+                Transport::Engine | Transport::Store => "push it again: `lighterman push`",
+                _ => "write docker://, oci:, oci-archive: or docker-archive: in front of it",
+            }))
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::curate::plan::{arranged, clashes, stages};
 use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Safe, SourceId, StepState, Verb};
 use crate::source::{Answer, Ctx, Curator, Source, blocking};
 
-pub use back::{Chosen, in_effect};
+pub use back::{Chosen, can_go_on, in_effect};
 pub use recover::{CUT_SHORT, Recovered};
 
 /// Opens the sources that lines name; refuses where nothing may be changed.
