@@ -68,6 +68,23 @@ pub struct Report {
     pub remote: Vec<RemoteHit>,
     pub containers: Vec<ContainerHit>,
     pub not_looked_into: NotLooked,
+    /// What every name is at, so that nothing that was put away loses its name to something else.
+    #[serde(skip)]
+    held: Held,
+}
+
+/// By canonical name.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Held {
+    here: HashMap<String, Digest>,
+    there: HashMap<String, Digest>,
+}
+
+impl Held {
+    fn new(local: &[Local<'_>], remote: &[Remote]) -> Self {
+        let here = local.iter().flat_map(|one| one.image.tags.iter().map(|tag| (tag.canonical(), one.image.id.clone())));
+        Self { here: here.collect(), there: remote.iter().map(|one| (one.name.canonical(), one.digest.clone())).collect() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -106,6 +123,10 @@ pub struct NotLooked {
 /// Looks for a suspect among all that is known.
 #[must_use]
 pub fn trace(suspect: &Digest, local: &[Local<'_>], remote: &[Remote]) -> Report {
+    Report { held: Held::new(local, remote), ..traced(suspect, local, remote) }
+}
+
+fn traced(suspect: &Digest, local: &[Local<'_>], remote: &[Remote]) -> Report {
     let layers = || local.iter().filter_map(|one| one.layers.as_deref()).chain(remote.iter().filter_map(|one| one.layers.as_deref()));
     let same = Same::new(layers().flatten());
     let suspects = same.all_of(suspect);
@@ -126,6 +147,7 @@ pub fn trace(suspect: &Digest, local: &[Local<'_>], remote: &[Remote]) -> Report
         remote: Vec::new(),
         containers: Vec::new(),
         not_looked_into: NotLooked::default(),
+        held: Held::default(),
     };
     for one in local {
         match how(is_local(suspect, one), one.layers.as_deref()) {
@@ -149,8 +171,8 @@ pub fn trace(suspect: &Digest, local: &[Local<'_>], remote: &[Remote]) -> Report
 /// once is reported as it was found first.
 #[must_use]
 pub fn trace_all(suspects: &[Digest], local: &[Local<'_>], remote: &[Remote]) -> Option<Report> {
-    let mut reports = suspects.iter().map(|suspect| trace(suspect, local, remote));
-    let mut all = reports.next()?;
+    let mut reports = suspects.iter().map(|suspect| traced(suspect, local, remote));
+    let mut all = Report { held: Held::new(local, remote), ..reports.next()? };
     for more in reports {
         all.local.extend(more.local);
         all.remote.extend(more.remote);
@@ -352,6 +374,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::curate::plan::Wish;
 
     fn digest(seed: &str) -> Digest {
         Digest::sha256(seed.as_bytes())
@@ -485,6 +508,30 @@ mod tests {
         for name in ["app:quarantine-1", "app", &format!("app:{}", "x".repeat(120)), &format!("app@{}", digest("x")), "app:\u{1b}[2J"] {
             assert_eq!(away(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_something_else_was_put_away_under_stays_with_that() {
+        let names = |seed: &str, names: &[&str]| {
+            let mut image = image(seed, None);
+            image.tags = names.iter().map(|name| Name::new(name)).collect();
+            image
+        };
+        let (older, newer) = (names("older", &["app:quarantine-latest"]), names("newer", &["app:latest", "app:quarantine-2", "app:2"]));
+        let local = [&older, &newer].map(|image| Local { image, layers: Some(layers("/bad")) });
+        let remotes = [remote("one", Some("/bad"), None)];
+        let other = Remote { name: Name::new("reg.io/one:quarantine-1"), ..remote("two", Some("/clean"), None) };
+        let away = |wishes: Vec<Wish>| -> Vec<String> {
+            let given =
+                wishes.into_iter().filter_map(|wish| if let Wish::Tag { to, .. } = wish { Some(to.raw().to_owned()) } else { None });
+            given.collect()
+        };
+        let there = |report: &Report| away(report.wishes_there(Some(PREFIX)).into_iter().flat_map(|(_, wishes)| wishes).collect());
+        let report = trace(&digest("bad"), &local, &[remotes[0].clone(), other]);
+        let own = |tag: &str, seed: &str| format!("{tag}-{}", digest(seed).short());
+        assert_eq!(away(report.wishes_here(Some(PREFIX))), [own("app:quarantine-latest", "newer"), "app:quarantine-2".to_owned()]);
+        assert_eq!(there(&report), [own("reg.io/one:quarantine-1", "one")]);
+        assert_eq!(there(&trace_all(&[digest("bad")], &[], &remotes).unwrap()), ["reg.io/one:quarantine-1"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From what was read of images to what is looked through, and from what was found to what is wanted of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Layer, Remote, Report};
 use crate::curate::plan::Wish;
@@ -74,7 +74,7 @@ impl Report {
     /// What is wanted of the images here: to be put away under a name with this prefix, or to be deleted.
     #[must_use]
     pub fn wishes_here(&self, away: Option<&str>) -> Vec<Wish> {
-        let mut wishes: Vec<Wish> = self.names_here().iter().flat_map(|named| wishes(named, away)).collect();
+        let mut wishes: Vec<Wish> = self.names_here().iter().flat_map(|named| wishes(named, away, &self.held.here)).collect();
         if away.is_none() {
             wishes.extend(self.untagged_here().into_iter().map(|id| Wish::Delete(Target::Image(id))));
         }
@@ -84,12 +84,24 @@ impl Report {
     /// The same of the tags in registries, each with its name.
     #[must_use]
     pub fn wishes_there(&self, away: Option<&str>) -> Vec<(Name, Vec<Wish>)> {
-        self.tags_there().iter().map(|named| (named.1.clone(), wishes(named, away))).filter(|(_, wishes)| !wishes.is_empty()).collect()
+        let wished = |named: &(Digest, Name)| (named.1.clone(), wishes(named, away, &self.held.there));
+        self.tags_there().iter().map(wished).filter(|(_, wishes)| !wishes.is_empty()).collect()
     }
 }
 
-fn wishes((digest, name): &(Digest, Name), away: Option<&str>) -> Vec<Wish> {
+fn wishes((digest, name): &(Digest, Name), away: Option<&str>, held: &HashMap<String, Digest>) -> Vec<Wish> {
     let Some(prefix) = away else { return vec![Wish::Delete(Target::Tag(name.clone()))] };
-    let to = put_away(name, prefix);
+    let to = put_away(name, prefix).and_then(|to| free(to, digest, held));
     to.map_or_else(Vec::new, |to| vec![Wish::Tag { id: digest.clone(), to }, Wish::Untag(name.clone())])
+}
+
+/// The name, with the beginning of the digest behind it where something else has it: that may have no other.
+fn free(name: Name, digest: &Digest, held: &HashMap<String, Digest>) -> Option<Name> {
+    let is_free = |name: &Name| held.get(&name.canonical()).is_none_or(|holder| holder == digest);
+    if is_free(&name) {
+        return Some(name);
+    }
+    let (repository, tag) = name.split();
+    let tag = format!("{}-{}", tag?, digest.short());
+    Some(Name::new(&format!("{repository}:{tag}"))).filter(|name| is_tag(&tag) && is_free(name))
 }
