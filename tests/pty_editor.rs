@@ -4,6 +4,8 @@
 
 mod common;
 
+use common::images::{ImageSpec, docker_archive};
+use common::program::Program;
 use common::pty::{Screen, Start};
 
 /// The sample world with this editor, and the dialog of a batch retag over the first image.
@@ -47,13 +49,16 @@ fn an_editor_gets_every_key_and_what_it_wrote_goes_into_the_plan() {
 
 #[test]
 fn an_editor_that_fails_or_changes_nothing_leaves_the_deck_as_it_was() {
-    let mut screen = renaming(Start::new(&["demo"]), "echo 'old → x' > \"$1\"; exit 3");
+    let mut screen = renaming(Start::new(&["demo"]), "echo 'old → x' > \"$1\"; echo \"$1\" > opened.txt; exit 3");
     screen.send("<Tab>");
     screen.wait_for("exit status: 3");
     screen.wait_for("Batch retag of 1");
     assert!(!screen.contents().contains(", as text"), "{}", screen.contents());
+    screen.wait_for("what was written is in");
     screen.send("<Esc>");
     screen.wait_gone("Batch retag");
+    let file = std::fs::read_to_string(screen.home().join("opened.txt")).unwrap();
+    assert_eq!(std::fs::read_to_string(file.trim()).unwrap(), "old → x\n", "what was written is kept");
     assert_eq!(screen.quit(), 0);
     let mut screen = renaming(Start::new(&["demo"]), "exit 0");
     screen.send("<Tab>");
@@ -74,8 +79,14 @@ fn an_editor_that_fails_or_changes_nothing_leaves_the_deck_as_it_was() {
 
 #[test]
 fn an_interrupt_is_the_editors_and_an_end_takes_it_along() {
-    let script = "trap 'echo interrupted' INT; trap 'echo gone > gone.txt; exit 0' TERM; echo begun; while :; do sleep 0.05; done";
-    let mut screen = renaming(Start::alone(&["demo"]), script);
+    let script = "trap 'echo interrupted' INT; trap 'echo \"$1\" > gone.txt; echo mine > \"$1\"; exit 0' TERM; echo begun; while :; do sleep 0.05; done";
+    // In a store that is there after the end, and with it what was written.
+    let program = Program::without_engine();
+    let (store, archive) = (program.home().join("store"), program.home().join("a.tar"));
+    let (store, file) = (store.to_str().unwrap(), archive.to_str().unwrap());
+    std::fs::write(&archive, docker_archive(&[ImageSpec::new("acme/web:1.2")])).unwrap();
+    program.run(&["--store", store, "import", file]).ended(0);
+    let mut screen = renaming(Start::alone(&["--host", "store", "--store", store]), script);
     screen.send("<Tab>");
     screen.wait_for("begun");
     screen.send("<Ctrl-c>");
@@ -83,7 +94,9 @@ fn an_interrupt_is_the_editors_and_an_end_takes_it_along() {
     // In a session of its own, as the interrupt would end the shell of the others.
     screen.signal("TERM");
     assert_eq!(screen.wait_exit(), 143);
-    assert!(screen.home().join("gone.txt").exists(), "the editor was told to end");
+    let file = std::fs::read_to_string(screen.home().join("gone.txt")).unwrap();
+    assert_eq!(std::fs::read_to_string(file.trim()).unwrap(), "mine\n", "what was written is kept");
+    assert!(screen.contents().contains("lighterman: what was written is in"), "{}", screen.contents());
     assert!(!screen.with(vt100::Screen::alternate_screen));
 }
 

@@ -126,6 +126,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         keeper: Keeper::new(paths.remembered()),
         editor: Editor::find(variable),
         drafts: paths.drafts(),
+        lasts: !options.demo,
     };
     term::install_panic_hook();
     let guard = term::Guard::enter(modes).map_err(|error| Problem::new(ProblemKind::Other, "take over the terminal", error.to_string()))?;

@@ -3,9 +3,12 @@
 //! Facts: `VISUAL` before `EDITOR`, as POSIX says of both. The command is split into words by blanks, quotes and backslashes, and started
 //! as it is: no shell ever reads it, nor the name of the file.
 
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::process::{Child, Command};
@@ -16,6 +19,7 @@ use super::term;
 use crate::flow::effect::Draft;
 use crate::model::{Problem, ProblemKind, Safe};
 use crate::source::blocking;
+use crate::work::leftovers::HELD;
 
 const DOING: &str = "edit the text";
 /// Longest text that is read back, in bytes.
@@ -71,7 +75,8 @@ fn words(text: &str) -> Vec<String> {
 /// before, whatever the editor left.
 ///
 /// # Errors
-/// The editor can't be started, or said that it failed; the text can't be written or read.
+/// The editor can't be started, or said that it failed; the text can't be written or read. What the user wrote until then is kept, and the
+/// problem says where.
 pub(super) async fn edit(
     editor: Editor,
     folder: PathBuf,
@@ -80,34 +85,73 @@ pub(super) async fn edit(
     stop: CancellationToken,
 ) -> Result<String, Problem> {
     let Draft { name, text } = draft;
-    // A folder of its own: some editors keep a copy, or what they have not saved yet, beside the file.
-    let folder = blocking(DOING, move || write(&folder, name, &text)).await?;
-    let file = folder.path().join(name);
+    let lying = blocking(DOING, move || Lying::write(&folder, name, text)).await?;
     alone.await;
     term::leave();
     let modes = tcgetattr(rustix::stdio::stdin()).ok();
-    let ended = run(&editor, &file, &stop).await;
+    let ended = run(&editor, &lying.file, &stop).await;
     if let Some(modes) = modes {
         // Where this fails, taking the terminal over again will tell.
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes);
     }
-    ended?;
     blocking(DOING, move || {
-        let bytes = read_bounded(&file, LONGEST).map_err(|error| Problem::disk(DOING, &file, &error))?;
-        drop(folder);
-        String::from_utf8(bytes).map_err(|error| {
-            Problem::new(ProblemKind::Usage, DOING, format!("what the editor wrote is no text: {error}")).hint("nothing is changed")
-        })
+        let read = ended.and_then(|()| lying.read());
+        // Where everything ends, nobody takes the text any more.
+        let read = if stop.is_cancelled() { read.and(Err(Problem::cancelled(DOING))) } else { read };
+        read.map_err(|problem| lying.keep(problem))
     })
     .await
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Result<tempfile::TempDir, Problem> {
-    let disk = |error: &std::io::Error| Problem::disk(DOING, folder, error);
-    make_private_dir(folder).map_err(|error| disk(&error))?;
-    let made = tempfile::Builder::new().prefix("edit-").tempdir_in(folder).map_err(|error| disk(&error))?;
-    super::paths::write_whole(&made.path().join(name), text.as_bytes()).map_err(|error| disk(&error))?;
-    Ok(made)
+/// A text in a folder of its own: some editors keep a copy, or what they have not saved yet, beside the file. All of it goes with this.
+struct Lying {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+    /// The text as it was.
+    before: String,
+    /// Locked, so that no other deck sweeps the folder; see `work::leftovers`.
+    _held: Option<File>,
+}
+
+impl Lying {
+    fn write(folder: &Path, name: &str, text: String) -> Result<Self, Problem> {
+        let disk = |error: std::io::Error| Problem::disk(DOING, folder, &error);
+        make_private_dir(folder).map_err(disk)?;
+        let folder = tempfile::Builder::new().prefix("edit-").tempdir_in(folder).map_err(disk)?;
+        let held = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.path().join(HELD)).map_err(disk)?;
+        // A file system without locks is no reason not to edit: the folder is then swept by its age alone.
+        let held = flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(held);
+        let file = folder.path().join(name);
+        super::paths::write_whole(&file, text.as_bytes()).map_err(disk)?;
+        Ok(Self { folder, file, before: text, _held: held })
+    }
+
+    fn read(&self) -> Result<String, Problem> {
+        let bytes = read_bounded(&self.file, LONGEST).map_err(|error| Problem::disk(DOING, &self.file, &error))?;
+        String::from_utf8(bytes).map_err(|error| {
+            Problem::new(ProblemKind::Usage, DOING, format!("what the editor wrote is no text: {error}")).hint("nothing is changed")
+        })
+    }
+
+    /// What is there that the user wrote: the file, or the folder with what the editor left beside it.
+    fn written(&self) -> Option<PathBuf> {
+        let same = read_bounded(&self.file, LONGEST).is_ok_and(|bytes| bytes == self.before.as_bytes());
+        if !same && self.file.symlink_metadata().is_ok() {
+            return Some(self.file.clone());
+        }
+        let known = [Path::new(HELD).file_name(), self.file.file_name()];
+        let mut entries = fs::read_dir(self.folder.path()).ok()?.filter_map(Result::ok);
+        entries.any(|entry| !known.contains(&Some(entry.file_name().as_os_str()))).then(|| self.folder.path().to_owned())
+    }
+
+    /// Keeps what the user wrote, and says in the problem where.
+    fn keep(self, problem: Problem) -> Problem {
+        let Some(written) = self.written() else { return problem };
+        // Also makes the folder as young as this.
+        let _ = fs::remove_file(self.folder.path().join(HELD));
+        let _ = self.folder.keep();
+        problem.hint(format!("what was written is in {}", written.display()))
+    }
 }
 
 async fn run(editor: &Editor, file: &Path, stop: &CancellationToken) -> Result<(), Problem> {
@@ -157,6 +201,42 @@ mod tests {
         assert_eq!(split("vi; rm -rf $HOME"), ["vi;", "rm", "-rf", "$HOME"]);
         assert_eq!(split(r#"'' "\"" \"#), ["", "\"", ""]);
         assert!(split(" \t ").is_empty());
+    }
+
+    #[test]
+    fn what_was_written_is_kept_when_it_can_t_be_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = || fs::read_dir(dir.path()).unwrap().count();
+        let lying = || Lying::write(dir.path(), "retag.txt", "one → one\n".to_owned()).unwrap();
+        let failed = || Problem::new(ProblemKind::Other, DOING, "it ended with 1").hint("nothing is changed");
+        // Nothing was written.
+        let same = lying();
+        assert_eq!(same.read().unwrap(), "one → one\n");
+        assert_eq!(same.keep(failed()), failed());
+        let gone = lying();
+        fs::remove_file(&gone.file).unwrap();
+        assert_eq!(gone.keep(failed()), failed());
+        drop(lying());
+        assert_eq!(folders(), 0);
+        // No text, and too much of it.
+        let large = vec![b'x'; usize::try_from(LONGEST).unwrap() + 1];
+        for (at, bytes) in [b"caf\xe9".as_slice(), &large].into_iter().enumerate() {
+            let lying = lying();
+            let (file, held) = (lying.file.clone(), lying.folder.path().join(HELD));
+            fs::write(&file, bytes).unwrap();
+            assert!(held.exists());
+            let problem = lying.read().unwrap_err();
+            let hint = lying.keep(problem).hint.unwrap().to_string();
+            assert!(hint.contains(&format!("what was written is in {}", file.display())), "{hint}");
+            assert!(fs::read(&file).unwrap() == bytes && !held.exists());
+            assert_eq!(folders(), at + 1);
+        }
+        // Not saved yet, and beside the file.
+        let lying = lying();
+        let folder = lying.folder.path().to_owned();
+        fs::write(folder.join(".retag.txt.swp"), "unsaved").unwrap();
+        assert!(lying.keep(failed()).hint.unwrap().to_string().ends_with(folder.to_str().unwrap()));
+        assert!(folder.join(".retag.txt.swp").exists());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! It sleeps until a key, a signal, an answer or a finished frame wakes it; it has no clock of its own except to keep bursts of answers
 //! to one frame in sixteen milliseconds.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(super) struct Deck {
     pub editor: Option<Editor>,
     /// Where texts lie while an editor has them.
     pub drafts: PathBuf,
+    /// They are there after the end, which those of the sample world are not.
+    pub lasts: bool,
 }
 
 /// The terminal is an editor's: nothing is drawn or read until it comes back.
@@ -110,11 +112,16 @@ pub(super) async fn run(mut deck: Deck, effects: Vec<Effect>) -> Result<u8, Prob
             running.draw().map_err(trouble)?;
         }
     }
+    let mut unread = None;
     if let Some(Lent { edited, stop }) = running.lent.take() {
         stop.cancel();
-        let _ = edited.await;
+        unread = edited.await.err().and_then(|problem| problem.hint);
     }
     term::leave();
+    if let Some(unread) = unread.filter(|_| running.deck.lasts) {
+        // Nobody is there who would see it on the screen; where nobody reads this either, the file is there all the same.
+        let _ = writeln!(io::stderr(), "lighterman: {unread}");
+    }
     let Running { deck, exit, .. } = running;
     if !deck.worker.stop(deck.messages, GRACE).await {
         tracing::warn!("a task did not stop in time");

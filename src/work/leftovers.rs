@@ -2,8 +2,11 @@
 //! what was not visited for months. It runs once, at the start of the deck, beside everything else.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, OFlags};
 
 use super::clock;
 
@@ -31,26 +34,47 @@ const ON_ITS_WAY: &str = ".lighterman-copy-";
 /// No image is on its way for longer.
 const LONGEST_WAY: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// How the folders begin that hold a text while an editor has it; see `shell::editor`. Nobody edits for longer either.
+/// How the folders begin that hold a text while an editor has it; see `shell::editor`.
 const DRAFT: &str = "edit-";
+/// The file in such a folder that is locked while the editor runs.
+pub const HELD: &str = ".held";
 
 /// Sweeps what was on its way through the cache directory. Blocking. A failure is left to the next start.
 pub fn sweep_copies(cache: &Path) {
-    sweep_folders(cache, ON_ITS_WAY);
+    sweep_folders(cache, ON_ITS_WAY, |_, _| false);
 }
 
-/// The same for texts that nobody edits any more.
+/// The same for texts that nobody edits any more. An editor may be open over a weekend, and one that saves in place leaves the folder's own
+/// time as it was.
 pub fn sweep_drafts(drafts: &Path) {
-    sweep_folders(drafts, DRAFT);
+    sweep_folders(drafts, DRAFT, |folder, now| is_held(folder) || is_written(folder, now));
 }
 
-fn sweep_folders(dir: &Path, prefix: &str) {
+/// Whether an editor is open on what is in there.
+fn is_held(folder: &Path) -> bool {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder.join(HELD));
+    let tried = opened.map(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared));
+    matches!(tried, Ok(Err(rustix::io::Errno::WOULDBLOCK)))
+}
+
+/// Whether something in there was written lately.
+fn is_written(folder: &Path, now: SystemTime) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.take(MOST).filter_map(Result::ok).any(|entry| entry.metadata().is_ok_and(|metadata| !is_old(&metadata, now)))
+}
+
+fn is_old(metadata: &fs::Metadata, now: SystemTime) -> bool {
+    metadata.modified().is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age >= LONGEST_WAY))
+}
+
+fn sweep_folders(dir: &Path, prefix: &str, is_used: impl Fn(&Path, SystemTime) -> bool) {
     let now = SystemTime::from(clock::now());
     let Ok(entries) = fs::read_dir(dir) else { return };
     let abandoned = |entry: &fs::DirEntry| {
         let ours = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
         let metadata = if ours { entry.metadata().ok().filter(fs::Metadata::is_dir) } else { None };
-        metadata.and_then(|metadata| now.duration_since(metadata.modified().ok()?).ok()).is_some_and(|age| age >= LONGEST_WAY)
+        metadata.is_some_and(|metadata| is_old(&metadata, now)) && !is_used(&entry.path(), now)
     };
     for folder in entries.take(MOST).filter_map(Result::ok).filter(abandoned) {
         if let Err(error) = fs::remove_dir_all(folder.path()) {
@@ -136,7 +160,37 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, [".lighterman-copy-new", "documents"]);
-        assert!(include_str!("../shell/editor.rs").contains(&format!("prefix(\"{DRAFT}\")")));
         assert!(include_str!("../cli/copy.rs").contains(&format!("ON_ITS_WAY: &str = \"{ON_ITS_WAY}\"")));
+    }
+
+    #[test]
+    fn only_old_drafts_go_that_no_editor_has_and_nobody_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::from(clock::now()) - LONGEST_WAY - Duration::from_secs(60);
+        let draft = |name: &str, saved: Option<SystemTime>| {
+            let folder = dir.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            let held = fs::File::create(folder.join(HELD)).unwrap();
+            held.set_modified(old).unwrap();
+            let text = fs::File::create(folder.join("retag.txt")).unwrap();
+            if let Some(saved) = saved {
+                text.set_modified(saved).unwrap();
+            }
+            fs::File::open(&folder).unwrap().set_modified(old).unwrap();
+            held
+        };
+        let held = draft("edit-open", Some(old));
+        rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
+        drop(draft("edit-saved", None));
+        drop(draft("edit-old", Some(old)));
+        let left = || -> std::collections::BTreeSet<String> {
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        sweep_drafts(dir.path());
+        assert_eq!(left(), ["edit-open", "edit-saved"].map(str::to_owned).into());
+        drop(held);
+        sweep_drafts(dir.path());
+        assert_eq!(left(), ["edit-saved"].map(str::to_owned).into());
+        assert!(include_str!("../shell/editor.rs").contains(&format!("prefix(\"{DRAFT}\")")));
     }
 }
