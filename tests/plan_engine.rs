@@ -198,3 +198,50 @@ fn images_that_are_built_on_each_other_go_together() {
     let left: Vec<&Value> = all.as_array().unwrap().iter().filter(|image| ids.contains(image["id"].as_str().unwrap())).collect();
     assert!(left.is_empty(), "not even without a name: {left:#?}");
 }
+
+/// Each on the one before, and only the last with a name: whichever is tried first, none is told to have failed or moved.
+#[test]
+fn images_of_three_levels_go_together() {
+    let Some(host) = common::docker("images_of_three_levels_go_together") else { return };
+    let program = Program::with_engine(&host);
+    let (mut names, mut hidden) = (Vec::new(), Vec::new());
+    for n in 0..6 {
+        let level = |level: &str| format!("plan-levels/{level}-{n}:1");
+        load(&program, &[spec(&level("base"))]);
+        for (on, named) in [("base", "mid"), ("mid", "leaf")] {
+            let container = docker(&host, &["create", &level(on), "/none"]);
+            docker(&host, &["commit", &container, &level(named)]);
+            docker(&host, &["rm", &container]);
+        }
+        let now = tags(&program, "plan-levels/");
+        for named in ["base", "mid"] {
+            // Without a name in half of the families.
+            if n % 2 == 0 {
+                docker(&host, &["rmi", &level(named)]);
+                hidden.push(now[&level(named)].clone());
+            } else {
+                names.push(level(named));
+            }
+        }
+        names.push(level("leaf"));
+    }
+    let mut args = vec!["plan", "delete", "-o", "p"];
+    args.extend(names.iter().map(String::as_str));
+    let mut plan = program.json(&args);
+    let operations = plan["operations"].as_array_mut().unwrap();
+    // An engine lists no image that another is built on and that has no name.
+    for id in &hidden {
+        let mut line = operations[0].clone();
+        (line["target"], line["before"]) = (id.as_str().into(), id.as_str().into());
+        operations.push(line);
+    }
+    assert_eq!(operations.len(), 18);
+    operations.rotate_right(hidden.len());
+    std::fs::write(program.home().join("p"), plan.to_string()).unwrap();
+    let applied = program.run(&["apply", "p", "--yes", "--json"]).document();
+    let left: Vec<&Value> = applied["lines"].as_array().unwrap().iter().filter(|line| line["state"] != "done").collect();
+    assert!(left.is_empty(), "{left:#?}");
+    let all = program.json(&["images", "--all"]);
+    let left: Vec<&Value> = all.as_array().unwrap().iter().filter(|image| hidden.iter().any(|id| image["id"] == id.as_str())).collect();
+    assert!(left.is_empty(), "{left:#?}");
+}

@@ -77,31 +77,37 @@ impl Running<'_> {
         let acted = self.act(curator, operation, step).await;
         #[cfg(debug_assertions)]
         crate::work::hooks::point();
-        if acted.as_ref().is_err_and(|problem| may_wait(operation, problem)) {
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(n);
-            return;
-        }
+        self.came_to(n, curator, operation, acted).await;
+    }
+
+    /// How a line ended, unless it is to be tried again.
+    async fn came_to(&self, n: usize, curator: &dyn Curator, operation: &Operation, acted: Result<Option<Digest>, Problem>) {
         let state = match acted {
+            Err(problem) if may_wait(operation, &problem) => {
+                self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(n, problem);
+                return;
+            }
             Ok(observed) => Ok(LineState::Done { observed }),
+            Err(problem) if went_along(operation, &problem) => Ok(LineState::Done { observed: None }),
             Err(problem) => self.told(curator, operation, problem).await,
         };
         self.finish(n, operation, state).await;
     }
 
-    /// Tries a line once more that waited for others of its source. Its beginning is written down.
-    pub(super) async fn again(&self, n: usize) {
+    /// Tries a line once more that waited for others of its source, or ends it with `last`, which was said of it before. Its beginning is
+    /// written down.
+    pub(super) async fn again(&self, n: usize, last: Option<Problem>) {
         let Some(operation) = self.header.plan.operations.get(n) else { return };
         let Some(curator) = curator(self.sources, operation) else { return };
         if let Some(why) = self.halted() {
             return self.finish(n, operation, Ok(LineState::Skipped(Safe::from(format!("not tried: {}", why.cause))))).await;
         }
-        let state = match self.remove(curator, operation).await {
-            Ok(()) => Ok(LineState::Done { observed: None }),
-            // What was built on it took it along.
-            Err(problem) if problem.cause.as_str() == ALREADY_GONE => Ok(LineState::Done { observed: None }),
-            Err(problem) => self.told(curator, operation, problem).await,
-        };
-        self.finish(n, operation, state).await;
+        if let Some(problem) = last {
+            let state = self.told(curator, operation, problem).await;
+            return self.finish(n, operation, state).await;
+        }
+        let acted = self.remove(curator, operation).await.map(|()| None);
+        self.came_to(n, curator, operation, acted).await;
     }
 
     pub(super) async fn finish(&self, n: usize, operation: &Operation, state: Result<LineState, Problem>) {
@@ -290,6 +296,11 @@ impl super::Applier<'_> {
 /// no name.
 fn may_wait(operation: &Operation, problem: &Problem) -> bool {
     operation.verb == Verb::DeleteImage && problem.cause.as_str().contains("dependent child")
+}
+
+/// Whether an image without a name, which was to go, went before its turn: what was built on it took it along.
+fn went_along(operation: &Operation, problem: &Problem) -> bool {
+    operation.verb == Verb::DeleteImage && matches!(operation.target, Target::Image(_)) && problem.cause.as_str() == ALREADY_GONE
 }
 
 fn removal(target: &Target, expected: Digest) -> Removal {

@@ -19,7 +19,7 @@ mod prepare;
 mod recover;
 mod transfer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -286,8 +286,8 @@ struct Running<'a> {
     halted: Mutex<Option<Problem>>,
     /// Whether the end of some line can't be told.
     unknown: Mutex<bool>,
-    /// Images that could not go before others that were built on them: tried again after those.
-    waiting: Mutex<BTreeSet<usize>>,
+    /// Images that could not go before others that were built on them, and what was said: tried again after those.
+    waiting: Mutex<BTreeMap<usize, Problem>>,
     step: usize,
 }
 
@@ -340,9 +340,18 @@ impl Running<'_> {
         let curator = self.sources.get(source).and_then(|source| source.curator());
         let at_once = curator.map_or(1, if goes { Curator::removals_at_once } else { Curator::at_once });
         stream::iter(units).map(|unit| self.unit(unit)).buffer_unordered(at_once).collect::<Vec<()>>().await;
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for n in waiting {
-            self.again(n).await;
+        // Each round may free what the images that went were built on. One in which none went is the last.
+        let mut before = usize::MAX;
+        loop {
+            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            let left = waiting.len();
+            for (n, problem) in waiting {
+                self.again(n, (left == before).then_some(problem)).await;
+            }
+            if left == 0 || left == before {
+                return;
+            }
+            before = left;
         }
     }
 
