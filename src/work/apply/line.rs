@@ -88,10 +88,22 @@ impl Running<'_> {
                 return;
             }
             Ok(observed) => Ok(LineState::Done { observed }),
-            Err(problem) if went_along(operation, &problem) => Ok(LineState::Done { observed: None }),
+            Err(problem) if went_along(operation, &problem) && self.others_go(n, operation) => Ok(LineState::Done { observed: None }),
             Err(problem) => self.told(curator, operation, problem).await,
         };
         self.finish(n, operation, state).await;
+    }
+
+    /// Whether another image of the same source goes in this run, or went.
+    fn others_go(&self, n: usize, operation: &Operation) -> bool {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.header.plan.operations.iter().zip(states.iter()).enumerate();
+        lines.any(|(other, (line, state))| {
+            other != n
+                && line.verb == Verb::DeleteImage
+                && line.source == operation.source
+                && matches!(state, LineState::Running | LineState::Done { .. })
+        })
     }
 
     /// Tries a line once more that waited for others of its source, or ends it with `last`, which was said of it before. Its beginning is
@@ -298,7 +310,7 @@ fn may_wait(operation: &Operation, problem: &Problem) -> bool {
     operation.verb == Verb::DeleteImage && problem.cause.as_str().contains("dependent child")
 }
 
-/// Whether an image without a name, which was to go, went before its turn: what was built on it took it along.
+/// Whether an image without a name, which was to go, went before its turn: what was built on it takes it along.
 fn went_along(operation: &Operation, problem: &Problem) -> bool {
     operation.verb == Verb::DeleteImage && matches!(operation.target, Target::Image(_)) && problem.cause.as_str() == ALREADY_GONE
 }
