@@ -6,21 +6,19 @@
 //! with the next list.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, ImageList, Layers, SourceId};
 
+use super::{checksum, leftovers};
+
 /// Changes when the shape of the file does.
 const VERSION: u32 = 3;
 /// Largest file read: about 200,000 images.
 const LARGEST: u64 = 128 << 20;
-/// Bytes of the checksum at the end.
-const CHECKSUM: usize = 4;
 
 /// The directory of the lists.
 #[derive(Debug, Clone)]
@@ -117,7 +115,7 @@ impl KnownLists {
 
     fn load<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let file = self.file(key)?;
-        match read::<T>(&file) {
+        match checksum::read::<Kept<T>>(&file, LARGEST) {
             Ok(kept) if kept.version == VERSION && kept.key == key => Some(kept.list),
             Ok(_) => None,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -130,54 +128,18 @@ impl KnownLists {
 
     fn keep<T: Serialize>(&self, key: &str, list: &T) {
         if let Some(file) = self.file(key)
-            && let Err(error) = write(&file, &Written { version: VERSION, key, list })
+            // Not flushed: what a crash leaves half is as good as none.
+            && let Err(error) = checksum::write(&file, &Written { version: VERSION, key, list }, leftovers::PREFIX, false)
         {
             tracing::warn!(file = %file.display(), %error, "the list can't be kept for the next start");
         }
     }
 }
 
-fn read<T: DeserializeOwned>(file: &Path) -> std::io::Result<Kept<T>> {
-    use std::io::{Error, ErrorKind};
-    if !fs::metadata(file)?.is_file() {
-        return Err(Error::new(ErrorKind::InvalidData, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Error::new(ErrorKind::InvalidData, "too large"));
-    }
-    let broken = || Error::new(ErrorKind::InvalidData, "it is cut short or damaged");
-    let (list, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or_else(broken)?;
-    if checksum(list) != *sum {
-        return Err(broken());
-    }
-    postcard::from_bytes(list).map_err(|error| Error::new(ErrorKind::InvalidData, error))
-}
-
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    super::checksum::crc32(bytes).to_le_bytes()
-}
-
-fn write<T: Serialize>(file: &Path, written: &Written<'_, T>) -> std::io::Result<()> {
-    let dir = file.parent().unwrap_or_else(|| Path::new("."));
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)?;
-    let mut temp = tempfile::Builder::new().prefix(".list-").tempfile_in(dir)?;
-    let mut bytes = postcard::to_stdvec(written).map_err(std::io::Error::other)?;
-    bytes.extend(checksum(&bytes));
-    temp.write_all(&bytes)?;
-    // Not synced: what a crash leaves half is as good as none.
-    temp.persist(file)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
 
     use jiff::Timestamp;
 
@@ -218,7 +180,7 @@ mod tests {
             assert_eq!(known.read(&id), None);
         }
         let mut newer = postcard::to_stdvec(&Written { version: VERSION + 1, key: &id.0, list: &list(3) }).unwrap();
-        newer.extend(checksum(&newer));
+        newer.extend(checksum::crc32(&newer).to_le_bytes());
         fs::write(&file, newer).unwrap();
         assert_eq!(known.read(&id), None);
         known.write(&id, &list(1));

@@ -5,9 +5,8 @@
 //! each adds what the other noted.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{Error, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -17,12 +16,12 @@ use crate::curate::plan::holder;
 use crate::model::{Digest, ImageList, Name, SourceId, Uses};
 use crate::source::LastUses;
 
+use super::checksum;
+
 /// Changes when the shape of the file does.
 const VERSION: u32 = 1;
 /// Largest file read: about 500,000 images.
 const LARGEST: u64 = 64 << 20;
-/// Bytes of the checksum at the end.
-const CHECKSUM: usize = 4;
 /// Uses that wait for the list that has their image.
 const WAITING: usize = 1000;
 
@@ -121,7 +120,7 @@ impl Ledgers {
             Some(book.uses.clone())
         });
         let Some(uses) = uses else { return };
-        if let Err(error) = write(&file, &Written { version: VERSION, source: &id.0, uses: &uses }) {
+        if let Err(error) = checksum::write(&file, &Written { version: VERSION, source: &id.0, uses: &uses }, ".uses-", true) {
             tracing::warn!(file = %file.display(), %error, "when images were used can't be kept");
         }
     }
@@ -136,7 +135,7 @@ impl Ledgers {
 
     fn load(&self, id: &SourceId) -> Option<Uses> {
         let file = self.file(id)?;
-        match read(&file) {
+        match checksum::read::<Kept>(&file, LARGEST) {
             Ok(kept) if kept.version == VERSION && kept.source == id.0 => Some(kept.uses),
             Ok(_) => None,
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -164,41 +163,10 @@ fn named(list: &ImageList, name: &Name) -> Option<Digest> {
     found.map(|image| image.id.clone())
 }
 
-fn read(file: &Path) -> std::io::Result<Kept> {
-    if !fs::metadata(file)?.is_file() {
-        return Err(Error::new(ErrorKind::InvalidData, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Error::new(ErrorKind::InvalidData, "too large"));
-    }
-    let broken = || Error::new(ErrorKind::InvalidData, "it is cut short or damaged");
-    let (kept, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or_else(broken)?;
-    if super::checksum::crc32(kept).to_le_bytes() != *sum {
-        return Err(broken());
-    }
-    postcard::from_bytes(kept).map_err(|error| Error::new(ErrorKind::InvalidData, error))
-}
-
-fn write(file: &Path, written: &Written<'_>) -> std::io::Result<()> {
-    let dir = file.parent().unwrap_or_else(|| Path::new("."));
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)?;
-    let mut bytes = postcard::to_stdvec(written).map_err(Error::other)?;
-    bytes.extend(super::checksum::crc32(&bytes).to_le_bytes());
-    let mut temp = tempfile::Builder::new().prefix(".uses-").tempfile_in(dir)?;
-    temp.write_all(&bytes)?;
-    temp.as_file().sync_data()?;
-    temp.persist(file)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::model::ImageSummary;
 
@@ -284,7 +252,7 @@ mod tests {
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
         let mut newer = postcard::to_stdvec(&Written { version: VERSION + 1, source: &source.0, uses: &Uses::default() }).unwrap();
-        newer.extend(crate::work::checksum::crc32(&newer).to_le_bytes());
+        newer.extend(checksum::crc32(&newer).to_le_bytes());
         for broken in [&b""[..], b"{}", &whole[..whole.len() / 2], &flipped, &newer] {
             fs::write(&file, broken).unwrap();
             let ledgers = Ledgers::new(dir.path().to_owned());

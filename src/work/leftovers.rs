@@ -10,8 +10,8 @@ use rustix::fs::{FlockOperation, OFlags};
 
 use super::clock;
 
-/// How the temporary files of lists begin; see `known`.
-const PREFIX: &str = ".list-";
+/// How the temporary files of lists begin, as `known` writes them.
+pub(super) const PREFIX: &str = ".list-";
 /// How whole ones end.
 const SUFFIX: &str = ".list";
 /// A list is written in less than a second, so what has not been touched for this long is nobody's.
@@ -141,7 +141,7 @@ mod tests {
     /// What the lists' writer leaves is what is swept: the two must not part ways.
     #[test]
     fn the_writers_temporary_files_begin_like_that() {
-        assert!(include_str!("known.rs").contains(&format!("prefix(\"{PREFIX}\")")));
+        assert!(include_str!("known.rs").contains("leftovers::PREFIX, false)"));
     }
 
     #[test]
