@@ -19,7 +19,7 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
 /// Bytes of the checksum at the end of a file of ours.
 const LENGTH: usize = 4;
 
-/// What a file holds that [`write`] wrote.
+/// What a file holds that [`write()`] wrote.
 ///
 /// # Errors
 /// The file system; `InvalidData` for what is no such file, is beyond `largest` bytes, or is damaged.
