@@ -105,7 +105,7 @@ async fn remove(store: &StoreSource, tag: &str) -> Result<(), String> {
     let items = [Removal::Tag { name: Name::new(tag), expected }];
     let (removed, kept) = curator(store).remove(&Ctx::default(), &items).await.unwrap();
     assert_eq!(removed.len() + kept.len(), 1);
-    kept.into_iter().next().map_or(Ok(()), |kept| Err(kept.why))
+    kept.into_iter().next().map_or(Ok(()), |kept| Err(kept.why.to_string()))
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn a_moved_last_tag_leaves_an_image_to_prune() {
     let items: Vec<Removal> = prunable.images.iter().map(|image| Removal::Untagged { id: image.id.clone() }).chain([tagged]).collect();
     let (removed, kept) = curator(&store).remove(&ctx, &items).await.unwrap();
     assert_eq!((removed.len(), kept.len()), (3, 1));
-    assert!(kept[0].why.contains("tag"));
+    assert!(kept[0].why.to_string().contains("tag"));
     assert!(curator(&store).prunable(&ctx).await.unwrap().images.is_empty());
     verify(dir.path());
 }
@@ -205,7 +205,7 @@ async fn removing_the_last_tag_removes_the_image_and_nothing_shared() {
     // A removal confirmed for another image is kept.
     let items = [Removal::Tag { name: Name::new(MULTI), expected: stable.id }];
     let (_, kept) = curator(&store).remove(&Ctx::default(), &items).await.unwrap();
-    assert!(kept[0].why.contains("another image"));
+    assert!(kept[0].why.to_string().contains("another image"));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::session::{Place, Session};
 use super::{Done, Tally, Verdict};
 use crate::curate::plan::{self, Wish};
 use crate::model::{
-    Digest, ImageList, Kept, LineState, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Removed, SourceId, Target, Verb,
+    Digest, ImageList, Kept, LineState, Name, Operation, PlanKind, Problem, ProblemKind, Removal, Removed, SourceId, Target, Verb, Why,
 };
 use crate::source::Ctx;
 
@@ -167,11 +167,11 @@ fn settle(source: &SourceId, list: &ImageList, items: Vec<Removal>, kept: &mut V
                 lines.extend(line.map(|line| Operation { protected: None, ..line.clone() }));
                 stay.push(item);
             }
-            Some(now) => kept.push(Kept { reference: item.reference(), digest: digest.clone(), why: moved(now) }),
+            Some(now) => kept.push(Kept { reference: item.reference(), digest: digest.clone(), why: moved(now).into() }),
             None => {
                 let image = list.images.iter().find(|image| image.id == *digest);
                 let named = image.and_then(|image| image.tags.first()).filter(|_| matches!(item, Removal::Untagged { .. }));
-                let why = named.map_or_else(|| "already gone".to_owned(), |name| format!("meanwhile it has the name {}", name.raw()));
+                let why = named.map_or(Why::Gone, |name| format!("meanwhile it has the name {}", name.raw()).into());
                 kept.push(Kept { reference: item.reference(), digest: digest.clone(), why });
             }
         }
@@ -194,9 +194,9 @@ impl Deleted {
                 self.removed.push(Removed { reference, digest });
             } else {
                 let why = match state {
-                    LineState::Conflict { observed: None } => "already gone".to_owned(),
-                    LineState::Conflict { observed: Some(now) } => moved(now),
-                    _ => state.why().unwrap_or_default().to_string(),
+                    LineState::Conflict { observed: None } => Why::Gone,
+                    LineState::Conflict { observed: Some(now) } => moved(now).into(),
+                    _ => state.why().unwrap_or_default().to_string().into(),
                 };
                 self.kept.push(Kept { reference, digest, why });
             }
@@ -224,7 +224,7 @@ fn choose(found: &Found, text: &str, place: Place, batches: &mut Vec<Batch>, kep
         (None, tags) => {
             let names = tags.iter().map(Name::raw).collect::<Vec<_>>().join(", ");
             let why = format!("it has {} names: {names}; name those that shall go", tags.len());
-            kept.push(Kept { reference: text.to_owned(), digest: found.id.clone(), why });
+            kept.push(Kept { reference: text.to_owned(), digest: found.id.clone(), why: why.into() });
             return;
         }
     };
@@ -260,7 +260,7 @@ fn plural(count: usize) -> &'static str {
 fn print(result: &Deleted, printer: &Printer) -> Result<(), Problem> {
     use crate::model::Safe;
     for kept in &result.kept {
-        printer.say(format_args!("lighterman: kept {}: {}", Safe::new(&kept.reference), Safe::new(&kept.why)));
+        printer.say(format_args!("lighterman: kept {}: {}", Safe::new(&kept.reference), Safe::from(kept.why.to_string())));
     }
     if printer.json {
         return printer.document(result);
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(items, [tag("app:1", "one"), untagged("none")]);
         let gone: Vec<_> = lines.iter().map(|line| (line.target.to_string(), line.before.clone())).collect();
         assert_eq!(gone, [("app:1".to_owned(), Some(id("one"))), (id("none").to_string(), Some(id("none")))]);
-        let why: Vec<&str> = kept.iter().map(|kept| kept.why.as_str()).collect();
-        assert_eq!(why, [&moved(&id("two")), "already gone", "meanwhile it has the name new:1"]);
+        let why: Vec<String> = kept.iter().map(|kept| kept.why.to_string()).collect();
+        assert_eq!(why, [moved(&id("two")), "already gone".to_owned(), "meanwhile it has the name new:1".to_owned()]);
     }
 }

@@ -333,7 +333,8 @@ async fn named(session: &Session, line: Operation) -> Result<(), Problem> {
 async fn untag(curator: &dyn Curator, remote: &Remote, id: Digest) -> Result<(), Problem> {
     let items = [Removal::Tag { name: remote.name.clone(), expected: id }];
     let (_, kept) = curator.remove(&Ctx::default(), &items).await?;
-    let stays = |kept: &Kept| Problem::new(ProblemKind::Conflict, format!("take the name {} away", remote.name.safe()), &kept.why);
+    let stays =
+        |kept: &Kept| Problem::new(ProblemKind::Conflict, format!("take the name {} away", remote.name.safe()), kept.why.to_string());
     kept.first().map_or(Ok(()), |kept| Err(stays(kept)))
 }
 

@@ -275,7 +275,7 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Verdict {
     if !operations.is_empty() {
         result.carry_out(session, operations).await?;
     }
-    if !args.all_tags && !args.tag_only && result.kept.iter().any(|kept| kept.why.contains("it has others")) {
+    if !args.all_tags && !args.tag_only && result.kept.iter().any(|kept| kept.why.to_string().contains("it has others")) {
         session.printer.say(format_args!("lighterman: --all-tags deletes all of them, --tag-only takes one tag alone away"));
     }
     result.told(session, tally, doing)

@@ -1,6 +1,7 @@
 //! Transfers, and what they leave behind, as data. There is one function that carries a [`Change`] out (`work::change`), and one that says what
 //! it will do (`curate::describe`). What is taken away or given a name is a [`super::plan::Plan`].
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -54,14 +55,8 @@ impl Removal {
 
     /// It was not done.
     #[must_use]
-    pub fn kept(&self, why: impl Into<String>) -> Kept {
+    pub fn kept(&self, why: impl Into<Why>) -> Kept {
         Kept { reference: self.reference(), digest: self.digest().clone(), why: why.into() }
-    }
-
-    /// It was not even tried, because the user stopped before its turn.
-    #[must_use]
-    pub fn cancelled(&self) -> Kept {
-        self.kept("not tried: cancelled")
     }
 }
 
@@ -139,7 +134,50 @@ pub struct Removed {
 pub struct Kept {
     pub reference: String,
     pub digest: Digest,
-    pub why: String,
+    pub why: Why,
+}
+
+/// Why a removal was kept. What a run goes by has a variant of its own; everything else is words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// There was nothing to take away.
+    Gone,
+    /// The user stopped before its turn.
+    NotTried,
+    /// The user stopped while the engine was at it, and it did not end soon after: it may have gone.
+    UnderWay,
+    /// Other images are built on it, says the engine in these words.
+    HasChildren(String),
+    Said(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("already gone"),
+            Self::NotTried => f.write_str("not tried: cancelled"),
+            Self::UnderWay => f.write_str("cancelled while the engine was at it: it may have gone"),
+            Self::HasChildren(words) | Self::Said(words) => f.write_str(words),
+        }
+    }
+}
+
+impl From<String> for Why {
+    fn from(words: String) -> Self {
+        Self::Said(words)
+    }
+}
+
+impl From<&str> for Why {
+    fn from(words: &str) -> Self {
+        Self::Said(words.to_owned())
+    }
+}
+
+impl Serialize for Why {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The final line of a transfer, in the shape the command line prints.

@@ -128,11 +128,6 @@ pub struct ExportTo {
     pub overwrite: bool,
 }
 
-/// Why a removal was kept that found nothing to remove.
-pub const ALREADY_GONE: &str = "already gone";
-/// Why a removal was kept that was under way when its caller cancelled, and did not end soon after.
-pub const AT_IT: &str = "cancelled while the engine was at it: it may have gone";
-
 /// The power to change images. Only `work::change` and `work::apply` call these.
 pub trait Curator: Send + Sync {
     /// Points `to` at `id`. `replaces` is what held the name when the user confirmed; a different holder now is a conflict.

@@ -12,8 +12,8 @@ use super::inspect::name;
 use super::list::{Which, list, tags};
 use super::session::{Kind, Session};
 use super::wire::{self, DiskUsage, Inspected};
-use crate::model::{Digest, Foreign, ImageKey, ImageList, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed};
-use crate::source::{ALREADY_GONE, AT_IT, Ctx};
+use crate::model::{Digest, Foreign, ImageKey, ImageList, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed, Why};
+use crate::source::Ctx;
 
 /// How long a removal under way may still take once it was cancelled: what came of it is worth waiting for, but not for ever. Less than a
 /// command that was interrupted is given to end.
@@ -91,13 +91,13 @@ pub(super) async fn remove(source: &EngineSource, ctx: &Ctx, items: &[Removal], 
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
     for (at, item) in items.iter().enumerate() {
         if ctx.cancel.is_cancelled() {
-            kept.push(item.cancelled());
+            kept.push(item.kept(Why::NotTried));
             continue;
         }
         let outcome = tokio::select! {
             biased;
             outcome = one(source, &session, ctx, item, doing) => outcome,
-            () = given_up(ctx) => Ok(Some(AT_IT.to_owned())),
+            () = given_up(ctx) => Ok(Some(Why::UnderWay)),
         };
         match outcome {
             Ok(None) => removed.push(item.removed()),
@@ -116,21 +116,21 @@ async fn given_up(ctx: &Ctx) {
 }
 
 /// Removes one; the reason when it was kept.
-async fn one(source: &EngineSource, session: &Session, ctx: &Ctx, item: &Removal, doing: &str) -> Result<Option<String>, Problem> {
+async fn one(source: &EngineSource, session: &Session, ctx: &Ctx, item: &Removal, doing: &str) -> Result<Option<Why>, Problem> {
     let (key, expected) = match item {
         Removal::Tag { name, expected } => (ImageKey::Name(name.reference()?), expected),
         Removal::Untagged { id } => (ImageKey::Id(id.clone()), id),
     };
-    let Some(now) = held(source, session, &key, doing).await? else { return Ok(Some(ALREADY_GONE.to_owned())) };
+    let Some(now) = held(source, session, &key, doing).await? else { return Ok(Some(Why::Gone)) };
     if now.id != *expected {
-        return Ok(Some(format!("meanwhile it is another image, {}", now.id.short())));
+        return Ok(Some(format!("meanwhile it is another image, {}", now.id.short()).into()));
     }
     if let (Removal::Untagged { .. }, Some(tag)) = (item, now.tags.first()) {
-        return Ok(Some(format!("meanwhile it has the tag {}", tag.safe())));
+        return Ok(Some(format!("meanwhile it has the tag {}", tag.safe()).into()));
     }
     // Nothing goes after somebody asked to stop.
     if ctx.cancel.is_cancelled() {
-        return Ok(Some(item.cancelled().why));
+        return Ok(Some(Why::NotTried));
     }
     let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
     let answer = session.docker.remove_image(&name(&key), Some(options), None).await.map_err(|error| source.bollard_failure(error, doing));
@@ -141,13 +141,18 @@ async fn one(source: &EngineSource, session: &Session, ctx: &Ctx, item: &Removal
     match answer {
         // Where images that are built on each other go at the same time, the first takes the other along, and the engine stumbles over that.
         Err(_) if !still => Ok(None),
-        Err(Failure::Said(StatusCode::CONFLICT, words)) => Ok(Some(words.trim_start_matches("conflict: ").to_owned())),
+        Err(Failure::Said(StatusCode::CONFLICT, words)) => Ok(Some(refused(words.trim_start_matches("conflict: ")))),
         // Podman has no status of its own for this.
-        Err(Failure::Said(_, words)) if words.contains("in use by") || words.contains("used by") => Ok(Some(words)),
+        Err(Failure::Said(_, words)) if words.contains("in use by") || words.contains("used by") => Ok(Some(words.into())),
         Err(failure) => Err(failure.into_problem(doing)),
-        Ok(_) if still => Ok(Some("the engine accepted it, but it is still there".to_owned())),
+        Ok(_) if still => Ok(Some("the engine accepted it, but it is still there".into())),
         Ok(_) => Ok(None),
     }
+}
+
+/// Why the engine keeps an image; it has no status of its own for one that others are built on.
+fn refused(words: &str) -> Why {
+    if words.contains("dependent child") { Why::HasChildren(words.to_owned()) } else { words.into() }
 }
 
 pub(super) async fn prunable(source: &EngineSource, doing: &str) -> Result<ImageList, Problem> {

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::survey::{Resolved, Survey};
 use super::write::{Put, Tried, moved};
 use super::{Client, Inner, Repo, target};
-use crate::model::{Completeness, Digest, Kept, Name, Problem, ProblemKind, Removal, Removed};
+use crate::model::{Completeness, Digest, Kept, Name, Problem, ProblemKind, Removal, Removed, Why};
 use crate::source::Ctx;
 use crate::source::content::Descriptor;
 use crate::source::oci::media;
@@ -39,10 +39,10 @@ impl Item {
     }
 
     /// Why it must be left alone where it is at `now`, if it must.
-    fn moved(&self, now: Option<Digest>) -> Option<String> {
+    fn moved(&self, now: Option<Digest>) -> Option<Why> {
         match now {
-            None => Some("already gone".to_owned()),
-            Some(now) if now != self.expected => Some(format!("meanwhile it points at {}", now.short())),
+            None => Some(Why::Gone),
+            Some(now) if now != self.expected => Some(format!("meanwhile it points at {}", now.short()).into()),
             Some(_) => None,
         }
     }
@@ -51,7 +51,7 @@ impl Item {
         Removed { reference: self.reference.clone(), digest: self.expected.clone() }
     }
 
-    fn kept(&self, why: impl Into<String>) -> Kept {
+    fn kept(&self, why: impl Into<Why>) -> Kept {
         Kept { reference: self.reference.clone(), digest: self.expected.clone(), why: why.into() }
     }
 }
@@ -66,7 +66,7 @@ struct Sum {
 /// How taking one tag away by its name ended.
 enum Untagged {
     Done,
-    Kept(String),
+    Kept(Why),
     /// The registry deletes manifests only.
     Unable,
 }
@@ -109,7 +109,7 @@ impl Client {
         let mut sum = Sum::default();
         for (name, expected) in items {
             match parsed(&Removal::Tag { name: name.clone(), expected: expected.clone() }) {
-                Ok(item) if ctx.cancel.is_cancelled() => sum.kept.push(item.kept("not tried: cancelled")),
+                Ok(item) if ctx.cancel.is_cancelled() => sum.kept.push(item.kept(Why::NotTried)),
                 Ok(item) if item.is_tag() => match self.untag_one(ctx, &item).await {
                     Ok(None) => sum.removed.push(item.removed()),
                     Ok(Some(why)) => sum.kept.push(item.kept(why)),
@@ -126,7 +126,7 @@ impl Client {
     }
 
     /// The reason when it was kept.
-    async fn untag_one(&self, ctx: &Ctx, item: &Item) -> Result<Option<String>, Problem> {
+    async fn untag_one(&self, ctx: &Ctx, item: &Item) -> Result<Option<Why>, Problem> {
         let inner = &*self.0;
         let repo = &item.repo;
         let (config, manifest) = stand_in(item);
@@ -162,7 +162,7 @@ impl Client {
             Ok(None) => match inner.digest_at(repo, &item.target).await? {
                 None => return Ok(None),
                 Some(now) if now == digest => format!("{} still has the tag after its manifest was deleted", repo.host()),
-                Some(now) => return Ok(Some(moved("", &item.target, Some(&now)).cause.to_string())),
+                Some(now) => return Ok(Some(moved("", &item.target, Some(&now)).cause.to_string().into())),
             },
             Ok(Some(why)) => why,
             Err(problem) => problem.cause.to_string(),
@@ -170,14 +170,14 @@ impl Client {
         let (media_type, bytes) = (original.media_type.as_str(), &original.bytes);
         let back = Put { repo, tag: &item.target, media_type, bytes, digest: &item.expected, before: Some(&digest) };
         inner.put_tag(&back).await?;
-        Ok(Some(format!("{why}; the tag was put back")))
+        Ok(Some(format!("{why}; the tag was put back").into()))
     }
 }
 
 fn parsed(item: &Removal) -> Result<Item, Kept> {
     match item {
         Removal::Tag { name, expected } => {
-            let keep = |why: String| Kept { reference: name.raw().to_owned(), digest: expected.clone(), why };
+            let keep = |why: String| Kept { reference: name.raw().to_owned(), digest: expected.clone(), why: why.into() };
             let reference = name.reference().map_err(|problem| keep(problem.cause.to_string()))?;
             let repo = Repo::of(&reference).map_err(|problem| keep(problem.cause.to_string()))?;
             let target = target(&reference).to_owned();
@@ -185,7 +185,7 @@ fn parsed(item: &Removal) -> Result<Item, Kept> {
         }
         Removal::Untagged { id } => {
             let why = "a manifest of a registry is named by its repository: HOST/REPOSITORY@DIGEST".to_owned();
-            Err(Kept { reference: id.to_string(), digest: id.clone(), why })
+            Err(Kept { reference: id.to_string(), digest: id.clone(), why: why.into() })
         }
     }
 }
@@ -214,7 +214,7 @@ fn stand_in(item: &Item) -> (Vec<u8>, Bytes) {
 
 impl Inner {
     /// Reads the target again: why it must be left alone, if it must.
-    async fn changed(&self, item: &Item) -> Result<Option<String>, Problem> {
+    async fn changed(&self, item: &Item) -> Result<Option<Why>, Problem> {
         Ok(item.moved(self.digest_at(&item.repo, &item.target).await?))
     }
 
@@ -243,17 +243,19 @@ impl Inner {
                 return Ok(Untagged::Done);
             }
             if now.as_ref() != Some(&item.expected) {
-                return Ok(Untagged::Kept(moved(&doing, &item.target, now.as_ref()).cause.to_string()));
+                return Ok(Untagged::Kept(moved(&doing, &item.target, now.as_ref()).cause.to_string().into()));
             }
             match answer {
-                Tried::Done => return Ok(Untagged::Kept(format!("{} says that it is deleted, but still serves it", item.repo.host()))),
+                Tried::Done => {
+                    return Ok(Untagged::Kept(format!("{} says that it is deleted, but still serves it", item.repo.host()).into()));
+                }
                 Tried::Refused(refusal) => {
                     let unable = matches!(refusal.status.as_u16(), 400 | 404 | 405 | 501) || refusal.has("UNSUPPORTED");
                     if unable {
                         self.note_tag_deletes(&item.repo, false);
                         return Ok(Untagged::Unable);
                     }
-                    return Ok(Untagged::Kept(refusal.problem(&doing, item.repo.host()).cause.to_string()));
+                    return Ok(Untagged::Kept(refusal.problem(&doing, item.repo.host()).cause.to_string().into()));
                 }
                 Tried::Unknown(problem, wait) => self.pause(item.repo.host(), &mut tried, problem, wait).await?,
             }
@@ -320,9 +322,9 @@ impl Batch<'_> {
         let mut gone = BTreeSet::new();
         for (digest, items) in order {
             let why = if self.ctx.cancel.is_cancelled() {
-                Some("not tried: cancelled".to_owned())
+                Some(Why::NotTried)
             } else {
-                self.whole(&digest, &items, &resolved, &mut gone).await?
+                self.whole(&digest, &items, &resolved, &mut gone).await?.map(Why::from)
             };
             match why {
                 None => sum.removed.extend(items.iter().map(|item| item.removed())),
@@ -335,7 +337,7 @@ impl Batch<'_> {
     /// Takes one item away by its tag.
     async fn by_tag<'i>(&self, item: &'i Item) -> (&'i Item, Result<Untagged, Problem>) {
         if self.ctx.cancel.is_cancelled() {
-            return (item, Ok(Untagged::Kept("not tried: cancelled".to_owned())));
+            return (item, Ok(Untagged::Kept(Why::NotTried)));
         }
         let inner = &*self.client.0;
         let _turn = inner.turn(item.repo.host()).await;

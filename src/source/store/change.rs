@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Store;
 use super::index::{self, Index};
 use super::state::{Held, State};
-use crate::model::{Digest, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed};
+use crate::model::{Digest, Kept, Name, Problem, ProblemKind, Reference, Removal, Removed, Why};
 use crate::source::Ctx;
 
 impl Store {
@@ -64,13 +64,14 @@ pub(super) fn free_for(state: &State, name: &str, id: &Digest, replaces: Option<
 
 fn take(index: &mut Index, state: &State, item: &Removal) -> Result<Removed, Kept> {
     let keep = |why: &str| item.kept(why);
+    let gone = || item.kept(Why::Gone);
     match item {
         Removal::Tag { name, expected } => {
             // Exactly as listed first, then in its canonical spelling.
             let spelled = index.named(name.raw()).map(|_| name.raw().to_owned());
             let canonical = || name.reference().ok().filter(|reference| reference.digest().is_none()).map(|r| index::canonical(&r));
             let spelled = spelled.or_else(canonical).ok_or_else(|| keep("no such tag"))?;
-            let root = index.named(&spelled).map(|entry| entry.digest.clone()).ok_or_else(|| keep("already gone"))?;
+            let root = index.named(&spelled).map(|entry| entry.digest.clone()).ok_or_else(gone)?;
             let mut holders = state.under(&root).peekable();
             if holders.peek().is_some() && !holders.any(|image| image.id() == expected) {
                 return Err(keep("it stands at another image now"));
@@ -79,7 +80,7 @@ fn take(index: &mut Index, state: &State, item: &Removal) -> Result<Removed, Kep
             Ok(item.removed())
         }
         Removal::Untagged { id } => {
-            let image = state.by_id(id).ok_or_else(|| keep("already gone"))?;
+            let image = state.by_id(id).ok_or_else(gone)?;
             if !image.packed.names.is_empty() {
                 return Err(keep("it has a tag now"));
             }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::super::journal::{Entry, Saved, Step};
 use super::{Running, curator, look};
 use crate::model::{
-    Copy, CopyFrom, Digest, LineState, Locator, Name, Operation, Problem, ProblemKind, Removal, Safe, Target, Transport, Verb,
+    Copy, CopyFrom, Digest, Kept, LineState, Locator, Name, Operation, Problem, ProblemKind, Removal, Safe, Target, Transport, Verb, Why,
 };
 use crate::source::registry::stand_in_digest;
-use crate::source::{ALREADY_GONE, AT_IT, Ctx, Curator, KeptManifest, blocking};
+use crate::source::{Ctx, Curator, KeptManifest, blocking};
 
 /// Whether what a line left can't be seen at its target.
 pub(super) const fn is_blind(verb: Verb) -> bool {
@@ -27,6 +27,30 @@ pub(super) fn is_half_way(operation: &Operation, observed: Option<&Digest>) -> b
 /// Whether the target is at what the line wanted. What a transfer brings may not have been known before: then only it itself can tell.
 pub(super) fn is_settled(operation: &Operation, observed: Option<&Digest>) -> bool {
     observed == operation.after.as_ref() && (observed.is_some() || !operation.verb.brings())
+}
+
+/// Why a line was not done.
+pub(super) struct NotDone {
+    problem: Problem,
+    /// Why the source kept what was to go.
+    why: Option<Why>,
+}
+
+impl From<Problem> for NotDone {
+    fn from(problem: Problem) -> Self {
+        Self { problem, why: None }
+    }
+}
+
+impl NotDone {
+    fn kept(operation: &Operation, why: Why) -> Self {
+        let kind = match why {
+            Why::NotTried => ProblemKind::Cancelled,
+            Why::UnderWay => ProblemKind::Unreachable,
+            Why::Gone | Why::HasChildren(_) | Why::Said(_) => ProblemKind::Conflict,
+        };
+        Self { problem: Problem::new(kind, operation.doing(), why.to_string()), why: Some(why) }
+    }
 }
 
 impl Running<'_> {
@@ -81,15 +105,15 @@ impl Running<'_> {
     }
 
     /// How a line ended, unless it is to be tried again.
-    async fn came_to(&self, n: usize, curator: &dyn Curator, operation: &Operation, acted: Result<Option<Digest>, Problem>) {
+    async fn came_to(&self, n: usize, curator: &dyn Curator, operation: &Operation, acted: Result<Option<Digest>, NotDone>) {
         let state = match acted {
-            Err(problem) if may_wait(operation, &problem) => {
-                self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(n, problem);
+            Err(not_done) if may_wait(operation, &not_done) => {
+                self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(n, not_done);
                 return;
             }
             Ok(observed) => Ok(LineState::Done { observed }),
-            Err(problem) if went_along(operation, &problem) && self.others_go(n, operation) => Ok(LineState::Done { observed: None }),
-            Err(problem) => self.told(curator, operation, problem).await,
+            Err(not_done) if went_along(operation, &not_done) && self.others_go(n, operation) => Ok(LineState::Done { observed: None }),
+            Err(not_done) => self.told(curator, operation, not_done).await,
         };
         self.finish(n, operation, state).await;
     }
@@ -108,14 +132,14 @@ impl Running<'_> {
 
     /// Tries a line once more that waited for others of its source, or ends it with `last`, which was said of it before. Its beginning is
     /// written down.
-    pub(super) async fn again(&self, n: usize, last: Option<Problem>) {
+    pub(super) async fn again(&self, n: usize, last: Option<NotDone>) {
         let Some(operation) = self.header.plan.operations.get(n) else { return };
         let Some(curator) = curator(self.sources, operation) else { return };
         if let Some(why) = self.halted() {
             return self.finish(n, operation, Ok(LineState::Skipped(Safe::from(format!("not tried: {}", why.cause))))).await;
         }
-        if let Some(problem) = last {
-            let state = self.told(curator, operation, problem).await;
+        if let Some(not_done) = last {
+            let state = self.told(curator, operation, not_done).await;
             return self.finish(n, operation, state).await;
         }
         let acted = self.remove(curator, operation).await.map(|()| None);
@@ -140,7 +164,8 @@ impl Running<'_> {
     }
 
     /// How a line ended that did not end well. `Err` when that can't be told.
-    pub(super) async fn told(&self, curator: &dyn Curator, operation: &Operation, problem: Problem) -> Result<LineState, Problem> {
+    pub(super) async fn told(&self, curator: &dyn Curator, operation: &Operation, not_done: NotDone) -> Result<LineState, Problem> {
+        let NotDone { problem, why } = not_done;
         if is_blind(operation.verb) {
             let skipped = problem.is_cancelled();
             return Ok(if skipped { LineState::Skipped(Safe::new("cancelled")) } else { LineState::Failed(problem) });
@@ -149,7 +174,7 @@ impl Running<'_> {
             Err(_) => Err(problem),
             Ok(observed) if is_half_way(operation, observed.as_ref()) => Err(problem),
             // The engine is at it still.
-            Ok(observed) if observed == operation.before && problem.cause.as_str() == AT_IT => Err(problem),
+            Ok(observed) if observed == operation.before && why == Some(Why::UnderWay) => Err(problem),
             Ok(observed) if is_settled(operation, observed.as_ref()) && problem.kind != ProblemKind::Conflict => {
                 Ok(LineState::Done { observed })
             }
@@ -160,7 +185,7 @@ impl Running<'_> {
     }
 
     /// Does it, and says what the target is at then.
-    async fn act(&self, curator: &dyn Curator, operation: &Operation, step: &Step) -> Result<Option<Digest>, Problem> {
+    async fn act(&self, curator: &dyn Curator, operation: &Operation, step: &Step) -> Result<Option<Digest>, NotDone> {
         // A short write is not ended in its middle: cancelling stops between lines.
         let ctx = &Ctx::default();
         let before = operation.before.as_ref();
@@ -176,7 +201,7 @@ impl Running<'_> {
             (Verb::RestoreManifest | Verb::RestoreImage, _, Some(after)) => self.restore(curator, operation, step, after).await?,
             (Verb::Untag, Some(name), None) => self.untag(curator, operation, name).await?,
             (Verb::DeleteImage, ..) => self.remove(curator, operation).await?,
-            _ => return self.transfer(curator, operation).await,
+            _ => return Ok(self.transfer(curator, operation).await?),
         }
         Ok(operation.after.clone())
     }
@@ -231,34 +256,29 @@ impl Running<'_> {
         curator.bring_back(self.applier.ctx, &operation.target, after, file, operation.before.as_ref()).await
     }
 
-    async fn untag(&self, curator: &dyn Curator, operation: &Operation, name: &Name) -> Result<(), Problem> {
+    async fn untag(&self, curator: &dyn Curator, operation: &Operation, name: &Name) -> Result<(), NotDone> {
         let ctx = &Ctx::default();
         let Some(before) = &operation.before else { return Ok(()) };
         if operation.source.registry_host().is_some() {
             let (_, kept) = curator.untag(ctx, &[(name.clone(), before.clone())]).await?;
-            return kept.first().map_or(Ok(()), |kept| Err(Problem::new(ProblemKind::Conflict, operation.doing(), &kept.why)));
+            return first_kept(operation, kept);
         }
         // Taking its last name away would take the image too.
         let seen = curator.look(ctx, &operation.target).await?;
         if seen.is_some_and(|seen| seen.digest == *before && seen.names.len() < 2) {
             let cause = "it is the last name of its image, which would go too";
-            return Err(Problem::new(ProblemKind::Denied, operation.doing(), cause).hint("delete the image, or give it another name first"));
+            let problem = Problem::new(ProblemKind::Denied, operation.doing(), cause);
+            return Err(problem.hint("delete the image, or give it another name first").into());
         }
         self.remove(curator, operation).await
     }
 
     /// Takes a name, or an image without one, away from a source of this machine. Where a user stops it before it was sent, it is not.
-    async fn remove(&self, curator: &dyn Curator, operation: &Operation) -> Result<(), Problem> {
+    async fn remove(&self, curator: &dyn Curator, operation: &Operation) -> Result<(), NotDone> {
         let Some(expected) = operation.before.clone() else { return Ok(()) };
         let item = removal(&operation.target, expected);
         let (_, kept) = curator.remove(self.applier.ctx, std::slice::from_ref(&item)).await?;
-        let Some(kept) = kept.first() else { return Ok(()) };
-        let kind = match kept.why.as_str() {
-            why if why == item.cancelled().why => ProblemKind::Cancelled,
-            AT_IT => ProblemKind::Unreachable,
-            _ => ProblemKind::Conflict,
-        };
-        Err(Problem::new(kind, operation.doing(), &kept.why))
+        first_kept(operation, kept)
     }
 
     /// Tags and manifests of one repository that go together.
@@ -280,12 +300,11 @@ impl Running<'_> {
             let state = match &removed {
                 Ok((removed, _)) if removed.contains(&item.removed()) => Ok(LineState::Done { observed: None }),
                 Ok((_, kept)) => {
-                    let why = kept.iter().find(|kept| kept.reference == item.reference()).map_or("it was not told of", |kept| &kept.why);
-                    let cancelled = self.applier.ctx.cancel.is_cancelled() && why.contains("cancelled");
-                    let kind = if cancelled { ProblemKind::Cancelled } else { ProblemKind::Conflict };
-                    self.told(curator, operation, Problem::new(kind, operation.doing(), why)).await
+                    let kept = kept.iter().find(|kept| kept.reference == item.reference());
+                    let why = kept.map_or_else(|| "it was not told of".into(), |kept| kept.why.clone());
+                    self.told(curator, operation, NotDone::kept(operation, why)).await
                 }
-                Err(problem) => self.told(curator, operation, problem.clone()).await,
+                Err(problem) => self.told(curator, operation, problem.clone().into()).await,
             };
             self.finish(*n, operation, state).await;
         }
@@ -306,13 +325,18 @@ impl super::Applier<'_> {
 
 /// Whether an image could not go because of another one, which may be about to: one that was built on it, and then takes it along where it has
 /// no name.
-fn may_wait(operation: &Operation, problem: &Problem) -> bool {
-    operation.verb == Verb::DeleteImage && problem.cause.as_str().contains("dependent child")
+fn may_wait(operation: &Operation, not_done: &NotDone) -> bool {
+    operation.verb == Verb::DeleteImage && matches!(not_done.why, Some(Why::HasChildren(_)))
 }
 
 /// Whether an image without a name, which was to go, went before its turn: what was built on it takes it along.
-fn went_along(operation: &Operation, problem: &Problem) -> bool {
-    operation.verb == Verb::DeleteImage && matches!(operation.target, Target::Image(_)) && problem.cause.as_str() == ALREADY_GONE
+fn went_along(operation: &Operation, not_done: &NotDone) -> bool {
+    operation.verb == Verb::DeleteImage && matches!(operation.target, Target::Image(_)) && not_done.why == Some(Why::Gone)
+}
+
+/// Nothing was kept, or why that was.
+fn first_kept(operation: &Operation, kept: Vec<Kept>) -> Result<(), NotDone> {
+    kept.into_iter().next().map_or(Ok(()), |kept| Err(NotDone::kept(operation, kept.why)))
 }
 
 fn removal(target: &Target, expected: Digest) -> Removal {

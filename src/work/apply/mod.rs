@@ -287,7 +287,7 @@ struct Running<'a> {
     /// Whether the end of some line can't be told.
     unknown: Mutex<bool>,
     /// Images that could not go before others that were built on them, and what was said: tried again after those.
-    waiting: Mutex<BTreeMap<usize, Problem>>,
+    waiting: Mutex<BTreeMap<usize, line::NotDone>>,
     step: usize,
 }
 
@@ -345,8 +345,8 @@ impl Running<'_> {
         loop {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             let left = waiting.len();
-            for (n, problem) in waiting {
-                self.again(n, (left == before).then_some(problem)).await;
+            for (n, not_done) in waiting {
+                self.again(n, (left == before).then_some(not_done)).await;
             }
             if left == 0 || left == before {
                 return;

@@ -183,7 +183,7 @@ impl Running<'_> {
                 }
             }
             Err(problem) => {
-                let told = tokio::time::timeout(PATIENCE, self.told(curator, operation, problem.clone())).await;
+                let told = tokio::time::timeout(PATIENCE, self.told(curator, operation, problem.clone().into())).await;
                 told.unwrap_or_else(|_late| Err(problem.clone()))
             }
         };
