@@ -440,6 +440,33 @@ fn a_context_is_found_by_its_name() {
     assert_eq!((&row["name"], &row["current"], &row["why"]), (&json!("store"), &json!(true), &json!("--context")), "{row}");
 }
 
+/// The engine reaches the registry all the same.
+#[cfg(unix)]
+#[test]
+fn a_push_whose_registry_cant_be_looked_at_says_that_it_cant_be_undone() {
+    const NAME: &str = "127.0.0.1:1/app:1";
+    let id = lighterman::model::Digest::sha256(b"app");
+    let engine = scripted::Scripted::docker(move |request| {
+        let row = || json!({"Id": id, "RepoTags": [NAME], "RepoDigests": []});
+        if request.starts_with("POST /images/127.0.0.1:1/app/push") {
+            return Some(scripted::json(&json!({"aux": {"Tag": "1", "Digest": id, "Size": 7}}).to_string()));
+        }
+        match request {
+            "GET /images/json" => Some(scripted::json(&json!([row()]).to_string())),
+            _ if request.ends_with("/history") => Some(scripted::json("[]")),
+            _ if request.starts_with("GET /images/") => Some(scripted::json(&row().to_string())),
+            _ => None,
+        }
+    });
+    let program = Program::with(&["--host", &engine.address()]);
+    let ran = program.run(&["push", NAME]).ended(0);
+    assert!(ran.stderr.contains("warning: what 127.0.0.1:1/app:1 was at could not be looked at"), "{}", ran.stderr);
+    let run = program.json(&["log"])[0].clone();
+    let line = program.json(&["log", run["id"].as_str().unwrap()])["operations"][0].clone();
+    assert_eq!((&line["state"], &line["hindrance"]), (&json!("done"), &json!("irreversible")), "{line}");
+    program.run(&["undo"]).ended(1);
+}
+
 /// Images of [`engine_of_many`], and how many of them a run removes at a time.
 #[cfg(unix)]
 const MANY: usize = 20;

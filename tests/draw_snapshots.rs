@@ -15,8 +15,8 @@ use lighterman::app::overlay::Overlay;
 use lighterman::app::settings::ColourDepth;
 use lighterman::app::toast::ToastKind;
 use lighterman::app::{State, update};
-use lighterman::flow::{Action, Chord, Job, JobEvent, JobId, Key, Loadable, Msg};
-use lighterman::model::{Problem, ProblemKind, Safe};
+use lighterman::flow::{Action, Chord, Job, JobEvent, JobId, JobOutput, Key, Loadable, Msg};
+use lighterman::model::{Digest, Problem, ProblemKind, Safe};
 use lighterman::pane::PaneId;
 use lighterman::ui::{Depth, Theme};
 use proptest::prelude::*;
@@ -294,7 +294,6 @@ fn overlays() {
         ("batch-rule", "*Ts/^v?(\\d+).*/$1-x/"),
         ("pull", "p"),
         ("export", "e"),
-        ("push", "P"),
     ] {
         check(&format!("overlay-{name}-120x40"), &after(keys, 120, 40));
     }
@@ -315,6 +314,17 @@ fn overlays() {
         state.overlays.push(Overlay::Waiting { what: Safe::new("Reading what can be pruned"), job: JobId(4) });
         state
     });
+    for (name, there) in [
+        ("push", Ok(Some(Digest::sha256(b"there")))),
+        ("push-new", Ok(None)),
+        ("push-blind", Err(Problem::new(ProblemKind::Unreachable, "look at it", "connection refused"))),
+    ] {
+        let mut state = after("P", 120, 40);
+        let asked = state.jobs.iter().find(|(_, job)| matches!(job, Job::PreviewPush { .. })).map(|(id, _)| *id);
+        let id = asked.expect("the registry is asked first");
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(there))));
+        check(&format!("overlay-{name}-120x40"), &state);
+    }
     check("overlay-refused-120x40", &{
         let mut state = after("t", 120, 40);
         press(&mut state, "/UPPER case");

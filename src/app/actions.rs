@@ -4,7 +4,7 @@ use tui_input::Input;
 
 use crate::curate::words::counted;
 use crate::flow::{Action, Effect, Job, Place};
-use crate::model::{ArchiveFormat, Change, ImageKey, Name, Powers, Safe};
+use crate::model::{ArchiveFormat, ImageKey, Name, Powers, Safe};
 use crate::pane::PaneId;
 use crate::pane::images::RowKey;
 
@@ -226,11 +226,7 @@ fn push(state: &mut State) -> Vec<Effect> {
         return vec![effect];
     }
     let (name, id) = (name.clone(), image.id.clone());
-    let lines = crate::curate::describe::push(&name, &id);
-    let title = Safe::from(format!("Push {}", name.safe()));
-    let job = Job::Change(Change::Push { source, name, expected: id });
-    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Push", Agreed::Start(vec![job]))));
-    Vec::new()
+    overlay::wait(state, "looking at what is there", |_| Job::PreviewPush { source, name, id })
 }
 
 fn export(state: &mut State) -> Vec<Effect> {

@@ -203,7 +203,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
             log::event(state, id, &job, event)
         }
-        Job::PreviewImport { .. } | Job::PreviewCopy { .. } => overlay::previewed(state, id, event),
+        Job::PreviewImport { .. } | Job::PreviewCopy { .. } | Job::PreviewPush { .. } => overlay::previewed(state, id, job, event),
         Job::PreviewPrune { .. } => {
             // Bytes are less exact without it, and that is said.
             if let Ok(JobOutput::Prunable(dangling)) = answer(event, "ask what images share") {
@@ -446,6 +446,8 @@ fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<E
         }
         JobEvent::Chunk(_) | JobEvent::Progress(_) => return Vec::new(),
     };
+    let warnings = state.tasks.get_mut(id).map_or_else(Vec::new, |task| task.progress.warnings.clone());
+    effects.extend(warnings.into_iter().map(|warning| state.toasts.show(ToastKind::Warning, title.clone(), Some(warning))));
     state.tasks.ended(id, end, now);
     effects.extend(advance(state));
     // A source that tells its changes has told this one too, but may be slow; one that doesn't must be asked.

@@ -17,7 +17,9 @@ const EVERY: Duration = Duration::from_millis(100);
 /// Runs `verb` to its end and tells how far it is.
 pub(super) async fn shown<T>(verb: impl Future<Output = T>, meter: &Meter, printer: &Printer) -> T {
     if !printer.live && !printer.verbose {
-        return verb.await;
+        let answer = verb.await;
+        warned(meter, printer);
+        return answer;
     }
     let mut teller = Teller { printer, told: Vec::new(), version: 0, width: 0, drawn: false, rate: Rate::default() };
     let mut ticks = tokio::time::interval(EVERY);
@@ -31,10 +33,17 @@ pub(super) async fn shown<T>(verb: impl Future<Output = T>, meter: &Meter, print
                 if printer.verbose {
                     teller.steps(&meter.snapshot());
                 }
+                warned(meter, printer);
                 return answer;
             }
             _ = ticks.tick() => teller.tick(meter),
         }
+    }
+}
+
+fn warned(meter: &Meter, printer: &Printer) {
+    for warning in meter.snapshot().warnings {
+        printer.say(format_args!("lighterman: warning: {warning}"));
     }
 }
 

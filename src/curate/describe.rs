@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Digest, ImageList, ImageSummary, ImportPreview, Name, Safe, size, time};
+use crate::model::{Digest, ImageList, ImageSummary, ImportPreview, Name, Problem, Safe, size, time};
 
 use super::words::counted;
 use super::{Statement, Tone};
@@ -59,15 +59,26 @@ pub fn import(preview: &ImportPreview) -> Vec<Statement> {
     statements
 }
 
-/// What pushing will do, as far as this side can know.
+/// What pushing will do; `there` is what the tag is at in its registry now, or why that can't be seen from here.
 #[must_use]
-pub fn push(name: &Name, id: &Digest) -> Vec<Statement> {
+pub fn push(name: &Name, id: &Digest, there: &Result<Option<Digest>, Problem>) -> Vec<Statement> {
     let place = name.reference().map_or_else(|_| "its registry".to_owned(), |reference| reference.registry().to_owned());
-    vec![
+    let replaced = match there {
+        Ok(None) => vec![(Tone::Plain, Safe::new("the tag is new there"))],
+        Ok(Some(digest)) => vec![
+            (Tone::Warning, Safe::from(format!("the tag is there and at {}: it will move", digest.short()))),
+            (Tone::Quiet, Safe::new("it can be moved back until the registry collects garbage")),
+        ],
+        Err(problem) => vec![
+            (Tone::Loss, Safe::new("what the tag is at there can't be seen from here, so this push can't be undone")),
+            (Tone::Quiet, problem.cause.clone()),
+        ],
+    };
+    let sent = vec![
         (Tone::Plain, Safe::from(format!("sends image {} to {place} as {}", id.short(), name.safe()))),
         (Tone::Quiet, Safe::new("layers that are there already are not sent again")),
-        (Tone::Warning, Safe::new("what that tag holds there now, if anything, will lose it")),
-    ]
+    ];
+    sent.into_iter().chain(replaced).collect()
 }
 
 fn facts(image: &ImageSummary, now: Timestamp) -> String {

@@ -76,6 +76,12 @@ pub enum Job {
         source: SourceId,
         copy: Box<Copy>,
     },
+    /// What a push would replace: read from the registry it goes to.
+    PreviewPush {
+        source: SourceId,
+        name: Name,
+        id: Digest,
+    },
     /// Write images into one archive file.
     Export {
         source: SourceId,
@@ -199,7 +205,11 @@ impl Job {
             Self::List { .. } => Some(Slot::List),
             Self::Watch { .. } => Some(Slot::Watch),
             Self::Inspect { .. } => Some(Slot::Inspect),
-            Self::PreviewImport { .. } | Self::PreviewPrune { .. } | Self::PreviewCopy { .. } | Self::Back { .. } => Some(Slot::Preview),
+            Self::PreviewImport { .. }
+            | Self::PreviewPrune { .. }
+            | Self::PreviewCopy { .. }
+            | Self::PreviewPush { .. }
+            | Self::Back { .. } => Some(Slot::Preview),
             Self::Repositories { .. } => Some(Slot::Repositories),
             Self::Tags { .. } => Some(Slot::Tags),
             Self::Details { .. } => Some(Slot::Details),
@@ -324,6 +334,8 @@ pub enum JobOutput {
     Prunable(Arc<ImageList>),
     /// The copy, with what it would replace.
     CopyPreview(Box<Copy>),
+    /// What the tag that a push gives is at now, or why that can't be seen from here.
+    PushPreview(Result<Option<Digest>, Problem>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.

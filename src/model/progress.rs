@@ -29,6 +29,8 @@ pub struct Progress {
     /// What is being done right now, such as "extracting".
     pub phase: Safe,
     pub steps: Vec<Step>,
+    /// What whoever started it should know, though it goes on.
+    pub warnings: Vec<Safe>,
 }
 
 impl Progress {

@@ -31,6 +31,11 @@ impl Meter {
         self.change(|p| p.phase = Safe::new(phase));
     }
 
+    /// Says what whoever started this should know, though it goes on.
+    pub fn warn(&self, warning: Safe) {
+        self.change(|p| p.warnings.push(warning));
+    }
+
     /// Adds a step and gives its index.
     pub fn step(&self, label: Safe, total: Option<u64>) -> usize {
         let mut index = 0;

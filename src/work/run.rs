@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{Change, ImageKey, ImageList, Problem, ProblemKind, SourceId};
+use crate::model::{Change, Digest, ImageKey, ImageList, Name, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
-use super::apply::Applier;
+use super::apply::{Applier, There};
 use super::journal::Journal;
 use super::known::KnownLists;
 use super::ledger::Ledgers;
@@ -119,6 +119,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,
         Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
         Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,
+        Job::PreviewPush { source, name, id } => preview_push(env, source, name, id, ctx).await,
         Job::Export { source, keys, file, format, overwrite } => {
             export(&*env.table.get(&source).await?, &keys, ExportTo { file, format, overwrite }, ctx).await
         }
@@ -131,6 +132,15 @@ async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Pr
     env.table.check_writable(change.source())?;
     let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
     Ok(JobOutput::Applied(applier.transfer(&source, change).await?))
+}
+
+async fn preview_push(env: &Env, source: SourceId, name: Name, expected: Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let from = env.table.get(&source).await?;
+    let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
+    Ok(JobOutput::PushPreview(match applier.there(&from, &Change::Push { source, name, expected }).await? {
+        There::At(digest) => Ok(digest),
+        There::Unseen(problem) => Err(problem),
+    }))
 }
 
 async fn export(source: &dyn Source, keys: &[ImageKey], to: ExportTo, ctx: &Ctx) -> Result<JobOutput, Problem> {

@@ -355,6 +355,7 @@ pub fn with_tasks(mut state: State) -> State {
                 moving("0f3a8bd2c911", StepState::Running, done / 8, 48_000_000),
                 moving("77c2d1ee0b4f", StepState::Waiting, 0, 12_800_000),
             ],
+            ..Progress::default()
         };
         task.progressed(at(60_000_000), start(6));
         task.progressed(at(122_000_000), start(1));
@@ -368,8 +369,8 @@ pub fn with_tasks(mut state: State) -> State {
     }
     if let Some(task) = state.tasks.tasks.get_mut(1) {
         task.ended = None;
-        task.progress =
-            Progress { phase: Safe::new("sending"), steps: vec![moving("old.tar", StepState::Running, 1_200_000_000, 2_400_000_000)] };
+        let steps = vec![moving("old.tar", StepState::Running, 1_200_000_000, 2_400_000_000)];
+        task.progress = Progress { phase: Safe::new("sending"), steps, ..Progress::default() };
     }
     state.tasks.rebuild();
     state.spin = 5;

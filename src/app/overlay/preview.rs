@@ -3,7 +3,7 @@
 use crate::curate::words::counted;
 use crate::curate::{Tone, describe};
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput};
-use crate::model::{Change, ImportPreview, Problem, ProblemKind, Safe, SourceId};
+use crate::model::{Change, Digest, ImportPreview, Name, Problem, ProblemKind, Safe, SourceId};
 
 use super::super::jobs;
 use super::super::state::State;
@@ -20,17 +20,23 @@ pub(in crate::app) fn wait(state: &mut State, what: &str, job: impl FnOnce(Sourc
 }
 
 /// Takes what was read and asks.
-pub(in crate::app) fn previewed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+pub(in crate::app) fn previewed(state: &mut State, id: JobId, job: Job, event: JobEvent) -> Vec<Effect> {
     state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
-    let Some(source) = state.sources.current.clone() else {
-        return Vec::new();
-    };
-    match event {
-        JobEvent::Done(JobOutput::ImportPreview(preview)) => import(state, source, preview),
-        JobEvent::Done(JobOutput::CopyPreview(copy)) => super::super::registries::copy_previewed(state, *copy),
-        JobEvent::Failed(problem) => vec![state.toasts.problem(&problem)],
+    match (job, event) {
+        (Job::PreviewImport { source, .. }, JobEvent::Done(JobOutput::ImportPreview(preview))) => import(state, source, preview),
+        (_, JobEvent::Done(JobOutput::CopyPreview(copy))) => super::super::registries::copy_previewed(state, *copy),
+        (Job::PreviewPush { source, name, id }, JobEvent::Done(JobOutput::PushPreview(there))) => push(state, source, name, id, &there),
+        (_, JobEvent::Failed(problem)) => vec![state.toasts.problem(&problem)],
         _ => Vec::new(),
     }
+}
+
+fn push(state: &mut State, source: SourceId, name: Name, id: Digest, there: &Result<Option<Digest>, Problem>) -> Vec<Effect> {
+    let lines = describe::push(&name, &id, there);
+    let title = Safe::from(format!("Push {}", name.safe()));
+    let job = Job::Change(Change::Push { source, name, expected: id });
+    state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Push", Agreed::Start(vec![job]))));
+    Vec::new()
 }
 
 fn import(state: &mut State, source: SourceId, preview: ImportPreview) -> Vec<Effect> {

@@ -35,6 +35,7 @@ use crate::source::{Answer, Ctx, Curator, Source, blocking};
 
 pub use back::{Chosen, can_go_on, in_effect};
 pub use recover::{CUT_SHORT, Recovered};
+pub use transfer::There;
 
 /// Opens the sources that lines name; refuses where nothing may be changed.
 pub trait Places: Send + Sync {

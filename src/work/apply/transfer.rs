@@ -9,7 +9,7 @@ use super::super::journal::{self, Header, Locked, Step, Writer};
 use super::super::{change, clock};
 use super::{Applier, Running, Sources, curator, look};
 use crate::curate::plan::{self, ordered};
-use crate::model::{Change, LineState, Operation, Plan, PlanKind, Problem, ProblemKind, Transfer};
+use crate::model::{Change, Digest, LineState, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, Transfer};
 use crate::source::{Ctx, Source, blocking};
 
 /// How long a registry may take to say what a push will replace, and any source how a transfer that was cancelled ended.
@@ -17,7 +17,37 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a transfer may take to end by itself once it was cancelled.
 const AFTER_CANCEL: Duration = Duration::from_millis(500);
 
+/// What the tag that a push gives is at in its registry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum There {
+    At(Option<Digest>),
+    /// It can't be looked at from here, though whoever pushes may reach it all the same.
+    Unseen(Problem),
+}
+
 impl Applier<'_> {
+    /// What the transfer would take its name from; of most that was confirmed before, and nothing is looked at.
+    ///
+    /// # Errors
+    /// Where nothing may be changed there, or the source does not answer.
+    pub async fn there(&self, source: &Arc<dyn Source>, change: &Change) -> Result<There, Problem> {
+        let Some((place, target)) = plan::looked_at(change) else { return Ok(There::At(None)) };
+        if !matches!(change, Change::Push { .. }) {
+            let curator = source.curator().ok_or_else(|| unreadable(&**source))?;
+            return Ok(There::At(curator.look(self.ctx, &target).await?.map(|seen| seen.digest)));
+        }
+        let looked = async {
+            let registry = self.places.place(&place).await?;
+            registry.curator().ok_or_else(|| unreadable(&*registry))?.look(self.ctx, &target).await
+        };
+        let late = |_| Err(Problem::new(ProblemKind::Unreachable, change::doing(change), format!("{place} does not answer")));
+        match tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(late) {
+            Ok(seen) => Ok(There::At(seen.map(|seen| seen.digest))),
+            Err(problem) if problem.is_cancelled() || problem.kind == ProblemKind::Denied => Err(problem),
+            Err(problem) => Ok(There::Unseen(problem)),
+        }
+    }
+
     /// Carries a transfer of `source` out.
     ///
     /// # Errors
@@ -63,27 +93,15 @@ impl Applier<'_> {
 
     /// The names that a transfer gives, with what they are at now.
     async fn given(&self, source: &Arc<dyn Source>, change: &Change) -> Result<Vec<Operation>, Problem> {
-        let Some((place, target)) = plan::looked_at(change) else { return Ok(plan::transfer(change, None)) };
-        let Change::Push { name, expected, .. } = change else {
-            let curator = source.curator().ok_or_else(|| unreadable(&**source))?;
-            let seen = curator.look(self.ctx, &target).await?;
-            return Ok(plan::transfer(change, seen.map(|seen| seen.digest).as_ref()));
-        };
-        let registry = self.places.place(&place).await;
-        if let Err(problem) = &registry
-            && problem.kind == ProblemKind::Denied
-        {
-            return Err(problem.clone());
-        }
-        let looked = async {
-            let registry = registry?;
-            registry.curator().ok_or_else(|| unreadable(&*registry))?.look(self.ctx, &target).await
-        };
-        match tokio::time::timeout(PATIENCE, looked).await {
-            Ok(Ok(seen)) => Ok(plan::transfer(change, seen.map(|seen| seen.digest).as_ref())),
-            Ok(Err(problem)) if problem.is_cancelled() => Err(problem),
-            // The engine may reach it all the same.
-            _ => Ok(plan::blind_push(source.id(), name, expected)),
+        match (self.there(source, change).await?, change) {
+            (There::Unseen(problem), Change::Push { name, expected, .. }) => {
+                let warning =
+                    format!("what {} was at could not be looked at ({}), so this push can't be undone", name.safe(), problem.cause);
+                self.ctx.meter.warn(Safe::from(warning));
+                Ok(plan::blind_push(source.id(), name, expected))
+            }
+            (There::Unseen(problem), _) => Err(problem),
+            (There::At(held), _) => Ok(plan::transfer(change, held.as_ref())),
         }
     }
 
