@@ -93,6 +93,7 @@ pub(super) fn event(state: &mut State, source: &SourceId, event: JobEvent) -> Ve
     }
     state.plan.weigh_images(source, state.chains.of(source));
     overlay::cleanup::listed(state);
+    overlay::inspect::arrived(state);
     // Another source whose reading gave way to this one goes on.
     let plan = &state.plan;
     let waiting: Vec<_> = plan

@@ -412,11 +412,7 @@ fn inspected(state: &mut State, id: JobId, event: JobEvent) {
     if state.layers.image.finish(id, result.clone()) {
         state.layers.arrived();
     }
-    for overlay in &mut state.overlays {
-        if let Overlay::Inspect(inspect) = overlay {
-            inspect.arrived(&state.layers);
-        }
-    }
+    overlay::inspect::arrived(state);
 }
 
 fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {

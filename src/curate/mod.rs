@@ -5,6 +5,7 @@
 
 pub mod cleanup;
 pub mod describe;
+pub mod family;
 pub mod freed;
 pub mod mistake;
 pub mod plan;

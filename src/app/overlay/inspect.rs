@@ -1,14 +1,15 @@
-//! Everything known of one image, as lines to scroll through.
+//! Everything known of one image, as lines to scroll through: what it is, and its family among the images of this machine.
 
 use std::sync::Arc;
 
+use crate::curate::family::{Family, family};
+use crate::curate::words::counted;
 use crate::flow::{Effect, Loadable};
-use crate::model::{Foreign, Image, ImageKey, Name, Safe, SourceId, size};
+use crate::model::{Digest, Foreign, Image, ImageKey, ImageList, Name, Safe, SourceId, size};
 use crate::pane::PaneId;
-use crate::pane::layers::Layers;
 
-use super::super::jobs;
 use super::super::state::State;
+use super::super::{chains, jobs};
 use super::Overlay;
 
 /// One line of the view.
@@ -43,32 +44,49 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
     };
     let key = Some(key);
     state.layers.follow(key.clone());
-    let effects = if state.layers.image.is_loading() { Vec::new() } else { jobs::inspect_selected(state) };
-    let mut inspect = Inspect { key, title, ..Inspect::default() };
-    inspect.arrived(&state.layers);
-    state.overlays.push(Overlay::Inspect(inspect));
+    let mut effects = if state.layers.image.is_loading() { Vec::new() } else { jobs::inspect_selected(state) };
+    state.overlays.push(Overlay::Inspect(Inspect { key, title, ..Inspect::default() }));
+    if let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) {
+        effects.extend(chains::want(state, &source, &list));
+    }
+    arrived(state);
     effects
 }
 
-impl Inspect {
-    /// Takes over what the Layers pane has, when it is about the same image.
-    pub(in crate::app) fn arrived(&mut self, layers: &Layers) {
-        if self.key == layers.key {
-            self.image = layers.image.clone();
-            self.lines = self.image.value.as_ref().map(|image| lines(image)).unwrap_or_default();
+/// Takes over what the Layers pane has, where a view is about the same image, and what is known of its family by now.
+pub(in crate::app) fn arrived(state: &mut State) {
+    let layers = &state.layers;
+    let list = state.images.list.value.as_deref();
+    let chains = state.sources.current.as_ref().map(|source| state.chains.of(source));
+    for overlay in &mut state.overlays {
+        if let Overlay::Inspect(inspect) = overlay
+            && inspect.key == layers.key
+        {
+            inspect.image = layers.image.clone();
+            let lines = |image: &Arc<Image>| {
+                let family = list.zip(chains).map(|(list, chains)| family(image, list, chains));
+                lines(image, family.as_ref().zip(list))
+            };
+            inspect.lines = inspect.image.value.as_ref().map(lines).unwrap_or_default();
         }
     }
 }
 
-/// The view's lines. Pure, so that it can be read in tests.
+/// The view's lines, with the family of the image and the list it was found in. Pure, so that it can be read in tests.
 #[must_use]
-pub fn lines(image: &Image) -> Vec<InspectLine> {
+pub fn lines(image: &Image, family: Option<(&Family, &ImageList)>) -> Vec<InspectLine> {
     let mut view = View(Vec::new());
     view.identity(image);
+    if let Some((family, list)) = family {
+        view.family(family, list);
+    }
     view.config(image);
-    view.layers(image);
+    view.layers(image, family.map(|(family, _)| family.shared.as_slice()).unwrap_or_default());
     view.0
 }
+
+/// Names of a family that are told; the others are counted.
+const MOST_NAMES: usize = 8;
 
 struct View(Vec<InspectLine>);
 
@@ -137,13 +155,56 @@ impl View {
         }
     }
 
-    fn layers(&mut self, image: &Image) {
+    fn family(&mut self, family: &Family, list: &ImageList) {
+        let name = |id: &Digest| {
+            let tags = list.images.iter().find(|image| image.id == *id).and_then(|image| image.tags.first());
+            tags.map_or_else(|| id.short().to_owned(), |name| name.raw().to_owned())
+        };
+        let names = |ids: &[Digest]| {
+            let told: Vec<String> = ids.iter().take(MOST_NAMES).map(name).collect();
+            let more = ids.len().saturating_sub(MOST_NAMES);
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            (!ids.is_empty()).then(|| format!("{}{rest}", told.join(", ")))
+        };
+        self.heading("Family");
+        self.field(
+            "says its base is",
+            family.told.as_ref().map(|told| {
+                let digest = told.digest.as_ref().map_or_else(String::new, |digest| format!(" at {}", digest.short()));
+                let now = match told.moved {
+                    Some(true) => ", and that name is another image here now",
+                    Some(false) => ", as it is here",
+                    None => "",
+                };
+                format!("{}{digest}{now}", told.name.raw())
+            }),
+        );
+        self.field(
+            "built on",
+            family
+                .base
+                .as_ref()
+                .map(|base| format!("{}: its first {} are all of that image's", name(&base.image), counted(base.layers, "layer"))),
+        );
+        self.field("base, a guess", family.guess.as_ref().map(|guess| format!("{guess}, by its labels")));
+        self.field("same layers", names(&family.twins));
+        self.field("built on it", names(&family.built_on_it));
+        let ((own, shared), (known, all)) = (family.bytes, family.based_on);
+        let most = if known < all { "at most " } else { "" };
+        let bytes = format!("{most}{} in no other image here, {} in others too", size::human(own), size::human(shared));
+        self.field("bytes", (known > 0 || all == 0).then_some(bytes));
+        self.field("based on", (known < all).then(|| format!("{known} of {all} other images read")));
+    }
+
+    fn layers(&mut self, image: &Image, shared: &[usize]) {
         let Some(layers) = &image.layers else { return };
         self.heading("Layers");
-        for layer in layers {
+        for (at, layer) in layers.iter().enumerate() {
+            let others = shared.get(at).filter(|others| **others > 0);
+            let others = others.map_or_else(String::new, |others| format!("  in {}", counted(*others, "other image")));
             let digest = layer.digest.as_ref().or(layer.diff_id.as_ref()).map_or("unknown", crate::model::Digest::as_str);
             let bytes = layer.size.map_or_else(String::new, |bytes| format!("  {}", size::human(bytes)));
-            self.field(&layer.index.to_string(), Some(format!("{digest}{bytes}")));
+            self.field(&layer.index.to_string(), Some(format!("{digest}{bytes}{others}")));
         }
     }
 }
