@@ -341,7 +341,7 @@ async fn images_that_can_be_pulled_again_are_found_by_digest() {
 async fn the_layers_of_a_repository_are_read_by_every_digest_they_have() {
     use lighterman::flow::job::InRepository;
     use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-    use lighterman::model::SourceId;
+    use lighterman::model::{Completeness, Found, ProblemKind, SourceId};
     let Some(binary) = common::require("the_layers_of_a_repository_are_read_by_every_digest_they_have", "LIGHTERMAN_TEST_REGISTRY_BIN")
     else {
         return;
@@ -356,18 +356,33 @@ async fn the_layers_of_a_repository_are_read_by_every_digest_they_have() {
     let remote = InRepository {
         source: SourceId::registry(&registry.host()),
         repository: "team/app".into(),
-        tags: vec!["v1".into(), "v2".into()],
+        tags: Some(vec!["v1".into(), "v2".into()]),
         digests: vec![gone.clone()],
     };
-    worker.start(JobId(1), Job::Trace { local: None, remote: Some(remote) });
-    let (mut tags, mut found) = (Vec::new(), std::collections::BTreeMap::new());
+    // The same image again under another roof, whose tags are not known yet; and a repository that is not there.
+    program.run(&["copy", &at("team/app:v1"), &at("other/app:v1")]).ended(0);
+    let other = |name: &str| InRepository { repository: name.into(), tags: None, digests: vec![], ..remote.clone() };
+    let all = vec![remote.clone(), other("other/app"), other("no/such")];
+    worker.start(JobId(1), Job::Trace { local: None, remote: all });
+    let (mut tags, mut found, mut reads, mut ended) = (Vec::new(), std::collections::BTreeMap::new(), 0, std::collections::BTreeMap::new());
+    let mut elsewhere = Vec::new();
     loop {
         match messages.recv().await.unwrap() {
-            Msg::Job(_, JobEvent::Chunk(JobOutput::Details(told))) => {
-                tags.extend(told.into_iter().map(|(tag, details)| (tag, details.unwrap().digest)));
-            }
-            Msg::Job(_, JobEvent::Chunk(JobOutput::Stacks { local: false, stacks })) => {
-                found.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack)));
+            Msg::Job(_, JobEvent::Chunk(JobOutput::Found(all))) => {
+                for (at, piece) in all {
+                    match piece {
+                        Found::Tags(told) => {
+                            let told = told.into_iter().map(|(tag, details)| (tag, details.unwrap().digest));
+                            if at == 0 { tags.extend(told) } else { elsewhere.extend(told) }
+                        }
+                        Found::Stacks(stacks) => {
+                            reads += stacks.len();
+                            found.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack)));
+                        }
+                        Found::Listed { tags, completeness } => assert_eq!((at, tags, completeness), (1, 1, Completeness::Complete)),
+                        Found::Ended(how) => assert_eq!(ended.insert(at, how), None, "it ends once"),
+                    }
+                }
             }
             Msg::Job(_, JobEvent::Done(JobOutput::Told)) => break,
             Msg::Job(_, JobEvent::Progress(_)) => {}
@@ -376,7 +391,10 @@ async fn the_layers_of_a_repository_are_read_by_every_digest_they_have() {
     }
     tags.sort();
     assert_eq!(tags, [("v1".to_owned(), digest.clone()), ("v2".to_owned(), digest.clone())]);
-    assert_eq!(found.len(), 2, "each digest is read once");
+    assert_eq!(elsewhere, [("v1".to_owned(), digest.clone())]);
+    assert!(ended[&0].is_ok() && ended[&1].is_ok());
+    assert_eq!(ended[&2].as_ref().unwrap_err().kind, ProblemKind::NotFound, "and kept no other from being read");
+    assert!(found.len() == 2 && reads <= 3, "each digest is read once in each repository at most: {reads}");
     assert!(found[&gone].layers.is_err(), "what is gone keeps nothing else from being read");
     let layers = found[&digest].layers.clone().unwrap();
     assert!(!layers.is_empty() && layers.iter().all(|(stored, tar)| stored.is_some() && tar.is_some()), "{layers:?}");

@@ -159,7 +159,7 @@ fn open(state: &mut State) -> Vec<Effect> {
 /// What the catalog told last stays when one comes back to a registry.
 fn enter_host(state: &mut State, host: &SourceId) -> Vec<Effect> {
     let same = state.registries.hosts.entered.as_ref() == Some(host);
-    state.registries.hosts.entered = Some(host.clone());
+    state.registries.enter(host);
     state.registries.level = Level::Repositories;
     let known = state.registries.repositories.listed.is_some() || state.registries.repositories.job.is_some();
     if same && known { Vec::new() } else { list_repositories(state) }
@@ -175,6 +175,7 @@ fn list_repositories(state: &mut State) -> Vec<Effect> {
 fn enter_repository(state: &mut State, repository: &str) -> Vec<Effect> {
     let Some(source) = state.registries.hosts.entered.clone() else { return Vec::new() };
     state.registries.level = Level::Tags;
+    state.registries.enter_repository(repository);
     let (id, effect) = jobs::start(state, Job::Tags { source: source.clone(), repository: repository.to_owned() });
     state.registries.tags.begin(source, repository, id);
     vec![effect]
@@ -338,7 +339,7 @@ pub(super) fn added(state: &mut State, id: &SourceId) -> Vec<Effect> {
     let wanted = state.registries.wanted.take_if(|(host, _)| id.registry_host() == Some(host));
     let mut effects = match wanted.and_then(|(_, repository)| repository) {
         Some(repository) => {
-            state.registries.hosts.entered = Some(id.clone());
+            state.registries.enter(id);
             let mut effects = list_repositories(state);
             effects.extend(enter_repository(state, &repository));
             effects

@@ -293,15 +293,16 @@ pub(super) enum PlanCommand {
 
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Find all that contains a polluted image or layer, and put it away under another name, or delete it\n\nLooks through the images of this machine and the repositories that are named: a layer is found under every digest it has, and an image pollutes what begins with all of its layers. What can't be looked into is said, and makes the exit code 3."
+    long_about = "Find all that contains a polluted image or layer, and put it away under another name, or delete it\n\nLooks through the images of this machine and the repositories that are named: a layer is found under every digest it has, and an image pollutes what begins with all of its layers. Of each repository it is said how many of its tags were looked at; what can't be looked into makes the exit code 3."
 )]
 pub(super) struct PlanQuarantineArgs {
     /// The image, or the digest of an image or a layer
     #[arg(value_name = "REF|DIGEST")]
     pub(super) suspect: String,
 
-    /// Look through this repository too, such as localhost:5000/team/app; may be repeated
-    #[arg(long = "in", value_name = "HOST/REPO")]
+    /// Look through this repository too, such as localhost:5000/team/app, or with a host alone through all that its registry lists; may be
+    /// repeated
+    #[arg(long = "in", value_name = "HOST[/REPO]")]
     pub(super) repositories: Vec<String>,
 
     /// What the new tags begin with

@@ -1,21 +1,23 @@
-//! `plan quarantine`: everything that contains a polluted image or layer, on this machine and in the repositories that are named, to be put away
-//! under another name, deleted, or listed for others.
+//! `plan quarantine`: everything that contains a polluted image or layer, on this machine and in the repositories and registries that are named, to
+//! be put away under another name, deleted, or listed for others. A repository that can't be read is named, and keeps no other from being read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::args::PlanQuarantineArgs;
 use super::find;
 use super::plan::{Wishes, made};
 use super::remote::{self, is_remote};
 use super::session::Session;
-use super::{Done, Verdict};
-use crate::curate::quarantine::{self, Local, NotLooked, Remote, Report};
+use super::{Done, Verdict, retain};
+use crate::curate::quarantine::{self, Local, Looked, NotLooked, Remote, Report, Search};
 use crate::curate::words::counted;
+use crate::flow::job::InRepository;
 use crate::model::{
-    Completeness, Digest, ImageKey, ImageList, Name, PlanKind, Problem, ProblemKind, Safe, SourceKind, Stack, TagDetails, TagRow,
+    Digest, Found, ImageKey, ImageList, Name, PlanKind, Problem, ProblemKind, Safe, SourceId, SourceKind, Stack, TagDetails,
 };
-use crate::source::TagAnswer;
+use crate::source::Source;
 use crate::source::registry::Repo;
 use crate::work::files::write_new;
 use crate::work::trace;
@@ -27,10 +29,7 @@ pub(super) async fn plan(session: &Session, args: &PlanQuarantineArgs) -> Verdic
         return Err(Problem::new(ProblemKind::Usage, DOING, "what a tag is to begin with is no tag itself")
             .hint("letters, digits, '_', '.' and '-', and no '.' or '-' at the beginning"));
     }
-    let mut repositories: BTreeSet<String> = BTreeSet::new();
-    for text in &args.repositories {
-        repositories.insert(repository(text)?.full());
-    }
+    let (mut repositories, whole) = named(session, &args.repositories).await?;
     let suspect = suspect(session, &args.suspect, &mut repositories).await?;
     let place = session.current_place().await?;
     let source = place.source.as_ref();
@@ -39,19 +38,15 @@ pub(super) async fn plan(session: &Session, args: &PlanQuarantineArgs) -> Verdic
     let mut here: BTreeMap<Digest, Stack> = BTreeMap::new();
     let mut each = |stack: Stack| drop(here.insert(stack.digest.clone(), stack));
     session.run("read the images here", |ctx| async move { trace::read(source, wanted, &ctx, &mut each).await }).await?;
-    let (mut there, mut unknown, mut suspects) = (Vec::new(), 0, vec![suspect]);
-    for name in &repositories {
-        let looked = look_through(session, name).await?;
-        unknown += looked.unknown;
-        // An index is looked for together with the images in it.
-        let parts = looked.tags.iter().filter(|details| suspects.first() == Some(&details.digest)).flat_map(TagDetails::images);
-        let parts: BTreeSet<Digest> = parts.filter(|part| !suspects.contains(part)).collect();
-        suspects.extend(parts);
-        there.extend(quarantine::manifests(name, &looked.tags, &looked.read));
-    }
+    let search = look_through(session, &repositories).await?;
+    let mut suspects = vec![suspect];
+    // An index is looked for together with the images in it.
+    let parts = search.tags().filter(|details| suspects.first() == Some(&details.digest)).flat_map(TagDetails::images);
+    let parts: BTreeSet<Digest> = parts.filter(|part| !suspects.contains(part)).collect();
+    suspects.extend(parts);
     let nothing = || Problem::new(ProblemKind::Usage, DOING, "nothing is named");
-    let mut report = found(&suspects, &list, &here, &there).ok_or_else(nothing)?;
-    report.not_looked_into.remote += unknown;
+    let mut report = found(&suspects, &list, &here, &search.manifests()).ok_or_else(nothing)?;
+    search.add_to(&mut report);
     if source.kind() != SourceKind::Engine {
         // A store has none.
         report.not_looked_into.containers = 0;
@@ -59,7 +54,7 @@ pub(super) async fn plan(session: &Session, args: &PlanQuarantineArgs) -> Verdic
     if let Some(file) = &args.list {
         write(&report, file)?;
     }
-    let looked_into_all = say(session, &report);
+    let looked_into_all = say(session, &report) && whole;
     let away = (!args.delete).then_some(args.tag_prefix.as_str());
     let mut wishes = Wishes::default();
     for wish in report.wishes_here(away) {
@@ -76,8 +71,44 @@ pub(super) async fn plan(session: &Session, args: &PlanQuarantineArgs) -> Verdic
     Ok(if looked_into_all { done } else { Done::Part })
 }
 
+/// Repositories that are looked through, by name, each with whether its registry lists it.
+type Repositories = BTreeMap<String, bool>;
+
+/// The repositories that are named, and all of the registries that are; `false` where these may not be all.
+async fn named(session: &Session, texts: &[String]) -> Result<(Repositories, bool), Problem> {
+    let (mut repositories, mut whole) = (Repositories::new(), true);
+    for text in texts {
+        let text = text.strip_prefix("docker://").unwrap_or(text);
+        if let Some(host) = registry(text) {
+            match retain::catalog(session, host).await {
+                Ok((listed, all)) => {
+                    whole &= all;
+                    repositories.extend(listed.iter().map(|repo| (repo.full(), true)));
+                }
+                Err(problem) if problem.is_cancelled() => return Err(problem),
+                Err(problem) => {
+                    whole = false;
+                    session.printer.problem(&problem.hint("name its repositories, as HOST/REPOSITORY"));
+                }
+            }
+        } else {
+            repositories.insert(repository(text)?.full(), false);
+        }
+    }
+    Ok((repositories, whole))
+}
+
+/// The host, where a registry is named and no repository.
+fn registry(text: &str) -> Option<&str> {
+    let host = text.strip_suffix('/').unwrap_or(text);
+    let (name, port) = host.rsplit_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    // A name without a dot and with a number behind it is an image more often than a registry.
+    let is_host = !host.contains('/') && (name.contains('.') || name == "localhost" || name.starts_with('[') || host.len() < text.len());
+    (is_host && port.is_none_or(|port| is_port(port) || port.ends_with(']'))).then_some(host)
+}
+
 fn repository(text: &str) -> Result<Repo, Problem> {
-    let text = text.strip_prefix("docker://").unwrap_or(text);
     if Name::new(text).split().1.is_some() {
         let problem =
             Problem::new(ProblemKind::Usage, format!("look through {}", Safe::new(text)), "that is one tag, and not a repository");
@@ -87,13 +118,13 @@ fn repository(text: &str) -> Result<Repo, Problem> {
 }
 
 /// What is looked for: a digest as it was typed, or that of an image, whose repository is then looked through too.
-async fn suspect(session: &Session, text: &str, repositories: &mut BTreeSet<String>) -> Result<Digest, Problem> {
+async fn suspect(session: &Session, text: &str, repositories: &mut Repositories) -> Result<Digest, Problem> {
     if let Ok(digest) = text.parse() {
         return Ok(digest);
     }
     if is_remote(text) {
         let remote = remote::parse(text)?;
-        repositories.insert(remote.repo.full());
+        repositories.entry(remote.repo.full()).or_insert(false);
         let absent = || Problem::new(ProblemKind::NotFound, format!("find {}", remote.name.safe()), "there is no such tag or manifest");
         return remote::seen(session, &remote).await?.ok_or_else(absent);
     }
@@ -102,39 +133,23 @@ async fn suspect(session: &Session, text: &str, repositories: &mut BTreeSet<Stri
     Ok(found.await?.id)
 }
 
-/// A repository as it was looked through.
-struct Looked {
-    tags: Vec<TagDetails>,
-    read: BTreeMap<Digest, Stack>,
-    /// Tags of which it is not known where they point.
-    unknown: usize,
-}
-
-async fn look_through(session: &Session, name: &str) -> Result<Looked, Problem> {
-    let repo = Repo::parse(name)?;
-    let place = remote::place(session, &Name::new(name))?;
-    let source = place.source.as_ref();
-    let doing = format!("look through {name}");
-    let catalog = source.catalog().ok_or_else(|| Problem::new(ProblemKind::Unsupported, &doing, "it can't be browsed"))?;
-    let mut rows: Vec<TagRow> = Vec::new();
-    let mut each = |more: Vec<TagRow>| rows.extend(more);
-    let repo = repo.name();
-    let listed = session.run(&doing, |ctx| async move { catalog.tags(&ctx, repo, &mut each).await }).await?;
-    if let Completeness::Incomplete(why) = &listed.completeness {
-        session.printer.say(format_args!("lighterman: the tags of {} may not be all: {why}", Safe::new(name)));
+async fn look_through(session: &Session, repositories: &Repositories) -> Result<Search, Problem> {
+    let (mut wanted, mut looked) = (Vec::new(), Vec::new());
+    let mut sources: BTreeMap<SourceId, Result<Arc<dyn Source>, Problem>> = BTreeMap::new();
+    for (name, listed) in repositories {
+        let repo = Repo::parse(name)?;
+        let source = SourceId::registry(repo.host());
+        if !sources.contains_key(&source) {
+            sources.insert(source.clone(), remote::place(session, &Name::new(name)).map(|place| place.source));
+        }
+        wanted.push(InRepository { source, repository: repo.name().to_owned(), tags: None, digests: Vec::new() });
+        looked.push(Looked::new(repo.full(), *listed));
     }
-    let asked: Vec<String> = rows.iter().filter(|row| row.fit).map(|row| row.tag.raw().to_owned()).collect();
-    let mut tags: Vec<TagDetails> = Vec::new();
-    let mut each = |(_, answer): TagAnswer| tags.extend(answer.ok());
-    let names = asked.as_slice();
-    session.run(&doing, |ctx| async move { catalog.details(&ctx, repo, names, &mut each).await }).await?;
-    let unknown = rows.len().saturating_sub(tags.len()) + listed.odd + usize::from(!listed.is_complete());
-    let images: BTreeSet<Digest> = tags.iter().flat_map(TagDetails::images).collect();
-    let wanted = images.into_iter().map(|digest| trace::manifest(name, digest)).collect();
-    let mut read: BTreeMap<Digest, Stack> = BTreeMap::new();
-    let mut each = |stack: Stack| drop(read.insert(stack.digest.clone(), stack));
-    session.run(&doing, |ctx| async move { trace::read(source, wanted, &ctx, &mut each).await }).await?;
-    Ok(Looked { tags, read, unknown })
+    let search = Mutex::new(Search::new(looked));
+    let each = |at: usize, found: Found| search.lock().unwrap_or_else(PoisonError::into_inner).take(at, found);
+    let (sources, wanted, each) = (&sources, &wanted, &each);
+    session.run("look through the repositories", |ctx| async move { trace::repositories(sources, wanted, &ctx, each).await }).await?;
+    Ok(search.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn found(suspects: &[Digest], list: &ImageList, here: &BTreeMap<Digest, Stack>, there: &[Remote]) -> Option<Report> {
@@ -164,10 +179,13 @@ fn say(session: &Session, report: &Report) -> bool {
         counted(report.remote.len(), "manifest"),
         counted(report.containers.len(), "container")
     ));
-    let NotLooked { local, remote, containers } = report.not_looked_into;
-    if local + remote + containers == 0 {
+    for one in &report.repositories {
+        session.printer.say(format_args!("lighterman: {}: {}", Safe::new(&one.name), one.words()));
+    }
+    if report.not_looked_into == NotLooked::default() {
         return true;
     }
+    let NotLooked { local, remote, containers, .. } = report.not_looked_into;
     session.printer.say(format_args!(
         "lighterman: not looked into: {} here, {} in registries, and the containers of {}",
         counted(local, "image"),
@@ -175,4 +193,27 @@ fn say(session: &Session, report: &Report) -> bool {
         counted(containers, "image")
     ));
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_told_from_a_repository_and_from_a_tag() {
+        for (text, host) in [
+            ("localhost:5000", "localhost:5000"),
+            ("localhost", "localhost"),
+            ("registry.example.com/", "registry.example.com"),
+            ("registry:5000/", "registry:5000"),
+            ("[::1]:5000", "[::1]:5000"),
+            ("[::1]", "[::1]"),
+            ("10.0.0.1:443", "10.0.0.1:443"),
+        ] {
+            assert_eq!(registry(text), Some(host), "{text}");
+        }
+        for text in ["alpine", "alpine:3", "localhost:5000/app", "app.v1:latest", "localhost:x", "team/app", "", "localhost:5000/app:tag"] {
+            assert_eq!(registry(text), None, "{text}");
+        }
+    }
 }

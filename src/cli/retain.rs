@@ -229,7 +229,8 @@ async fn named(session: &Session, policy: &Policy, repositories: &[String]) -> R
     Ok((repos.into_values().collect(), whole))
 }
 
-async fn catalog(session: &Session, host: &str) -> Result<(Vec<Repo>, bool), Problem> {
+/// The repositories of a registry, and whether these are all; where not, that is said.
+pub(super) async fn catalog(session: &Session, host: &str) -> Result<(Vec<Repo>, bool), Problem> {
     let client = session.client()?;
     let mut names = Vec::new();
     let mut each = |rows: Vec<RepoRow>| names.extend(rows.into_iter().filter(|row| row.fit).map(|row| row.name.raw().to_owned()));

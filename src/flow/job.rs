@@ -8,7 +8,7 @@ use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    Change, Copy, Digest, Drift, Image, ImageKey, ImageList, ImportPreview, Labels, LineState, Listed, LocalTag, Locator, LoggedIn,
+    Change, Copy, Digest, Drift, Found, Image, ImageKey, ImageList, ImportPreview, Labels, LineState, Listed, LocalTag, Locator, LoggedIn,
     LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo,
     Stack, TagDetails, TagRow, Transfer, Uses,
 };
@@ -143,10 +143,10 @@ pub enum Job {
         source: SourceId,
         images: Vec<Digest>,
     },
-    /// What images are made of, to find one layer among them: images of a source, and manifests of a repository, in chunks.
+    /// What images are made of, to find one layer among them: images of a source, and manifests of repositories, in chunks.
     Trace {
         local: Option<(SourceId, Vec<Digest>)>,
-        remote: Option<InRepository>,
+        remote: Vec<InRepository>,
     },
     /// The deck's only way to take anything away or give it a name: a plan, written down before it runs.
     Apply(Box<Applying>),
@@ -340,11 +340,10 @@ pub enum JobOutput {
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.
     Pullable(Vec<(Digest, Result<bool, Problem>)>),
-    /// What some images are made of: images of this machine, or manifests of a registry.
-    Stacks {
-        local: bool,
-        stacks: Vec<Stack>,
-    },
+    /// What some images of this machine are made of.
+    Stacks(Vec<Stack>),
+    /// What was found out about repositories, by their places in the job.
+    Found(Vec<(usize, Found)>),
     LoggedIn(LoggedIn),
     LoggedOut(LoggedOut),
     Viewed(Box<RepositoryView>),
@@ -382,8 +381,8 @@ pub struct InRepository {
     pub source: SourceId,
     /// Without the registry's host.
     pub repository: String,
-    /// Tags of which it is not known yet where they point.
-    pub tags: Vec<String>,
+    /// Tags of which it is not known yet where they point; `None` where they are to be listed first.
+    pub tags: Option<Vec<String>>,
     pub digests: Vec<Digest>,
 }
 

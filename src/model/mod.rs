@@ -41,7 +41,7 @@ pub use remote::{
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
-pub use stack::Stack;
+pub use stack::{Found, Stack};
 pub use uses::Uses;
 
 /// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.

@@ -27,7 +27,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Quarantine, state
         pen.put(&line, Role::Dialog);
         let mut pen = canvas.pen(rows, rows.y.saturating_add(2));
         let part = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        pen.bar(rows.width.min(50), part(it.read), part(it.of), Role::DialogGood);
+        let (read, of) = it.read();
+        pen.bar(rows.width.min(50), part(read), part(of), Role::DialogGood);
+        if let Some(repositories) = it.repositories() {
+            canvas.text(rows, rows.y.saturating_add(4), &repositories, Role::DialogMuted);
+        }
     } else {
         lines(canvas, rows, it);
     }
@@ -67,6 +71,12 @@ fn lines(canvas: &mut Canvas<'_>, rows: Rect, it: &Quarantine) {
                 let width = pen.room().saturating_sub(HOW + 1);
                 pen.middle(width, what, Role::Dialog).gap(1);
                 pen.cell(HOW, Align::Left, Shown::from(how), Role::DialogWarning);
+            }
+            QuarantineRow::Looked(what, how) => {
+                pen.gap(2);
+                let width = pen.room().saturating_sub(HOW + 1);
+                pen.middle(width, what, Role::DialogMuted).gap(1);
+                pen.cell(HOW, Align::Left, Shown::from(how), Role::DialogMuted);
             }
             QuarantineRow::Dark(words) => {
                 pen.gap(2);

@@ -1,18 +1,19 @@
-//! Where something polluted is: what contains an image or a layer, among the images of this machine, the tags of the repository one is in, and the
-//! containers. From here it is put away under another name, deleted, marked in the panes, or written down for others.
+//! Where something polluted is: what contains an image or a layer, among the images of this machine, the tags of all repositories of the registries
+//! that were browsed in this session, and the containers. From here it is put away under another name, deleted, marked in the panes, or written down for others.
 //!
 //! What images are made of is read first, which may take long: what is known so far can be looked at whenever the reading is stopped, and
-//! what was not looked into is counted.
+//! of every repository it is said how much of it was looked at.
+
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::curate::plan::Wish;
-use crate::curate::quarantine::{self, Local, PREFIX, Report};
+use crate::curate::quarantine::{self, Local, PREFIX, Report, Search};
 use crate::curate::words::counted;
-use crate::flow::job::InRepository;
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place};
-use crate::model::{Digest, ImageList, Problem, ProblemKind, Safe, SourceId, SourceKind, Stack, TagDetails};
+use crate::model::{Digest, ImageList, Name, Problem, ProblemKind, Safe, SourceId, SourceKind, Stack};
 use crate::pane::images::RowKey;
 use crate::pane::registries::Level;
 use crate::pane::{ListCursor, PaneId};
@@ -23,8 +24,9 @@ use super::super::plan as planning;
 use super::super::state::State;
 use super::super::toast::ToastKind;
 use super::{Ask, Overlay};
+use places::Places;
 
-/// Images, and manifests, that are read at a time.
+/// Images of this machine that are read.
 const MOST: usize = 10_000;
 
 /// A row of the dialog.
@@ -35,17 +37,8 @@ pub enum QuarantineRow {
     Hit(Safe, Safe),
     /// What was not looked into.
     Dark(Safe),
-}
-
-/// The repository that is looked through.
-#[derive(Debug, Clone)]
-struct Repository {
-    source: SourceId,
-    name: String,
-    /// What its tags point at, as far as that is known.
-    details: BTreeMap<String, TagDetails>,
-    /// Tags of which it is not.
-    unknown: usize,
+    /// A repository that was looked through, and how far.
+    Looked(Safe, Safe),
 }
 
 #[derive(Debug, Clone)]
@@ -58,13 +51,15 @@ pub struct Quarantine {
     knows_containers: bool,
     /// `None` while the source did not answer.
     list: Option<Arc<ImageList>>,
-    repository: Option<Repository>,
+    /// Registry and repository, as the search has them.
+    places: Vec<(SourceId, String)>,
+    search: Search,
+    /// Registries that are not looked through, or not all of them.
+    beyond: Vec<Safe>,
+    /// Images of this machine to read, and those that were.
+    images: usize,
     local: BTreeMap<Digest, Stack>,
-    remote: BTreeMap<Digest, Stack>,
     pub job: Option<JobId>,
-    /// Images and manifests to read, and those that were.
-    pub of: usize,
-    pub read: usize,
     /// Why the reading ended before its end.
     pub problem: Option<Problem>,
     pub report: Option<Report>,
@@ -80,8 +75,8 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
     // An engine that is down keeps nobody from looking through a registry.
     let list = state.images.list.value.clone();
     let images: Vec<Digest> = list.iter().flat_map(|list| &list.images).map(|image| image.id.clone()).take(MOST).collect();
-    let (repository, wanted) = repository(state).map_or((None, None), |(repository, wanted)| (Some(repository), Some(wanted)));
-    let of = images.len() + wanted.as_ref().map_or(0, |wanted| wanted.tags.len() + wanted.digests.len());
+    let count = images.len();
+    let Places { all: places, search, wanted, dark: beyond } = Places::new(state);
     let local = list.is_some().then(|| (source.clone(), images));
     let (id, effect) = jobs::start(state, Job::Trace { local, remote: wanted });
     let it = Quarantine {
@@ -90,12 +85,12 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
         source,
         knows_containers: state.sources.info().is_none_or(|info| info.kind == SourceKind::Engine),
         list,
-        repository,
+        places,
+        search,
+        beyond,
+        images: count,
         local: BTreeMap::new(),
-        remote: BTreeMap::new(),
         job: Some(id),
-        of,
-        read: 0,
         problem: None,
         report: None,
         rows: Vec::new(),
@@ -134,25 +129,6 @@ fn suspects(state: &State) -> Option<(Safe, Vec<Digest>)> {
     }
 }
 
-/// The repository one is in, and what has to be read of it.
-fn repository(state: &State) -> Option<(Repository, InRepository)> {
-    let registries = &state.registries;
-    let (source, name) = (registries.tags.source.clone()?, registries.tags.repository.clone());
-    let tags = &registries.tags;
-    let details: BTreeMap<String, TagDetails> =
-        tags.details.iter().filter_map(|(tag, details)| Some((tag.clone(), details.as_ref().ok()?.clone()))).collect();
-    let unknown = tags.list.iter().filter(|row| row.fit).map(|row| row.tag.raw()).filter(|tag| !details.contains_key(*tag));
-    let unknown: Vec<String> = unknown.map(str::to_owned).collect();
-    let digests: BTreeSet<Digest> = details.values().flat_map(TagDetails::images).collect();
-    let wanted = InRepository {
-        source: source.clone(),
-        repository: name.clone(),
-        tags: unknown.iter().take(MOST).cloned().collect(),
-        digests: digests.into_iter().take(MOST).collect(),
-    };
-    Some((Repository { source, name, details, unknown: unknown.len() }, wanted))
-}
-
 /// Something was read, or all that can be.
 pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     let mine = state.overlays.iter_mut().find_map(|overlay| match overlay {
@@ -162,12 +138,8 @@ pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Ve
     let Some(it) = mine else { return Vec::new() };
     let ended = !matches!(event, JobEvent::Chunk(_));
     match answer(event, "read what images are made of") {
-        Ok(JobOutput::Stacks { local, stacks }) => {
-            it.read += stacks.len();
-            let known = if local { &mut it.local } else { &mut it.remote };
-            known.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack)));
-        }
-        Ok(JobOutput::Details(told)) => it.told(told),
+        Ok(JobOutput::Stacks(stacks)) => it.local.extend(stacks.into_iter().map(|stack| (stack.digest.clone(), stack))),
+        Ok(JobOutput::Found(found)) => found.into_iter().for_each(|(at, found)| it.search.take(at, found)),
         Ok(_) => {}
         Err(problem) => it.problem = Some(problem),
     }
@@ -206,41 +178,23 @@ pub(super) fn save_to(state: &mut State, file: &str) -> Vec<Effect> {
 }
 
 impl Quarantine {
-    /// It is known where some more tags point.
-    fn told(&mut self, told: Vec<(String, Result<TagDetails, Problem>)>) {
-        let Some(repository) = &mut self.repository else { return };
-        self.read += told.len();
-        for (tag, details) in told {
-            if let Ok(details) = details {
-                repository.unknown = repository.unknown.saturating_sub(1);
-                // Those behind it are read next.
-                self.of += details.images().iter().filter(|digest| !self.remote.contains_key(*digest)).count();
-                repository.details.insert(tag, details);
-            }
-        }
-    }
-
     /// Thinks through what is known.
     fn think(&mut self) {
         let read = |image: &Digest| self.local.get(image).and_then(quarantine::layers);
         let images = self.list.iter().flat_map(|list| &list.images);
         let local: Vec<Local<'_>> = images.map(|image| Local { image, layers: read(&image.id) }).collect();
-        let remote = self.repository.as_ref().map(|repository| {
-            let name = format!("{}/{}", repository.source.registry_host().unwrap_or_default(), repository.name);
-            quarantine::manifests(&name, repository.details.values(), &self.remote)
-        });
-        let remote = remote.unwrap_or_default();
-        let mut report = quarantine::trace_all(&self.suspects, &local, &remote);
+        let mut report = quarantine::trace_all(&self.suspects, &local, &self.search.manifests());
         if let Some(report) = &mut report {
-            report.not_looked_into.remote += self.repository.as_ref().map_or(0, |repository| repository.unknown);
+            self.search.add_to(report);
             if !self.knows_containers {
                 report.not_looked_into.containers = 0;
             }
         }
-        self.rows = report.as_ref().map(rows).unwrap_or_default();
+        let mut beyond = self.beyond.clone();
         if self.list.is_none() {
-            self.rows.push(QuarantineRow::Dark(Safe::new("the images of this machine: not known")));
+            beyond.insert(0, Safe::new("the images of this machine: not known"));
         }
+        self.rows = report.as_ref().map(|report| rows(report, beyond)).unwrap_or_default();
         self.report = report;
         self.cursor.set_len(self.rows.len());
         self.cursor.go(usize::from(self.rows.len() > 1));
@@ -289,17 +243,17 @@ impl Quarantine {
     /// What was found goes into the plan: to be put away under another name, or to be deleted.
     fn plan(self: Box<Self>, state: &mut State, away: bool) -> Vec<Effect> {
         let prefix = away.then_some(PREFIX);
-        let (local, remote): (Vec<Wish>, Vec<Wish>) = self.report.as_ref().map_or_else(Default::default, |report| {
-            (report.wishes_here(prefix), report.wishes_there(prefix).into_iter().flat_map(|(_, wishes)| wishes).collect())
-        });
-        let may = |source: Option<&SourceId>| {
-            let info = source.and_then(|source| state.sources.get(source));
+        let local = self.report.as_ref().map(|report| report.wishes_here(prefix)).unwrap_or_default();
+        let remote = self.wishes_there(prefix);
+        let may = |source: &SourceId| {
+            let info = state.sources.get(source);
             !state.settings.read_only && info.is_none_or(|info| !info.read_only && info.powers.tag && info.powers.remove)
         };
-        let (local_may, remote_may) = (may(Some(&self.source)), may(self.repository.as_ref().map(|repository| &repository.source)));
-        let nothing = (local.is_empty() || !local_may) && (remote.is_empty() || !remote_may);
-        if nothing || state.plan.is_running() {
-            let (found, what) = (!(local.is_empty() && remote.is_empty()), if away { "No name to put away" } else { "Nothing to delete" });
+        let found = !(local.is_empty() && remote.is_empty());
+        let local = Some(local).filter(|local| !local.is_empty() && may(&self.source));
+        let (remote, locked): (BTreeMap<_, _>, BTreeMap<_, _>) = remote.into_iter().partition(|((source, _), _)| may(source));
+        if local.is_none() && remote.is_empty() || state.plan.is_running() {
+            let what = if away { "No name to put away" } else { "Nothing to delete" };
             let why = match (state.plan.is_running(), found) {
                 (true, _) => "The plan runs: wait for its end, or cancel it in the tasks",
                 (false, true) => "Nothing can be changed there",
@@ -309,13 +263,32 @@ impl Quarantine {
             return vec![state.toasts.show(ToastKind::Info, why, None)];
         }
         let mut effects = Vec::new();
-        if let Some(list) = self.list.as_ref().filter(|_| !local.is_empty() && local_may) {
+        if let (Some(list), Some(local)) = (&self.list, local) {
             effects.extend(planning::want_local(state, &self.source, list, local));
         }
-        if let Some(repository) = self.repository.as_ref().filter(|_| !remote.is_empty() && remote_may) {
-            effects.extend(planning::want_remote(state, &repository.source, &repository.name, remote));
+        effects.extend(planning::want_in_registries(state, remote));
+        if !locked.is_empty() {
+            let words = format!("{} can't be changed: left out", counted_repositories(locked.len()));
+            effects.push(state.toasts.show(ToastKind::Warning, words, None));
         }
         effects
+    }
+
+    /// What is wanted of the tags in registries, by repository.
+    fn wishes_there(&self, away: Option<&str>) -> BTreeMap<(SourceId, String), Vec<Wish>> {
+        let mut all: BTreeMap<(SourceId, String), Vec<Wish>> = BTreeMap::new();
+        for (name, wishes) in self.report.iter().flat_map(|report| report.wishes_there(away)) {
+            if let Some(place) = self.place_of(&name) {
+                all.entry(place.clone()).or_default().extend(wishes);
+            }
+        }
+        all
+    }
+
+    /// The repository that a tag is in.
+    fn place_of(&self, tag: &Name) -> Option<&(SourceId, String)> {
+        let (host, repository) = tag.split().0.split_once('/')?;
+        self.places.iter().find(|(source, name)| name == repository && source.registry_host() == Some(host))
     }
 
     /// Marks what was found in the panes.
@@ -324,22 +297,48 @@ impl Quarantine {
         let named = report.names_here().into_iter().map(|(id, name)| RowKey { id, name: Some(name) });
         state.images.marks = named.chain(report.untagged_here().into_iter().map(|id| RowKey { id, name: None })).collect();
         let (local, there) = (state.images.marks.len(), report.tags_there());
-        let remote = there.len();
         state.images.prune_marks();
-        state.registries.tags.marks = there.iter().filter_map(|(_, name)| name.split().1.map(str::to_owned)).collect();
+        let tags = &state.registries.tags;
+        let shown =
+            |name: &Name| self.place_of(name).is_some_and(|(at, name)| tags.source.as_ref() == Some(at) && tags.repository == *name);
+        let marks: BTreeSet<String> =
+            there.iter().filter(|(_, name)| shown(name)).filter_map(|(_, name)| name.split().1.map(str::to_owned)).collect();
+        let (remote, elsewhere) = (marks.len(), there.len() - marks.len());
+        state.registries.tags.marks = marks;
         let words = format!("Marked: {} here, {remote} in the repository", counted(local, "name"));
-        vec![state.toasts.show(ToastKind::Info, words, None)]
+        let hint = (elsewhere > 0).then(|| Safe::from(format!("{} in other repositories: no pane shows them", counted(elsewhere, "tag"))));
+        vec![state.toasts.show(ToastKind::Info, words, hint)]
     }
 
     /// How far it was read, while it is.
     #[must_use]
     pub fn progress(&self) -> Option<Safe> {
         self.job?;
-        Some(Safe::from(format!("reading what images are made of: {} of {}", self.read.min(self.of), self.of)))
+        let (read, of) = self.read();
+        Some(Safe::from(format!("reading what images are made of: {read} of {of}")))
+    }
+
+    /// How many questions were answered, and how many there are so far.
+    #[must_use]
+    pub fn read(&self) -> (usize, usize) {
+        let (told, asked) = self.search.progress();
+        let of = self.images + asked;
+        ((self.local.len() + told).min(of), of)
+    }
+
+    /// How many repositories were looked through, where there are several.
+    #[must_use]
+    pub fn repositories(&self) -> Option<Safe> {
+        let (ended, all) = self.search.ended();
+        (all > 1).then(|| Safe::from(format!("{ended} of {} looked through", counted_repositories(all))))
     }
 }
 
-fn rows(report: &Report) -> Vec<QuarantineRow> {
+fn counted_repositories(n: usize) -> String {
+    if n == 1 { "1 repository".to_owned() } else { format!("{n} repositories") }
+}
+
+fn rows(report: &Report, beyond: Vec<Safe>) -> Vec<QuarantineRow> {
     let mut rows = Vec::new();
     let mut section = |title: String, hits: Vec<QuarantineRow>| {
         if !hits.is_empty() {
@@ -361,15 +360,19 @@ fn rows(report: &Report) -> Vec<QuarantineRow> {
     });
     section(format!("{} here", counted(report.local.len(), "image")), here.collect());
     let there = report.remote.iter().map(|hit| QuarantineRow::Hit(hit.name.safe(), Safe::from(hit.how.words())));
-    section(format!("{} in the repository", counted(report.remote.len(), "manifest")), there.collect());
+    section(format!("{} in registries", counted(report.remote.len(), "manifest")), there.collect());
     let dark = report.not_looked_into;
     let words = [
         (dark.local, format!("{} here: not read", counted(dark.local, "image"))),
-        (dark.remote, format!("{} in the repository: not read", counted(dark.remote, "manifest"))),
         (dark.containers, format!("the containers of {}: not known", counted(dark.containers, "image"))),
     ];
-    let unknown = words.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| QuarantineRow::Dark(Safe::from(words)));
-    section("Not looked into".to_owned(), unknown.collect());
+    let mut unknown: Vec<Safe> = words.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| Safe::from(words)).collect();
+    let (whole, part): (Vec<_>, Vec<_>) = report.repositories.iter().partition(|one| one.is_whole());
+    unknown.extend(part.iter().map(|one| Safe::from(format!("{}: {}", Safe::new(&one.name), one.words()))));
+    unknown.extend(beyond);
+    section("Not looked into".to_owned(), unknown.into_iter().map(QuarantineRow::Dark).collect());
+    let looked: Vec<_> = whole.iter().map(|one| QuarantineRow::Looked(Safe::new(&one.name), one.words())).collect();
+    section(format!("{} looked through", counted_repositories(looked.len())), looked);
     if report.local.is_empty() && report.remote.is_empty() {
         rows.insert(0, QuarantineRow::Heading(Safe::new("Nothing found, as far as was looked")));
     }

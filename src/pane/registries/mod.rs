@@ -1,6 +1,7 @@
 //! The Registries pane: hosts, their repositories, the tags of one, and what is behind a tag. Enter goes deeper, Esc goes back; each level
 //! keeps its cursor and its filter.
 
+pub mod browsed;
 pub mod draw;
 pub mod hosts;
 pub mod parts;
@@ -18,6 +19,7 @@ use crate::model::filter::Filter;
 use crate::model::{Digest, ImageKey, Name, Quota, SourceId};
 
 use super::ListCursor;
+pub use browsed::{Browsed, BrowsedHost};
 pub use hosts::Hosts;
 pub use parts::Parts;
 pub use repositories::Repositories;
@@ -42,6 +44,7 @@ pub struct Registries {
     pub repositories: Repositories,
     pub tags: Tags,
     pub parts: Parts,
+    browsed: Browsed,
     /// How much each registry still gives, for those that say so.
     pub quotas: BTreeMap<SourceId, Quota>,
     /// The line being typed, while it is.
