@@ -139,8 +139,10 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
 /// Takes away what earlier runs left behind, while the deck begins.
 fn sweep(runtime: &Runtime, paths: &Paths, config: &Config) {
     let (lists, partials, cache, drafts) = (paths.lists(), config.downloads.partials(paths), paths.cache.clone(), paths.drafts());
+    let ledgers = paths.uses();
     runtime.spawn_blocking(move || {
         leftovers::sweep_lists(&lists);
+        leftovers::sweep_ledgers(&ledgers);
         leftovers::sweep_copies(&cache);
         leftovers::sweep_drafts(&drafts);
         partials.sweep(clock::now());

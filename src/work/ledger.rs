@@ -16,7 +16,7 @@ use crate::curate::plan::holder;
 use crate::model::{Digest, ImageList, Name, SourceId, Uses};
 use crate::source::LastUses;
 
-use super::checksum;
+use super::{checksum, leftovers};
 
 /// Changes when the shape of the file does.
 const VERSION: u32 = 1;
@@ -120,7 +120,7 @@ impl Ledgers {
             Some(book.uses.clone())
         });
         let Some(uses) = uses else { return };
-        if let Err(error) = checksum::write(&file, &Written { version: VERSION, source: &id.0, uses: &uses }, ".uses-", true) {
+        if let Err(error) = checksum::write(&file, &Written { version: VERSION, source: &id.0, uses: &uses }, leftovers::USES, true) {
             tracing::warn!(file = %file.display(), %error, "when images were used can't be kept");
         }
     }

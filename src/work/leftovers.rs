@@ -1,5 +1,5 @@
-//! Takes away what nobody will look at again in the cache: what killed processes left half-written or on its way from an engine, and lists of
-//! what was not visited for months. It runs once, at the start of the deck, beside everything else.
+//! Takes away what nobody will look at again in the cache and the ledgers: what killed processes left half-written or on its way from an engine, and
+//! lists of what was not visited for months. It runs once, at the start of the deck, beside everything else.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,6 +12,8 @@ use super::clock;
 
 /// How the temporary files of lists begin, as `known` writes them.
 pub(super) const PREFIX: &str = ".list-";
+/// Those of when images were used, as `ledger` writes them.
+pub(super) const USES: &str = ".uses-";
 /// How whole ones end.
 const SUFFIX: &str = ".list";
 /// A list is written in less than a second, so what has not been touched for this long is nobody's.
@@ -23,10 +25,32 @@ const MOST: usize = 10_000;
 
 /// Sweeps the directory of the last known lists. Blocking. A failure is only logged: the next start tries again.
 pub fn sweep_lists(dir: &Path) {
-    let removed = sweep(dir, SystemTime::from(clock::now()));
+    let removed = sweep(dir, SystemTime::from(clock::now()), list_lasts);
     if removed > 0 {
         tracing::info!(removed, "took away half-written and forgotten lists");
     }
+}
+
+/// Sweeps what was left half-written in the directory of the ledgers; the ledgers themselves stay. Blocking. As with lists, a failure is only
+/// logged.
+pub fn sweep_ledgers(dir: &Path) {
+    let removed = sweep(dir, SystemTime::from(clock::now()), ledger_lasts);
+    if removed > 0 {
+        tracing::info!(removed, "took away half-written ledgers");
+    }
+}
+
+/// How long a file of the lists is left alone, by its name; `None` where it is none of ours.
+fn list_lasts(name: &[u8]) -> Option<Duration> {
+    if name.starts_with(PREFIX.as_bytes()) {
+        return Some(ABANDONED);
+    }
+    name.ends_with(SUFFIX.as_bytes()).then_some(FORGOTTEN)
+}
+
+/// The same of the ledgers.
+fn ledger_lasts(name: &[u8]) -> Option<Duration> {
+    name.starts_with(USES.as_bytes()).then_some(ABANDONED)
 }
 
 /// How the folders begin that hold an image on its way; see `cli::copy`.
@@ -84,15 +108,13 @@ fn sweep_folders(dir: &Path, prefix: &str, is_used: impl Fn(&Path, SystemTime) -
 }
 
 /// How many files were removed.
-fn sweep(dir: &Path, now: SystemTime) -> usize {
+fn sweep(dir: &Path, now: SystemTime, lasts: impl Fn(&[u8]) -> Option<Duration>) -> usize {
     // No directory: no list was kept yet.
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let abandoned = |entry: &fs::DirEntry| {
-        let name = entry.file_name();
-        let (half, whole) = (name.as_encoded_bytes().starts_with(PREFIX.as_bytes()), name.as_encoded_bytes().ends_with(SUFFIX.as_bytes()));
-        let (ours, limit) = (half || whole, if half { ABANDONED } else { FORGOTTEN });
+        let Some(limit) = lasts(entry.file_name().as_encoded_bytes()) else { return false };
         // The entry's own metadata, which follows no link.
-        let metadata = if ours { entry.metadata().ok().filter(fs::Metadata::is_file) } else { None };
+        let metadata = entry.metadata().ok().filter(fs::Metadata::is_file);
         let age = metadata.and_then(|metadata| now.duration_since(metadata.modified().ok()?).ok());
         age.is_some_and(|age| age >= limit)
     };
@@ -102,7 +124,7 @@ fn sweep(dir: &Path, now: SystemTime) -> usize {
         .filter(|removed| match removed {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(dir = %dir.display(), %error, "a list that is no longer needed can't be taken away");
+                tracing::warn!(dir = %dir.display(), %error, "a file that is no longer needed can't be taken away");
                 false
             }
         })
@@ -130,18 +152,33 @@ mod tests {
         file("4567.list", now - FORGOTTEN - ABANDONED);
         fs::create_dir(dir.path().join(".list-dir")).unwrap();
         std::os::unix::fs::symlink(dir.path().join("0123.list"), dir.path().join(".list-link")).unwrap();
-        assert_eq!(sweep(dir.path(), now), 3);
+        assert_eq!(sweep(dir.path(), now, list_lasts), 3);
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, [".list-being-written", ".list-dir", ".list-link", ".list-of-tomorrow", "0123.json", "0123.list"]);
-        assert_eq!(sweep(dir.path(), now), 0);
-        assert_eq!(sweep(&dir.path().join("none"), now), 0);
+        assert_eq!(sweep(dir.path(), now, list_lasts), 0);
+        assert_eq!(sweep(&dir.path().join("none"), now, list_lasts), 0);
+    }
+
+    #[test]
+    fn of_ledgers_only_what_was_left_half_written_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::from(clock::now()) - ABANDONED - Duration::from_secs(60);
+        for name in [".uses-AbCdEf", "0123.uses", ".list-AbCdEf"] {
+            fs::File::create(dir.path().join(name)).unwrap().set_modified(old - FORGOTTEN).unwrap();
+        }
+        fs::write(dir.path().join(".uses-new"), "").unwrap();
+        sweep_ledgers(dir.path());
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, [".list-AbCdEf", ".uses-new", "0123.uses"]);
     }
 
     /// What the lists' writer leaves is what is swept: the two must not part ways.
     #[test]
     fn the_writers_temporary_files_begin_like_that() {
         assert!(include_str!("known.rs").contains("leftovers::PREFIX, false)"));
+        assert!(include_str!("ledger.rs").contains("leftovers::USES, true)"));
     }
 
     #[test]
