@@ -264,6 +264,88 @@ fn what_a_container_uses_stays() {
     }
 }
 
+/// What the program says at another time.
+fn json_at(program: &Program, now: &str, args: &[&str]) -> Value {
+    let ran = Ran::from(program.command(args).arg("--json").env("LIGHTERMAN_TEST_NOW", now).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.document()
+}
+
+#[test]
+fn a_tag_is_as_old_as_the_first_sight_of_it_where_a_rule_asks_for_that() {
+    let registry = Fake::new();
+    for tag in ["pr-1", "pr-2", "pr-gone", "1.0"] {
+        registry.image("team/app", Some(tag), "amd64", tag);
+    }
+    let program = Program::without_engine();
+    let repo = format!("{}/team/app", registry.host());
+    let rule = "drop pr-* older than 14d since first seen";
+    let at = |now: &str| json_at(&program, now, &["policy", "check", "--rule", rule, &repo]);
+    let first = at("2026-03-01T00:00:00Z");
+    assert!(dropped(&first).is_empty(), "made in 2025, and seen for the first time now: {first:#}");
+    // One moves, one comes, one goes and comes back.
+    registry.image("team/app", Some("pr-2"), "amd64", "moved");
+    registry.image("team/app", Some("pr-3"), "amd64", "new");
+    let gone = registry.tag("team/app", "pr-gone").unwrap();
+    program.run(&["delete", &format!("docker://{repo}:pr-gone"), "--yes"]).ended(0);
+    assert!(dropped(&at("2026-03-10T00:00:00Z")).is_empty());
+    assert_eq!(registry.image("team/app", Some("pr-gone"), "amd64", "pr-gone"), gone);
+    assert_eq!(dropped(&at("2026-03-16T00:00:00Z")), ["pr-1"]);
+    assert_eq!(dropped(&at("2026-03-25T00:00:00Z")), ["pr-1", "pr-2", "pr-3"]);
+    assert_eq!(dropped(&at("2026-04-25T00:00:00Z")), ["pr-1", "pr-2", "pr-3", "pr-gone"]);
+    // A clock that was set back makes nothing older, and a ledger that is damaged makes all new.
+    assert!(dropped(&at("1970-01-02T00:00:00Z")).is_empty());
+    assert_eq!(dropped(&at("2026-04-25T00:00:00Z")), ["pr-1", "pr-2", "pr-3", "pr-gone"]);
+    let ledgers = program.home().join(".local/state/lighterman/uses");
+    let files = std::fs::read_dir(&ledgers).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "seen")).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    assert!(dropped(&at("2026-04-26T00:00:00Z")).is_empty());
+    assert_eq!(dropped(&at("2026-05-26T00:00:00Z")), ["pr-1", "pr-2", "pr-3", "pr-gone"]);
+}
+
+#[test]
+fn what_was_not_used_here_for_long_may_go_and_what_is_not_known_to_be_unused_stays() {
+    let test = "what_was_not_used_here_for_long_may_go_and_what_is_not_known_to_be_unused_stays";
+    let (Some(engine), Some(host)) = (common::docker(test), common::registry(test)) else { return };
+    let program = Program::with_engine(&engine);
+    let repo = format!("{host}/policy-unused-{}/app", std::process::id());
+    for tag in ["used", "here", "never"] {
+        let spec = ImageSpec::new("app:1").layer(&[("etc/motd", format!("unused {tag}").as_bytes())]);
+        std::fs::write(program.home().join("a.oci.tar"), oci_archive(&[spec], Pack::Gzip)).unwrap();
+        program.run(&["copy", "oci-archive:a.oci.tar", &format!("docker://{repo}:{tag}")]).ended(0);
+    }
+    for tag in ["used", "here"] {
+        program.run(&["pull", &format!("{repo}:{tag}")]).ended(0);
+    }
+    let docker = |args: &[&str]| {
+        let output = std::process::Command::new("docker").args(["-H", &engine]).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let container = docker(&["create", &format!("{repo}:used"), "/bin/app"]);
+    let check = ["policy", "check", "--rule", "drop all unused for 14d", &repo];
+    let document = program.json(&check);
+    assert!(dropped(&document).is_empty() && by_tag(&document)["used"]["why"] == "a container uses it", "{document:#}");
+    docker(&["rm", &container]);
+    assert!(dropped(&program.json(&check)).is_empty(), "it was used just now");
+    let later = (lighterman::work::clock::now() + jiff::SignedDuration::from_hours(24 * 20)).to_string();
+    let document = json_at(&program, &later, &check);
+    assert_eq!(dropped(&document), ["used"], "{document:#}");
+    // One is here and was never seen used, the other is not here at all.
+    for tag in ["here", "never"] {
+        let why = by_tag(&document)[tag]["why"].as_str().unwrap();
+        assert!(why.ends_with("when it was last used is not known, so it stays"), "{tag}: {why}");
+    }
+    for tag in ["used", "here"] {
+        program.run(&["delete", &format!("{repo}:{tag}"), "--yes"]).ended(0);
+    }
+}
+
 #[test]
 fn a_real_registry_is_decided_over() {
     let Some(host) = common::registry("a_real_registry_is_decided_over") else { return };

@@ -18,7 +18,7 @@ use common::remote::{Remote, complete, details, digest, registry, rows};
 use lighterman::app::overlay::{Ask, Overlay};
 use lighterman::flow::{Effect, Job, JobEvent, JobOutput, Key, Msg};
 use lighterman::model::{
-    Completeness, ContainerUse, Foreign, ImageList, ImageSummary, Listed, Name, Problem, ProblemKind, RepositoryView, Safe, Verb,
+    Completeness, ContainerUse, Foreign, ImageList, ImageSummary, Listed, Name, Problem, ProblemKind, RepositoryView, Safe, Uses, Verb,
 };
 use lighterman::pane::registries::what_if::Decision;
 
@@ -112,6 +112,56 @@ fn look(deck: &mut Remote, moved: Option<&str>, extra: &[(&str, &str)]) {
         completeness: Completeness::Complete,
     };
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Viewed(Box::new(view)))));
+}
+
+#[test]
+fn ages_count_from_the_first_sight_and_uses_are_those_of_this_machine() {
+    let mut deck = unread();
+    deck.stand_still();
+    let id = deck.job(|job| matches!(job, Job::Details { .. }));
+    let told = TAGS.iter().map(|(tag, seed, days)| details(tag, seed, 1_000_000, *days)).collect();
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Details(told))));
+    deck.press("R");
+    deck.press("drop pr-*|odd older than 14d since first seen");
+    let unknown = "when it was first seen is not known, so it stays";
+    assert!(of(&deck, "odd").1.ends_with(unknown) && of(&deck, "odd").0 == Decision::Unknown, "{:?}", of(&deck, "odd"));
+    // What is told of a tag counts only for what it is at.
+    let today = deck.state.now;
+    let day = |days: i64| today - jiff::SignedDuration::from_hours(24 * days);
+    let sight = |tag: &str, seed: &str, days| (tag.to_owned(), digest(seed), day(days));
+    let seen = vec![sight("pr-9", "e", 15), sight("pr-3", "f", 13), sight("odd", "another", 400)];
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::FirstSeen(seen))));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+    assert_eq!(dropped(&deck), ["pr-9"], "as old as the sight of it, whenever it was made");
+    assert!(of(&deck, "odd").1.ends_with(unknown), "{:?}", of(&deck, "odd"));
+    // Uses: one long ago, one lately, one that was never seen, and what is not here.
+    deck.key(Key::Esc);
+    deck.tell(Msg::Settled);
+    let id = deck.job(|job| matches!(job, Job::List { .. }));
+    let image = |seed: &str| ImageSummary {
+        id: digest(&format!("id of {seed}")),
+        tags: vec![],
+        repo_digests: vec![Name::new(&format!("registry.example.com/acme/web@{}", digest(seed)))],
+        created: None,
+        size: Some(1),
+        unique_size: None,
+        platform: None,
+        containers: Some(vec![]),
+        labels: std::collections::BTreeMap::default(),
+    };
+    let list = |at| ImageList { images: ["e", "f", "g"].map(image).to_vec(), at, gaps: vec![] };
+    let mut uses = Uses::default();
+    uses.listed(&list(day(90)), &[(digest("id of e"), day(95)), (digest("id of f"), day(95))]);
+    uses.used(&digest("id of f"), day(3));
+    let now = list(deck.state.now);
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Uses(Arc::new(uses)))));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Images { list: Arc::new(now), version: Safe::new("Docker 1") })));
+    deck.press("R");
+    deck.press("drop all unused for 60d");
+    assert_eq!(dropped(&deck), ["pr-9"]);
+    let unknown = "when it was last used is not known, so it stays";
+    assert!(of(&deck, "odd").1.ends_with(unknown) && of(&deck, "latest").1.ends_with(unknown), "{:?}", of(&deck, "odd"));
+    assert!(screen(&deck).contains("last used not known here"), "{}", screen(&deck));
 }
 
 #[test]

@@ -312,6 +312,7 @@ fn detailed(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     }
     match answer(event, "read what the tags point at") {
         Ok(JobOutput::Details(answers)) => tags.detailed(answers, now),
+        Ok(JobOutput::FirstSeen(seen)) => tags.sighted(seen),
         Ok(_) => {
             tags.asked = None;
             tags.decide(false, now);

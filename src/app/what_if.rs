@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-/// The digests that containers of the current engine use, stopped ones too.
+/// The digests that containers of the current engine use, stopped ones too, and when its images were used last.
 fn used(state: &State) -> Used {
     let images = &state.images;
     let Some(list) = images.list.value.as_ref().filter(|_| !images.remembered && images.list.problem.is_none()) else {
@@ -46,7 +46,8 @@ fn used(state: &State) -> Used {
         return Used::Unknown("not all images of this machine could be read");
     }
     let used = list.images.iter().filter(|image| image.is_unused() == Some(false));
-    Used::Known(used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect())
+    let now = used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect();
+    Used::Known { now, last: images.uses.by_manifest(list) }
 }
 
 /// Opens the line.

@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, args: &ImagesArgs) -> Verdict {
 }
 
 /// Notes when images were used, as the deck does, and says what is known of it. The images that `--all` adds are the engine's own, and stay out.
-async fn noted(session: &Session, id: SourceId, list: &Arc<ImageList>, used: Option<LastUses>) -> Result<Uses, Problem> {
+pub(super) async fn noted(session: &Session, id: SourceId, list: &Arc<ImageList>, used: Option<LastUses>) -> Result<Uses, Problem> {
     let (ledgers, list) = (Ledgers::new(session.paths.uses()), Arc::clone(list));
     blocking("note when images were used", move || {
         let keep = used.is_some();

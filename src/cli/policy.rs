@@ -1,8 +1,9 @@
 //! `policy`: what a retention policy would keep and drop in a repository, a policy to start from, and the policies of others as ours.
 //! Nothing is changed here; `policy run` is `retain`'s.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -11,14 +12,15 @@ use serde::Serialize;
 use super::args::{PolicyCheckArgs, PolicyCommand, PolicyImportArgs, PolicyKind};
 use super::print::{Align, Table, or_dash};
 use super::session::Session;
-use super::{Done, Verdict, retain};
+use super::{Done, Verdict, images, retain};
 use crate::curate::mistake::Mistake;
 use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import, phrase};
 use crate::curate::words::counted;
-use crate::model::{Digest, Name, Problem, ProblemKind, Safe, TagDetails, TagRow, time};
+use crate::model::{Digest, Name, Problem, ProblemKind, Safe, SourceId, TagDetails, TagRow, time};
 use crate::shell::paths::read_bounded;
-use crate::source::TagAnswer;
 use crate::source::registry::{Client, Repo};
+use crate::source::{TagAnswer, blocking};
+use crate::work::Sights;
 use crate::work::clock::now;
 
 /// Longest file that is read, in bytes.
@@ -253,15 +255,32 @@ pub(super) async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Res
     session.run(&doing, |_| client.details(repo, &tags, &mut each)).await?;
     tags.retain(|tag| !vanished.contains(tag));
     let mut rows: Vec<Row> = tags.iter().map(|tag| details.get(tag).map_or_else(|| Row::unread(tag), Row::remote)).collect();
+    sighted(session, repo, &mut rows, &tags, listed.is_complete()).await?;
     let labels = policy.needs_labels();
     session.run("read what tags are about", |_| async { completed(session, &client, repo, &details, &mut rows, labels).await }).await?;
     if policy.keep_in_use || policy.rules.iter().any(|rule| rule.matches.in_use.is_some() || rule.matches.unused_for.is_some()) {
-        let used = used(session).await?;
+        let (now, last) = used(session).await?;
         for row in &mut rows {
-            row.in_use = row.digest.iter().chain(&row.children).any(|digest| used.contains(digest));
+            row.note_use(&now, &last);
         }
     }
     Ok(Seen { rows, completeness: listed.completeness })
+}
+
+/// Notes the sight of the tags, and adds when each was first seen at what it points at.
+async fn sighted(session: &Session, repo: &Repo, rows: &mut [Row], tags: &[String], complete: bool) -> Result<(), Problem> {
+    let seen: Vec<(String, Digest)> = rows.iter().filter_map(|row| row.tag.clone().zip(row.digest.clone())).collect();
+    let (sights, source, name) = (Sights::new(session.paths.uses()), SourceId::registry(repo.host()), repo.name().to_owned());
+    let all: Option<Vec<String>> = complete.then(|| tags.to_vec());
+    let known = blocking("note when tags were first seen", move || {
+        let all: Option<HashSet<&str>> = all.as_ref().map(|all| all.iter().map(String::as_str).collect());
+        Ok(sights.noted((&source, &name), &seen, all.as_ref(), now()))
+    });
+    let known = known.await?;
+    for row in rows {
+        row.first_seen = row.tag.as_ref().zip(row.digest.as_ref()).and_then(|(tag, digest)| known.first_seen(tag, digest));
+    }
+    Ok(())
 }
 
 /// Adds what the details of a tag don't tell: what it is about, and its labels where they are asked for.
@@ -296,19 +315,23 @@ async fn completed(
     Ok(())
 }
 
-/// The digests that containers of the current engine use, stopped ones too.
-async fn used(session: &Session) -> Result<HashSet<Digest>, Problem> {
+/// The digests that containers of the current engine use, stopped ones too; and when its images were used last, as far as that was noted.
+async fn used(session: &Session) -> Result<(HashSet<Digest>, HashMap<Digest, Timestamp>), Problem> {
     let doing = "see what containers use";
     let hint = "with keep_in_use = false in the policy, or with --host store, no container is asked about";
     let list = async {
         let source = session.current().await?;
-        session.run(doing, |ctx| async move { source.list(&ctx).await }).await
+        let id = source.id().clone();
+        Ok((id, session.run(doing, |ctx| async move { source.list_with_uses(&ctx).await }).await?))
     };
-    let list = list.await.map_err(|problem| problem.hint(hint))?;
+    let (id, (list, used)) = list.await.map_err(|problem: Problem| problem.hint(hint))?;
+    let list = Arc::new(list);
+    let uses = images::noted(session, id, &list, Some(used)).await?;
     // What is not known may be in use.
     if let Some(gap) = list.gaps.first() {
         return Err(Problem::new(ProblemKind::Conflict, doing, format!("not all could be read: {}", gap.safe())).hint(hint));
     }
     let used = list.images.iter().filter(|image| image.is_unused() == Some(false));
-    Ok(used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect())
+    let now = used.flat_map(|image| &image.repo_digests).filter_map(|name| name.split().1?.parse().ok()).collect();
+    Ok((now, uses.by_manifest(&list)))
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
@@ -324,6 +326,8 @@ pub enum JobOutput {
     Listed(Listed),
     /// What some tags point at, or why that is not known.
     Details(Vec<(String, Result<TagDetails, Problem>)>),
+    /// When some tags were first seen at what they point at.
+    FirstSeen(Vec<(String, Digest, Timestamp)>),
     /// The labels behind some tags, by what they point at, or why they are not known.
     Labels(Vec<(Digest, Result<Labels, Problem>)>),
     Referrers(Arc<Referrers>),

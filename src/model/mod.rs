@@ -17,6 +17,7 @@ pub mod progress;
 pub mod remote;
 pub mod safe;
 pub mod secret;
+pub mod sightings;
 pub mod size;
 pub mod source_info;
 pub mod stack;
@@ -40,6 +41,7 @@ pub use remote::{
 };
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;
+pub use sightings::Sightings;
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
 pub use stack::{Found, Stack};
 pub use uses::Uses;

@@ -3,7 +3,7 @@
 //!
 //! An image that was never seen used is as old as the first sight of it here, and no older: what happened before is not known.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,20 @@ impl Uses {
         self.images.keys().filter_map(|id| Some((id.clone(), self.idle_since(id)?))).collect()
     }
 
+    /// When the images of a list were used last, by the digests that registries know them by. One that was never seen used is not in it: before it
+    /// was first seen it may have been. One that was is taken to be used no earlier than that, for the same reason.
+    #[must_use]
+    pub fn by_manifest(&self, list: &ImageList) -> HashMap<Digest, Timestamp> {
+        let mut all: HashMap<Digest, Timestamp> = HashMap::new();
+        for image in &list.images {
+            let Some(at) = self.last_used(&image.id).and_then(|_| self.idle_since(&image.id)) else { continue };
+            for digest in image.repo_digests.iter().filter_map(|name| name.split().1?.parse().ok()) {
+                all.entry(digest).and_modify(|known| *known = at.max(*known)).or_insert(at);
+            }
+        }
+        all
+    }
+
     /// On how many of the days from `seconds` ago to now somebody looked.
     #[must_use]
     pub fn days_watched(&self, seconds: i64, now: Timestamp) -> usize {
@@ -129,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::ImageSummary;
+    use crate::model::{ImageSummary, Name};
 
     fn id(n: u8) -> Digest {
         Digest::sha256(&[n])
@@ -171,6 +185,26 @@ mod tests {
         assert!(uses.listed(&list(&[1, 2], 1050 * DAY), &[]));
         assert_eq!(uses.idle_since(&id(2)), Some(at(1050 * DAY)), "one that came back is new");
         assert_eq!((uses.days_watched(30 * DAY, at(1050 * DAY)), uses.days_watched(60 * DAY, at(1050 * DAY))), (1, 3));
+    }
+
+    #[test]
+    fn a_manifest_is_used_when_an_image_of_it_is_and_else_that_is_not_known() {
+        let manifest = |seed: &str| Digest::sha256(seed.as_bytes());
+        let mut list = list(&[1, 2, 3], 1000 * DAY);
+        let names =
+            |digests: &[&str]| -> Vec<Name> { digests.iter().map(|seed| Name::new(&format!("r.io/app@{}", manifest(seed)))).collect() };
+        list.images[0].repo_digests = names(&["a", "both"]);
+        list.images[1].repo_digests = names(&["never"]);
+        list.images[2].repo_digests = names(&["both"]);
+        list.images[2].repo_digests.push(Name::new("r.io/app@sha256:short"));
+        let mut uses = Uses::default();
+        uses.listed(&list, &[(id(1), at(900 * DAY))]);
+        uses.used(&id(3), at(1001 * DAY));
+        let known = uses.by_manifest(&list);
+        assert_eq!(known.get(&manifest("a")), Some(&at(1000 * DAY)), "no earlier than the first sight of it");
+        assert_eq!((known.get(&manifest("both")), known.get(&manifest("never"))), (Some(&at(1001 * DAY)), None));
+        assert_eq!(known.len(), 2);
+        assert!(Uses::default().by_manifest(&list).is_empty());
     }
 
     #[test]

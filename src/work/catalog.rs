@@ -1,17 +1,19 @@
 //! Browsing a registry: what its catalog hands over while it arrives goes on in pieces, at most sixty a second, so that a hundred thousand
 //! tags neither wait for the last one nor drown the screen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::flow::JobOutput;
 use crate::model::{Copy, Digest, Drift, Foreign, LocalTag, Login, Problem, ProblemKind, RepoRow, SourceId, TagDetails, TagRow, remote};
-use crate::source::{Catalog, Ctx, Resolved, Source};
+use crate::source::{Catalog, Ctx, Resolved, Source, TagAnswer};
 
+use super::clock;
 use super::run::{Chunks, Env, unable};
 
 /// Between two pieces.
@@ -126,23 +128,55 @@ pub(super) async fn tags(env: &Arc<Env>, id: &SourceId, repository: &str, ctx: &
     };
     let listed = arrived.relay(catalog.tags(ctx, repository, &mut each), chunks, JobOutput::Tags).await?;
     tell_quota(catalog, chunks).await;
+    if listed.is_complete() {
+        forget_gone(env, id, repository, names.clone());
+    }
     remembered.keep(names);
     Ok(JobOutput::Listed(listed))
 }
 
+/// Tags that have gone are new when they come back. Nobody waits for a disk.
+fn forget_gone(env: &Arc<Env>, id: &SourceId, repository: &str, names: Vec<String>) {
+    let (env, id, repository) = (Arc::clone(env), id.clone(), repository.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let all: HashSet<&str> = names.iter().map(String::as_str).collect();
+        drop(env.ledgers.tags.noted((&id, &repository), &[], Some(&all), clock::now()));
+    });
+}
+
 pub(super) async fn details(
-    source: &dyn Source,
+    env: &Arc<Env>,
+    id: &SourceId,
     repository: &str,
     tags: &[String],
     ctx: &Ctx,
     chunks: &Chunks,
 ) -> Result<JobOutput, Problem> {
-    let catalog = catalog(source, "read tags")?;
-    let arrived = Arrived::new();
-    let mut each = |answer| arrived.put([answer]);
-    arrived.relay(catalog.details(ctx, repository, tags, &mut each), chunks, JobOutput::Details).await?;
+    let source = env.table.get(id).await?;
+    let catalog = catalog(&*source, "read tags")?;
+    let (arrived, mut seen) = (Arrived::new(), Vec::new());
+    let mut each = |answer: TagAnswer| {
+        seen.extend(answer.1.iter().map(|details| (details.tag.clone(), details.digest.clone())));
+        arrived.put([answer]);
+    };
+    let read = arrived.relay(catalog.details(ctx, repository, tags, &mut each), chunks, JobOutput::Details).await;
+    // What was told before it was stopped was seen all the same.
+    if !seen.is_empty() {
+        chunks.send(JobOutput::FirstSeen(first_seen(env, id, repository, seen).await)).await;
+    }
+    read?;
     tell_quota(catalog, chunks).await;
     Ok(JobOutput::Told)
+}
+
+/// Notes the sight of tags, and says when each was first seen at what it points at.
+async fn first_seen(env: &Arc<Env>, id: &SourceId, repository: &str, seen: Vec<(String, Digest)>) -> Vec<(String, Digest, Timestamp)> {
+    let (env, id, repository) = (Arc::clone(env), id.clone(), repository.to_owned());
+    let noted = tokio::task::spawn_blocking(move || {
+        let known = env.ledgers.tags.noted((&id, &repository), &seen, None, clock::now());
+        seen.into_iter().filter_map(|(tag, digest)| known.first_seen(&tag, &digest).map(|at| (tag, digest, at))).collect()
+    });
+    noted.await.unwrap_or_default()
 }
 
 /// The labels behind tags, for the policies that ask for them.

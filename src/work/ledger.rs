@@ -16,6 +16,7 @@ use crate::curate::plan::holder;
 use crate::model::{Digest, ImageList, Name, SourceId, Uses};
 use crate::source::LastUses;
 
+use super::sights::Sights;
 use super::{checksum, leftovers};
 
 /// Changes when the shape of the file does.
@@ -32,6 +33,8 @@ pub struct Ledgers {
     books: Mutex<HashMap<SourceId, Book>>,
     /// Held while a file is read and replaced.
     disk: Mutex<()>,
+    /// When the tags of registries were first seen.
+    pub tags: Sights,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +68,7 @@ impl Ledgers {
     /// With their files in `dir`, which is made when there is something to keep.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir: Some(dir), ..Self::default() }
+        Self { tags: Sights::new(dir.clone()), dir: Some(dir), ..Self::default() }
     }
 
     /// Takes a list, and gives what is known of the uses of its images. Reads the file when the source is first asked for.

@@ -12,8 +12,9 @@ use super::clock;
 
 /// How the temporary files of lists begin, as `known` writes them.
 pub(super) const PREFIX: &str = ".list-";
-/// Those of when images were used, as `ledger` writes them.
+/// Those of when images were used, as `ledger` writes them, and of when tags were first seen, as `sights` does.
 pub(super) const USES: &str = ".uses-";
+pub(super) const SEEN: &str = ".seen-";
 /// How whole ones end.
 const SUFFIX: &str = ".list";
 /// A list is written in less than a second, so what has not been touched for this long is nobody's.
@@ -50,7 +51,7 @@ fn list_lasts(name: &[u8]) -> Option<Duration> {
 
 /// The same of the ledgers.
 fn ledger_lasts(name: &[u8]) -> Option<Duration> {
-    name.starts_with(USES.as_bytes()).then_some(ABANDONED)
+    [USES, SEEN].iter().any(|prefix| name.starts_with(prefix.as_bytes())).then_some(ABANDONED)
 }
 
 /// How the folders begin that hold an image on its way; see `cli::copy`.
@@ -164,14 +165,14 @@ mod tests {
     fn of_ledgers_only_what_was_left_half_written_goes() {
         let dir = tempfile::tempdir().unwrap();
         let old = SystemTime::from(clock::now()) - ABANDONED - Duration::from_secs(60);
-        for name in [".uses-AbCdEf", "0123.uses", ".list-AbCdEf"] {
+        for name in [".uses-AbCdEf", ".seen-AbCdEf", "0123.uses", "0123.seen", ".list-AbCdEf"] {
             fs::File::create(dir.path().join(name)).unwrap().set_modified(old - FORGOTTEN).unwrap();
         }
         fs::write(dir.path().join(".uses-new"), "").unwrap();
         sweep_ledgers(dir.path());
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
-        assert_eq!(left, [".list-AbCdEf", ".uses-new", "0123.uses"]);
+        assert_eq!(left, [".list-AbCdEf", ".uses-new", "0123.seen", "0123.uses"]);
     }
 
     /// What the lists' writer leaves is what is swept: the two must not part ways.
@@ -179,6 +180,7 @@ mod tests {
     fn the_writers_temporary_files_begin_like_that() {
         assert!(include_str!("known.rs").contains("leftovers::PREFIX, false)"));
         assert!(include_str!("ledger.rs").contains("leftovers::USES, true)"));
+        assert!(include_str!("sights.rs").contains("leftovers::SEEN, true)"));
     }
 
     #[test]

@@ -91,9 +91,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         }
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,
         Job::Tags { source, repository } => catalog::tags(env, &source, &repository, ctx, chunks).await,
-        Job::Details { source, repository, tags } => {
-            catalog::details(&*env.table.get(&source).await?, &repository, &tags, ctx, chunks).await
-        }
+        Job::Details { source, repository, tags } => catalog::details(env, &source, &repository, &tags, ctx, chunks).await,
         Job::Labels { source, repository, details } => {
             catalog::labels(&*env.table.get(&source).await?, &repository, &details, ctx, chunks).await
         }

@@ -5,7 +5,7 @@
 //! and so does whatever a rule can't decide because a fact is missing: not knowing never deletes. What belongs to something else (the parts of
 //! an index, signatures, SBOMs, other referrers) goes the way of what it belongs to, and is never judged by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -49,6 +49,7 @@ pub struct Row {
     pub created: Option<Timestamp>,
     /// When it was seen here first: the nearest there is to the time it was pushed.
     pub first_seen: Option<Timestamp>,
+    /// When an image of it was used here last; what was never seen used is not known to be unused.
     pub last_used: Option<Timestamp>,
     pub labels: Option<BTreeMap<Box<str>, Foreign>>,
     pub platforms: Option<Vec<Platform>>,
@@ -80,6 +81,13 @@ impl Row {
             children: details.children.iter().map(|child| child.digest.clone()).collect(),
             ..Self::unread(&details.tag)
         }
+    }
+
+    /// Notes what containers use, and when what was used was used last: an index is, where one of its images is.
+    pub fn note_use(&mut self, now: &HashSet<Digest>, last: &HashMap<Digest, Timestamp>) {
+        let own = || self.digest.iter().chain(&self.children);
+        (self.in_use, self.last_used) =
+            (own().any(|digest| now.contains(digest)), own().filter_map(|digest| last.get(digest)).max().copied());
     }
 
     /// Its tag, else its digest.

@@ -60,6 +60,8 @@ pub struct Tags {
     /// The tag a range of marks began at, wherever it stands now.
     pub range_from: Option<Foreign>,
     pub shift: u16,
+    /// When tags were first seen at a digest.
+    sightings: HashMap<String, (Digest, Timestamp)>,
     /// Labels by what tags point at, as far as a policy asked for them; `None` where they can't be read.
     labels: HashMap<Digest, Option<Labels>>,
     /// More of them are being read.
@@ -94,7 +96,13 @@ impl Tags {
     }
 
     fn seen(&self) -> Seen<'_> {
-        Seen { list: &self.list, details: &self.details, fresh: &self.fresh, labels: &self.labels }
+        Seen { list: &self.list, details: &self.details, fresh: &self.fresh, sightings: &self.sightings, labels: &self.labels }
+    }
+
+    /// It came when some tags were first seen.
+    pub fn sighted(&mut self, seen: Vec<(String, Digest, Timestamp)>) {
+        self.sightings.extend(seen.into_iter().map(|(tag, digest, at)| (tag, (digest, at))));
+        self.outdate();
     }
 
     /// Some of the tags whose labels are asked for and not known.
@@ -210,6 +218,7 @@ impl Tags {
             self.known.retain(|tag| told.contains(tag));
             let left: HashSet<&str> = self.list.iter().map(|row| row.tag.raw()).collect();
             self.details.retain(|tag, _| left.contains(tag.as_str()));
+            self.sightings.retain(|tag, _| left.contains(tag.as_str()));
             self.marks.retain(|tag| left.contains(tag.as_str()));
         }
         self.listed = Some(listed);

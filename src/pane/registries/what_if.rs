@@ -9,10 +9,14 @@ use tui_input::Input;
 use crate::curate::retention::{Fact, Policy, Reason, Report, Row, phrase};
 use crate::model::{Digest, Labels, Problem, ProblemKind, Safe, TagDetails, TagRow};
 
-/// What containers use.
+/// What containers use, and what they used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Used {
-    Known(HashSet<Digest>),
+    Known {
+        now: HashSet<Digest>,
+        /// When the images of this machine were used last, as far as that is known.
+        last: HashMap<Digest, Timestamp>,
+    },
     /// Why that isn't known.
     Unknown(&'static str),
 }
@@ -83,6 +87,7 @@ pub(super) struct Seen<'a> {
     pub list: &'a [TagRow],
     pub details: &'a HashMap<String, Result<TagDetails, Problem>>,
     pub fresh: &'a HashSet<String>,
+    pub sightings: &'a HashMap<String, (Digest, Timestamp)>,
     /// By what tags point at; `None` where they can't be read.
     pub labels: &'a HashMap<Digest, Option<Labels>>,
 }
@@ -113,9 +118,11 @@ impl WhatIf {
             Some(Ok(details)) => Row::remote(details),
             _ => Row::unread(tag),
         };
-        if let Used::Known(used) = &self.used {
-            row.in_use = row.digest.iter().chain(&row.children).any(|digest| used.contains(digest));
+        if let Used::Known { now, last } = &self.used {
+            row.note_use(now, last);
         }
+        let sighting = seen.sightings.get(tag).filter(|(digest, _)| row.digest.as_ref() == Some(digest));
+        row.first_seen = sighting.map(|(_, at)| *at);
         row.labels = row.digest.as_ref().and_then(|digest| seen.labels.get(digest)).cloned().flatten();
         row
     }
