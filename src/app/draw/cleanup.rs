@@ -14,7 +14,7 @@ use crate::ui::text::{self, words};
 use crate::ui::{Canvas, Pen, Role, widgets};
 
 use super::key;
-use super::overlay::window;
+use super::overlay::list;
 
 /// Columns of the number of images, of the bytes in words, and of an image's facts.
 const IMAGES: u16 = 13;
@@ -26,20 +26,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &CleanUp, state: &
     // As high as ever: the groups must not jump when one is unfolded.
     let inside = widgets::dialog(canvas, Rect::from(screen), (most.width, most.height), "What can go");
     let rows = Rect { height: inside.height.saturating_sub(5), ..inside };
-    let shown = window(&it.cursor, rows.height.max(1));
-    let first = shown.start;
-    for at in shown {
-        let Some(row) = it.rows.get(at) else { break };
-        let mut pen = canvas.pen(rows, rows.y.saturating_add(text::cols(at - first)));
-        if at == it.cursor.at {
-            pen.under_cursor(Role::DialogCursor);
-        }
-        match row {
-            CleanRow::Group(n) => group(&mut pen, it, *n),
-            CleanRow::Image(n, at) => image(&mut pen, it, *n, *at, state),
-        }
-    }
-    widgets::scrollbar(canvas, Rect { x: rows.right() + 1, width: 1, ..rows }, first, it.rows.len());
+    list(canvas, rows, &it.cursor, &it.rows, |pen, row| match row {
+        CleanRow::Group(n) => group(pen, it, *n),
+        CleanRow::Image(n, at) => image(pen, it, *n, *at, state),
+    });
     let below = rows.bottom();
     canvas.text(inside, below.saturating_add(1), &it.note(), Role::DialogMuted);
     let mut pen = canvas.pen(inside, below.saturating_add(2));
@@ -104,7 +94,7 @@ fn image(pen: &mut Pen<'_, '_>, it: &CleanUp, n: usize, at: usize, state: &State
         (None, Some(from)) => words!("{} of {}", image.id.short(), Safe::ascii(from.split().0)),
         (None, None) => words!("{}", image.id.short()),
     };
-    let width = pen.room().saturating_sub(2 * (FACT + 1) + 1);
+    let width = pen.room().saturating_sub(2 * (FACT + 1));
     pen.middle(width, &title, Role::Dialog).gap(1);
     let idle = idle.map(|since| words!("idle {}", time::age(since, state.now))).unwrap_or_default();
     pen.cell(FACT, Align::Right, &idle, Role::DialogMuted).gap(1);

@@ -37,6 +37,20 @@ pub(super) fn window(cursor: &ListCursor, height: u16) -> std::ops::Range<usize>
     cursor.visible()
 }
 
+/// A list in a dialog: the rows that show, with the cursor among them, each put on its line by `draw`, and beside them how far it is scrolled.
+pub(super) fn list<T>(canvas: &mut Canvas<'_>, rows: Rect, cursor: &ListCursor, items: &[T], mut draw: impl FnMut(&mut Pen<'_, '_>, &T)) {
+    let shown = window(cursor, rows.height.max(1));
+    let first = shown.start;
+    for (line, item) in items.get(shown.clone()).unwrap_or_default().iter().enumerate() {
+        let mut pen = canvas.pen(rows, rows.y.saturating_add(text::cols(line)));
+        if first + line == cursor.at {
+            pen.under_cursor(Role::DialogCursor);
+        }
+        draw(&mut pen, item);
+    }
+    widgets::scrollbar(canvas, Rect { x: rows.right() + 1, width: 1, ..rows }, first, items.len());
+}
+
 /// A line being typed: what it holds around its cursor, and the terminal's cursor there.
 pub(super) fn typed(pen: &mut Pen<'_, '_>, input: &Input, role: Role) {
     let at = input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(at, _)| at);
@@ -170,14 +184,7 @@ fn menu(canvas: &mut Canvas<'_>, screen: Area, it: &Menu) {
         canvas.text(inside, inside.y, "Nothing to choose from", Role::DialogMuted);
     }
     let signs = canvas.signs;
-    let shown = window(&it.cursor, rows);
-    let first = shown.start;
-    for at in shown.clone() {
-        let Some(item) = it.items.get(at) else { break };
-        let mut pen = canvas.pen(inside, inside.y.saturating_add(text::cols(at - first)));
-        if at == it.cursor.at {
-            pen.under_cursor(Role::DialogCursor);
-        }
+    list(canvas, Rect { height: rows, ..inside }, &it.cursor, &it.items, |pen, item| {
         pen.gap(1);
         let key = item.key.map(|key| words!("{key}")).unwrap_or_default();
         pen.cell(2, Align::Left, &key, Role::DialogKey);
@@ -186,9 +193,7 @@ fn menu(canvas: &mut Canvas<'_>, screen: Area, it: &Menu) {
         let room = pen.room().saturating_sub(1);
         let role = if item.warning { Role::DialogWarning } else { Role::DialogMuted };
         pen.middle(room.min(Shown::from(&item.detail).width()), &item.detail, role);
-    }
-    let track = Rect { x: inside.right() + 1, width: 1, ..inside };
-    widgets::scrollbar(canvas, track, first, it.items.len());
+    });
 }
 
 fn palette(canvas: &mut Canvas<'_>, screen: Area, it: &Palette, state: &State) {
@@ -204,15 +209,9 @@ fn palette(canvas: &mut Canvas<'_>, screen: Area, it: &Palette, state: &State) {
     if it.matches.is_empty() {
         canvas.text(inside, inside.y.saturating_add(2), "No action has that in its name", Role::DialogMuted);
     }
-    let shown = window(&it.cursor, rows);
-    let first = shown.start;
-    for at in shown {
-        let Some((action, able)) = it.matches.get(at) else { break };
+    let below = Rect { y: inside.y.saturating_add(2), height: rows, ..inside };
+    list(canvas, below, &it.cursor, &it.matches, |pen, (action, able)| {
         let row = action.row();
-        let mut pen = canvas.pen(inside, inside.y.saturating_add(2).saturating_add(text::cols(at - first)));
-        if at == it.cursor.at {
-            pen.under_cursor(Role::DialogCursor);
-        }
         pen.gap(1);
         pen.keep(1);
         let keys = key(state, *action);
@@ -223,9 +222,7 @@ fn palette(canvas: &mut Canvas<'_>, screen: Area, it: &Palette, state: &State) {
             Err(why) if !able => pen.put(why, Role::DialogMuted),
             _ => pen.put(row.help, Role::DialogMuted),
         };
-    }
-    let track = Rect { x: inside.right() + 1, y: inside.y.saturating_add(2), width: 1, height: rows };
-    widgets::scrollbar(canvas, track, first, it.matches.len());
+    });
 }
 
 fn waiting(canvas: &mut Canvas<'_>, screen: Rect, what: &Safe, state: &State) {

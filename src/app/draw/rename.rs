@@ -11,7 +11,7 @@ use crate::ui::signs::Signs;
 use crate::ui::text::{self, words};
 use crate::ui::{Canvas, Pen, Role, Shown, widgets};
 
-use super::overlay::{typed, window};
+use super::overlay::{list, typed, window};
 
 /// `editor` is the user's own, by name.
 pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Rename, editor: Option<&Safe>) {
@@ -127,22 +127,14 @@ const fn sign(standing: Standing, signs: &'static Signs) -> (&'static str, Role)
 }
 
 fn lines(canvas: &mut Canvas<'_>, rows: Rect, it: &Rename) {
-    let shown = window(&it.cursor, rows.height.max(1));
-    let first = shown.start;
-    let seen = it.lines.get(shown.clone()).unwrap_or_default();
+    let seen = it.lines.get(window(&it.cursor, rows.height.max(1))).unwrap_or_default();
     let widest = seen.iter().map(|line| Shown::from(&line.from).width()).max().unwrap_or(0);
-    for at in shown {
-        let Some(line) = it.lines.get(at) else { break };
-        let mut pen = canvas.pen(rows, rows.y.saturating_add(text::cols(at - first)));
-        if at == it.cursor.at {
-            pen.under_cursor(Role::DialogCursor);
-        }
+    list(canvas, rows, &it.cursor, &it.lines, |pen, line| {
         let signs = pen.signs();
         pen.gap(1);
         pen.middle(widest.min(rows.width / 2), &line.from, Role::Dialog).gap(1);
         let (sign, role) = sign(line.standing, signs);
         pen.cell(2, Align::Left, sign, role).gap(1);
         pen.put(&line.to, role);
-    }
-    widgets::scrollbar(canvas, Rect { x: rows.right() + 1, width: 1, ..rows }, first, it.lines.len());
+    });
 }
