@@ -213,7 +213,7 @@ fn what_was_not_watched_long_enough_is_not_unused_and_that_is_said() {
     deck.press("X");
     deck.go(|kind| matches!(kind, Kind::UnusedFor(_)));
     assert_eq!(deck.group(Kind::UnusedFor(30 * DAY)), ["long:1"]);
-    assert_eq!(deck.open().note().as_str(), "looked on 2 of the last 30 days; 2 images not known for so long");
+    assert_eq!(deck.open().note().as_str(), "this program looked on 2 of the last 30 days; 2 images not known for so long");
     // The limit moves by key, and is kept for the next run.
     deck.press("- - -");
     assert_eq!(deck.group(Kind::UnusedFor(3 * DAY)), ["long:1", "used:1", "new:1"]);

@@ -10,13 +10,14 @@ mod scene;
 mod svg;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use lighterman::app::overlay::Overlay;
 use lighterman::app::settings::ColourDepth;
 use lighterman::app::toast::ToastKind;
 use lighterman::app::{State, update};
-use lighterman::flow::{Action, Chord, Job, JobEvent, JobId, JobOutput, Key, Loadable, Msg};
-use lighterman::model::{Digest, Problem, ProblemKind, Safe};
+use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Loadable, Msg};
+use lighterman::model::{Completeness, Digest, Found, ImageList, Problem, ProblemKind, Safe, Stack, Uses};
 use lighterman::pane::PaneId;
 use lighterman::ui::{Depth, Theme};
 use proptest::prelude::*;
@@ -343,6 +344,76 @@ fn the_plan_and_the_log() {
         check(&format!("plan-lines-{width}x{height}"), &scene::planned(scene::full(width, height)));
         check(&format!("log-runs-{width}x{height}"), &scene::logged(scene::full(width, height)));
     }
+}
+
+/// What can go, with what was noted and what registries told: a group unfolded, and another picked.
+fn cleaning(width: u16, height: u16) -> State {
+    let mut state = scene::full(width, height);
+    let list = state.images.list.value.clone().unwrap();
+    let mut uses = Uses::default();
+    let mut before = (*list).clone();
+    before.at = scene::now() - jiff::SignedDuration::from_hours(24 * 90);
+    uses.listed(&before, &[]);
+    state.images.uses = Arc::new(uses);
+    let effects = update(&mut state, Msg::Key { chord: Chord::char('X'), held: false });
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Start(id, Job::Pullable { images }) => Some((*id, images.clone())),
+        _ => None,
+    });
+    if let Some((id, images)) = asked {
+        let refused = Problem::new(ProblemKind::Denied, "ask", "you may not");
+        let told = images.iter().enumerate().map(|(n, (image, _))| match n {
+            0 => (image.clone(), Err(refused.clone())),
+            n => (image.clone(), Ok(n % 2 == 1)),
+        });
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Chunk(JobOutput::Pullable(told.collect()))));
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+    }
+    press(&mut state, " lj jj");
+    state
+}
+
+/// Where something polluted is: in one repository, not in another, and not looked for in the others.
+fn quarantined(ended: bool, width: u16, height: u16) -> State {
+    let names = ["acme/api", "acme/locked", "acme/web", "team/platform/gateway-with-a-long-name/of-its-own"];
+    let mut deck = Remote::in_repositories(width, height, &names);
+    let list = deck.job(|job| matches!(job, Job::List { .. }));
+    let images = Arc::new(ImageList { images: scene::catalogue(), at: scene::now(), gaps: Vec::new() });
+    let ids: Vec<_> = images.images.iter().map(|image| image.id.clone()).collect();
+    deck.tell(Msg::Job(list, JobEvent::Done(JobOutput::Images { list: images, version: Safe::new("Docker 28.2.2") })));
+    deck.press("1gQ");
+    let id = deck.job(|job| matches!(job, Job::Trace { .. }));
+    let layers = |seeds: &[&str]| Ok(seeds.iter().map(|seed| (None, Some(scene::digest(seed)))).collect());
+    let suspect = deck.state.images.selected().unwrap().0.id.clone();
+    let stack = |id: &Digest| {
+        let own: &[&str] = if *id == suspect { &["base", "own"] } else { &["base", "own", "more"] };
+        let clean = ids.iter().position(|other| other == id).is_some_and(|at| at % 5 != 0) && *id != suspect;
+        Stack { digest: id.clone(), config: Some(id.clone()), layers: layers(if clean { &["base"] } else { own }) }
+    };
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Stacks(ids.iter().map(stack).collect()))));
+    let remote = |seed: &str, seeds: &[&str]| Stack { digest: scene::digest(seed), config: None, layers: layers(seeds) };
+    let listed = |tags| Found::Listed { tags, completeness: Completeness::Complete };
+    let found = vec![
+        (0, listed(2)),
+        (0, Found::Tags(vec![details("1.0", "m1", 10, 1), details("1.1", "m2", 10, 1)])),
+        (0, Found::Stacks(vec![remote("m1", &["base", "own", "x"]), remote("m2", &["base"])])),
+        (0, Found::Ended(Ok(()))),
+        (1, Found::Ended(Err(Problem::new(ProblemKind::Denied, "list", "registry.example.com refuses it (403): denied")))),
+        (2, listed(1200)),
+        (2, Found::Tags(vec![details("stable", "m3", 10, 1)])),
+    ];
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Found(found))));
+    if ended {
+        deck.key(Key::Esc);
+    }
+    deck.state
+}
+
+#[test]
+fn what_can_go_and_what_is_polluted() {
+    each_size("overlay-what-can-go", cleaning);
+    each_size("overlay-quarantine", |width, height| quarantined(true, width, height));
+    check("overlay-quarantine-reading-80x24", &quarantined(false, 80, 24));
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn hits(deck: &Remote) -> Vec<String> {
         QuarantineRow::Heading(title) => format!("# {title}"),
         QuarantineRow::Hit(what, how) => format!("{what}: {how}"),
         QuarantineRow::Dark(what) => format!("? {what}"),
+        QuarantineRow::Part(what, how) => format!("? {what}: {how}"),
         QuarantineRow::Looked(what, how) => format!("- {what}: {how}"),
     };
     open(deck).rows.iter().map(words).collect()

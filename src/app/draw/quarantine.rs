@@ -7,14 +7,16 @@ use crate::app::state::State;
 use crate::flow::Action;
 use crate::pane::Area;
 use crate::ui::canvas::Align;
-use crate::ui::text::{self, words};
+use crate::ui::text::words;
 use crate::ui::{Canvas, Role, Shown, widgets};
 
 use super::key;
-use super::overlay::window;
+use super::overlay::list;
 
 /// Columns of how something is concerned.
 const HOW: u16 = 22;
+/// Columns of how many tags were looked at.
+const LOOKED: u16 = 30;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Quarantine, state: &State) {
     let most = Overlay::frame(screen);
@@ -35,8 +37,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Quarantine, state
     } else {
         lines(canvas, rows, it);
     }
-    if let Some(problem) = &it.problem {
-        let why = words!("{} stopped: {}", canvas.signs.warning, problem.cause);
+    if let Some(why) = it.warning() {
+        let why = words!("{} {why}", canvas.signs.warning);
         canvas.text(inside, rows.bottom(), &why, Role::DialogWarning);
     }
     let mut pen = canvas.pen(inside, inside.bottom().saturating_sub(1));
@@ -56,33 +58,31 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Quarantine, state
 }
 
 fn lines(canvas: &mut Canvas<'_>, rows: Rect, it: &Quarantine) {
-    let shown = window(&it.cursor, rows.height.max(1));
-    let first = shown.start;
-    for at in shown {
-        let Some(row) = it.rows.get(at) else { break };
-        let mut pen = canvas.pen(rows, rows.y.saturating_add(text::cols(at - first)));
-        if at == it.cursor.at {
-            pen.under_cursor(Role::DialogCursor);
+    list(canvas, rows, &it.cursor, &it.rows, |pen, row| match row {
+        QuarantineRow::Heading(title) => drop(pen.put(title, Role::DialogTitle)),
+        QuarantineRow::Hit(what, how) => {
+            pen.gap(2);
+            let width = pen.room().saturating_sub(HOW + 1);
+            pen.middle(width, what, Role::Dialog).gap(1);
+            pen.cell(HOW, Align::Left, Shown::from(how), Role::DialogWarning);
         }
-        match row {
-            QuarantineRow::Heading(title) => drop(pen.put(title, Role::DialogTitle)),
-            QuarantineRow::Hit(what, how) => {
-                pen.gap(2);
-                let width = pen.room().saturating_sub(HOW + 1);
-                pen.middle(width, what, Role::Dialog).gap(1);
-                pen.cell(HOW, Align::Left, Shown::from(how), Role::DialogWarning);
-            }
-            QuarantineRow::Looked(what, how) => {
-                pen.gap(2);
-                let width = pen.room().saturating_sub(HOW + 1);
-                pen.middle(width, what, Role::DialogMuted).gap(1);
-                pen.cell(HOW, Align::Left, Shown::from(how), Role::DialogMuted);
-            }
-            QuarantineRow::Dark(words) => {
-                pen.gap(2);
-                pen.put(words, Role::DialogMuted);
-            }
+        QuarantineRow::Part(what, how) => {
+            pen.gap(2);
+            // Why it is not whole is what one looks for, and a name is known by its ends.
+            let words = Shown::from(how).width().min(pen.room().saturating_mul(2) / 3);
+            let width = pen.room().saturating_sub(words + 1).min(Shown::from(what).width());
+            pen.middle(width, what, Role::Dialog).gap(1);
+            pen.put(how, Role::DialogWarning);
         }
-    }
-    widgets::scrollbar(canvas, Rect { x: rows.right() + 1, width: 1, ..rows }, first, it.rows.len());
+        QuarantineRow::Looked(what, how) => {
+            pen.gap(2);
+            let width = pen.room().saturating_sub(LOOKED + 1);
+            pen.middle(width, what, Role::DialogMuted).gap(1);
+            pen.cell(LOOKED, Align::Left, Shown::from(how), Role::DialogMuted);
+        }
+        QuarantineRow::Dark(words) => {
+            pen.gap(2);
+            pen.put(words, Role::DialogMuted);
+        }
+    });
 }

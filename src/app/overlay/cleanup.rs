@@ -321,7 +321,7 @@ impl CleanUp {
             Some(Kind::Pullable) => self.asked_words(),
             Some(Kind::Dangling) => "no name leads to them any more".to_owned(),
             Some(Kind::BuildLeftovers) => "a later build took their name, and no registry ever had them".to_owned(),
-            Some(Kind::Unused) => "running or stopped".to_owned(),
+            Some(Kind::Unused) => "neither a running container was made from them nor a stopped one".to_owned(),
             None => String::new(),
         };
         Safe::from(match self.left_out {
@@ -340,7 +340,7 @@ impl CleanUp {
         let candidates = self.list.images.iter().filter(|image| image.is_unused() == Some(true) && !self.protected.contains(&image.id));
         let (days, young) = (seconds / DAY, candidates.filter(young).count());
         let looked = format!(
-            "looked on {} of the last {}",
+            "this program looked on {} of the last {}",
             self.uses.days_watched(seconds, self.now),
             counted(usize::try_from(days).unwrap_or(0), "day")
         );

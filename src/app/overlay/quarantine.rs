@@ -37,7 +37,9 @@ pub enum QuarantineRow {
     Hit(Safe, Safe),
     /// What was not looked into.
     Dark(Safe),
-    /// A repository that was looked through, and how far.
+    /// A repository that was not looked through as a whole, and how far.
+    Part(Safe, Safe),
+    /// One that was.
     Looked(Safe, Safe),
 }
 
@@ -332,6 +334,25 @@ impl Quarantine {
         let (ended, all) = self.search.ended();
         (all > 1).then(|| Safe::from(format!("{ended} of {} looked through", counted_repositories(all))))
     }
+
+    /// What is to be known whatever part of the list is on the screen: why the reading ended before its end, or that not all was looked into.
+    #[must_use]
+    pub fn warning(&self) -> Option<Safe> {
+        if let Some(problem) = &self.problem {
+            return Some(Safe::from(format!("stopped: {}", problem.cause)));
+        }
+        let report = self.report.as_ref()?;
+        let (part, all) = (report.not_looked_into.repositories, report.repositories.len());
+        let here = report.not_looked_into.local;
+        let words = match (here, part) {
+            (0, 0) if self.list.is_none() => "not looked into: the images of this machine".to_owned(),
+            (0, 0) => return None,
+            (0, part) => format!("not looked into as a whole: {part} of {}", counted_repositories(all)),
+            (here, 0) => format!("not looked into: {} here", counted(here, "image")),
+            (here, part) => format!("not looked into: {} here, nor all of {part} of {}", counted(here, "image"), counted_repositories(all)),
+        };
+        Some(Safe::from(words))
+    }
 }
 
 fn counted_repositories(n: usize) -> String {
@@ -366,11 +387,11 @@ fn rows(report: &Report, beyond: Vec<Safe>) -> Vec<QuarantineRow> {
         (dark.local, format!("{} here: not read", counted(dark.local, "image"))),
         (dark.containers, format!("the containers of {}: not known", counted(dark.containers, "image"))),
     ];
-    let mut unknown: Vec<Safe> = words.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| Safe::from(words)).collect();
+    let mut unknown: Vec<_> = words.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| QuarantineRow::Dark(Safe::from(words))).collect();
     let (whole, part): (Vec<_>, Vec<_>) = report.repositories.iter().partition(|one| one.is_whole());
-    unknown.extend(part.iter().map(|one| Safe::from(format!("{}: {}", Safe::new(&one.name), one.words()))));
-    unknown.extend(beyond);
-    section("Not looked into".to_owned(), unknown.into_iter().map(QuarantineRow::Dark).collect());
+    unknown.extend(part.iter().map(|one| QuarantineRow::Part(Safe::new(&one.name), one.words())));
+    unknown.extend(beyond.into_iter().map(QuarantineRow::Dark));
+    section("Not looked into".to_owned(), unknown);
     let looked: Vec<_> = whole.iter().map(|one| QuarantineRow::Looked(Safe::new(&one.name), one.words())).collect();
     section(format!("{} looked through", counted_repositories(looked.len())), looked);
     if report.local.is_empty() && report.remote.is_empty() {
