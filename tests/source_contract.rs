@@ -9,15 +9,18 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use common::images::{ImageSpec, build, docker_archive};
-use lighterman::model::{ArchiveFormat, Digest, ImageKey, Locator, Name, ProblemKind, Removal};
+use common::images::{ImageSpec, Pack, build, docker_archive, oci_archive, oci_layout};
+use lighterman::model::{ArchiveFormat, Copy, CopyFrom, Digest, ImageKey, Locator, Name, ProblemKind, Removal};
 use lighterman::source::credentials::Credentials;
 use lighterman::source::engine::{Endpoint, EngineSource};
 use lighterman::source::files::FileSource;
+use lighterman::source::registry::{Client, RegistrySettings, RegistrySource};
 use lighterman::source::store::StoreSource;
-use lighterman::source::{Ctx, ExportTo, Source, archive, export};
+use lighterman::source::{Ctx, ExportTo, Opened, ReadLayer, Source, archive, export, read_layers, verify};
 
 /// One source with one image in it, under `name`.
 struct Case {
@@ -47,7 +50,7 @@ impl Case {
     }
 
     fn over(source: Box<dyn Source>, name: &str, dir: tempfile::TempDir) -> Self {
-        let built = build(&spec(name), common::images::Pack::None);
+        let built = build(&spec(name), Pack::None);
         Self { source, name: Name::new(name), id: built.config_digest, layers: 2, dir }
     }
 
@@ -59,6 +62,41 @@ impl Case {
         let locator = Locator::parse(&format!("docker-archive:{}", path.display())).unwrap();
         let source = FileSource::open(&locator).await.unwrap();
         Self::over(Box::new(source), name, dir)
+    }
+
+    /// As a layout in a folder or in a tar, its layers packed.
+    async fn layout(pack: Pack, tar: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, name) = (dir.path().join("image"), "localhost/lm-contract-layout:v1");
+        if tar {
+            std::fs::write(&path, oci_archive(&[spec(name)], pack)).unwrap();
+        } else {
+            oci_layout(&path, &[spec(name)], pack);
+        }
+        let transport = if tar { "oci-archive" } else { "oci" };
+        let source = FileSource::open(&Locator::parse(&format!("{transport}:{}", path.display())).unwrap()).await.unwrap();
+        let built = build(&spec(name), pack);
+        Self { source: Box::new(source), name: Name::new(name), id: built.config_digest, layers: 2, dir }
+    }
+
+    /// In a registry, which is no list of images and exports none: only its layers are opened.
+    async fn registry(host: &str, pack: Pack) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, name) = (dir.path().join("image.tar"), format!("{host}/lm-contract-{}-{pack:?}:v1", std::process::id()).to_lowercase());
+        std::fs::write(&path, oci_archive(&[spec(&name)], pack)).unwrap();
+        let client = Client::new(RegistrySettings::default(), Credentials::none()).unwrap();
+        let source = RegistrySource::new(client, host);
+        let copy = Copy {
+            from: CopyFrom::File(Locator::parse(&format!("oci-archive:{}", path.display())).unwrap()),
+            expected: None,
+            to: Name::new(&name),
+            replaces: None,
+            platforms: vec![],
+            referrers: false,
+        };
+        source.curator().unwrap().copy(&Ctx::default(), &copy).await.unwrap();
+        let built = build(&spec(&name), pack);
+        Self { source: Box::new(source), name: Name::new(&name), id: built.config_digest, layers: 2, dir }
     }
 
     async fn store() -> Self {
@@ -74,7 +112,8 @@ impl Case {
 }
 
 async fn cases() -> Vec<Case> {
-    let mut cases = vec![Case::file().await, Case::store().await];
+    let mut cases =
+        vec![Case::file().await, Case::store().await, Case::layout(Pack::Gzip, false).await, Case::layout(Pack::Zstd, true).await];
     for (kind, address) in [("docker", common::docker("the source contract")), ("podman", common::podman("the source contract"))] {
         if let Some(address) = address {
             cases.push(Case::engine(kind, &address).await);
@@ -106,6 +145,48 @@ async fn reads(case: &Case) {
     }
     let nobody = ImageKey::Name(Name::new("localhost/lm-nobody:none").reference().unwrap());
     assert_eq!(source.inspect(&ctx, &nobody).await.unwrap_err().kind, ProblemKind::NotFound, "{who}");
+}
+
+/// Every layer that was asked for comes, and no other; its bytes unpack to its diff ID, and nothing is left anywhere.
+async fn opens(case: &Case) {
+    let (ctx, source) = (Ctx::default(), case.source.as_ref());
+    let who = source.id().to_string();
+    let image = source.inspect(&ctx, &key(&case.name)).await.unwrap();
+    let diff_ids: Vec<Digest> = image.layers.as_ref().unwrap().iter().map(|layer| layer.diff_id.clone().unwrap()).collect();
+    for wanted in [&[0, 1][..], &[1], &[0], &[1, 1, 0, 7], &[]] {
+        let told: Arc<Mutex<Vec<ReadLayer<Vec<u8>>>>> = Arc::default();
+        let list = Arc::clone(&told);
+        let read = |opened: Opened<'_>| {
+            let mut tar = Vec::new();
+            let found = opened.reader().and_then(|mut reader| {
+                reader.read_to_end(&mut tar)?;
+                reader.finish()
+            });
+            (found, tar)
+        };
+        read_layers(source, &ctx, &image, wanted, read, move |read| list.lock().unwrap().push(read)).await.unwrap();
+        let mut told = std::mem::take(&mut *told.lock().unwrap());
+        told.sort_by_key(|read| read.layer);
+        let mut places = wanted.to_vec();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(told.iter().map(|read| read.layer).collect::<Vec<_>>(), places, "{who}: each once");
+        for read in told {
+            let Some(diff_id) = diff_ids.get(read.layer) else {
+                assert_eq!(read.found.unwrap_err().kind, ProblemKind::NotFound, "{who}");
+                continue;
+            };
+            let (found, tar) = (read.found.unwrap(), read.made.unwrap());
+            assert_eq!((&found.diff_id, &Digest::sha256(&tar)), (diff_id, diff_id), "{who}");
+            assert_eq!(found.uncompressed_size, tar.len() as u64, "{who}");
+        }
+    }
+    let verified = verify(source, &ctx, image).await.unwrap();
+    assert!(verified.layers.unwrap().iter().all(|layer| layer.verified == Some(true)), "{who}");
+    let stopped = Ctx::default();
+    stopped.cancel.cancel();
+    let image = source.inspect(&ctx, &key(&case.name)).await.unwrap();
+    assert!(verify(source, &stopped, image).await.unwrap_err().is_cancelled(), "{who}");
 }
 
 async fn exports(case: &Case) {
@@ -149,7 +230,16 @@ async fn changes(case: &Case) {
 async fn every_source_keeps_the_contract() {
     for case in cases().await {
         reads(&case).await;
+        opens(&case).await;
         exports(&case).await;
         changes(&case).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_opens_layers_as_every_source_does() {
+    let Some(host) = common::registry("the source contract") else { return };
+    for pack in [Pack::None, Pack::Gzip, Pack::Zstd] {
+        opens(&Case::registry(&host, pack).await).await;
     }
 }

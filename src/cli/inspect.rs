@@ -9,10 +9,10 @@ use super::find::{self, Found};
 use super::images::used_by;
 use super::print::{Align, Printer, Table, or_dash};
 use super::session::{Place, Reader, Session};
-use super::{Done, Tally, Verdict, verify};
+use super::{Done, Tally, Verdict};
 use crate::curate::words::counted;
 use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Problem, Safe, size, time};
-use crate::source::Ctx;
+use crate::source::{self, Ctx};
 use crate::work::clock::now;
 
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Verdict {
@@ -49,7 +49,15 @@ async fn one(session: &Session, text: &str, verify: bool) -> Result<(Vec<Image>,
     let gaps = place.gaps();
     let images = session
         .run("inspect", |ctx| {
-            Box::pin(async move { if verify { verify::images(&place, &ctx).await } else { images_of(&place, &ctx).await } })
+            Box::pin(async move {
+                let mut images = images_of(&place, &ctx).await?;
+                if verify {
+                    for image in &mut images {
+                        *image = source::verify(place.source.as_ref(), &ctx, image.clone()).await?;
+                    }
+                }
+                Ok(images)
+            })
         })
         .await?;
     Ok((images, gaps))

@@ -28,7 +28,6 @@ mod session;
 mod shells;
 mod signals;
 mod transfer;
-mod verify;
 mod weigh;
 
 use std::process::ExitCode;

@@ -127,7 +127,7 @@ impl Session {
     pub(super) async fn store(&self) -> Result<Chosen, Problem> {
         let opened = self.store_opened.get_or_try_init(async || self.open_store(&self.store_dir()).map(Arc::new)).await?;
         let source: Arc<dyn Source> = Arc::clone(opened) as _;
-        Ok(self.other(source, Reader::Store(Arc::clone(opened))))
+        Ok(self.other(source, Reader::Store))
     }
 
     /// A store in any directory, with what this user may do at registries.
@@ -172,7 +172,7 @@ impl Session {
 
     fn other(&self, source: Arc<dyn Source>, reader: Reader) -> Chosen {
         // The store's name in the configuration, as in the deck.
-        let name = if matches!(reader, Reader::Store(_)) { STORE } else { "" };
+        let name = if matches!(reader, Reader::Store) { STORE } else { "" };
         let locked = self.locked(name, &source.id().0);
         Chosen { source, reader, locked }
     }

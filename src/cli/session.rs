@@ -45,7 +45,7 @@ pub(super) struct Chosen {
 #[derive(Debug, Clone)]
 pub(super) enum Reader {
     Engine,
-    Store(Arc<StoreSource>),
+    Store,
     File(FileSource),
     Registry(Arc<RegistrySource>),
 }

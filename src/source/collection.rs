@@ -6,6 +6,7 @@ use std::io::Read;
 
 use super::content::{Content, Descriptor, Packed, read_small};
 use super::oci::{Blobs, Collected};
+use crate::layer::Verified;
 use crate::model::Problem;
 
 /// A collection that is read where it lies.
@@ -15,7 +16,7 @@ pub(super) trait Collection: Send + Sync + Debug {
 
     fn found(&self) -> &Collected;
 
-    /// A blob's stored bytes, by a reader that verifies them.
+    /// A blob's stored bytes, not yet verified.
     ///
     /// # Errors
     /// A blob that isn't there, or has another size.
@@ -24,7 +25,7 @@ pub(super) trait Collection: Send + Sync + Debug {
 
 impl<T: Collection> Blobs for T {
     fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, Problem> {
-        read_small(self.blob(blob)?, blob, self.doing())
+        read_small(Verified::new(self.blob(blob)?, blob.digest.clone(), blob.size), blob, self.doing())
     }
 
     fn present(&self, blob: &Descriptor) -> Result<(), Problem> {
@@ -37,7 +38,7 @@ impl<T: Collection> Content for T {
         &self.found().images
     }
 
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
+    fn stored(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
         Ok(Box::new(self.blob(blob)?))
     }
 

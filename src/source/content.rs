@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::io::{self, Read};
 
 use super::oci::LARGEST;
+use crate::layer::Verified;
 use crate::model::{Digest, Foreign, Name, Platform, Problem, ProblemKind};
 
 /// A typed pointer to a blob.
@@ -39,12 +40,20 @@ pub trait Content: Send + Sync + Debug {
     /// Every image, each platform of an index on its own.
     fn images(&self) -> &[Packed];
 
+    /// Opens a blob's stored bytes as they lie, for whoever hashes them himself.
+    ///
+    /// # Errors
+    /// A missing blob, named.
+    fn stored(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem>;
+
     /// Opens a blob's stored bytes. The reader fails at its end (an `io::Error` of kind `InvalidData`) when the bytes do not match
     /// the descriptor's size or digest, so whoever reads to the end has verified.
     ///
     /// # Errors
-    /// A missing blob, named.
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem>;
+    /// As [`Content::stored`].
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
+        Ok(Box::new(Verified::new(self.stored(blob)?, blob.digest.clone(), blob.size)))
+    }
 
     /// Images that the collection names but that can't be read, each with its reason. The others can be used all the same.
     fn gaps(&self) -> &[Problem] {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::content::{Content, Packed, read_document};
-use super::export::{self, verify_image};
+use super::export;
+use super::opened::{self, Taker};
 use super::picked::Picked;
 use super::{Answer, Ctx, ExportTo, Source, archive, oci};
 use crate::model::{
@@ -21,7 +22,7 @@ struct Inner {
     kind: SourceKind,
     /// As "the archive app.tar".
     place: String,
-    content: Box<dyn Content>,
+    content: Arc<dyn Content>,
     images: Vec<Packed>,
     /// Nothing of it was named.
     whole: bool,
@@ -46,9 +47,9 @@ impl FileSource {
         };
         let path = locator.path.as_deref().ok_or_else(|| Problem::new(ProblemKind::Usage, "open the file", "the path is missing"))?;
         let place = format!("{what} {}", path.display());
-        let content: Box<dyn Content> = match kind {
-            SourceKind::Layout => Box::new(super::layout::Layout::open(path)?),
-            _ => archive::open_until(path, &ctx.cancel)?,
+        let content: Arc<dyn Content> = match kind {
+            SourceKind::Layout => Arc::new(super::layout::Layout::open(path)?),
+            _ => Arc::from(archive::open_until(path, &ctx.cancel)?),
         };
         let images = match &locator.name {
             None => content.images().to_vec(),
@@ -109,29 +110,6 @@ impl FileSource {
         run(ctx, "read the images", move |ctx| {
             let one = |packed| ctx.check("read the images").and_then(|()| inner.inspect(packed));
             inner.images.iter().map(one).collect()
-        })
-        .await
-    }
-
-    /// Reads the layers of `key`, or of every image, to their end, and says of each whether it is what its digests say, and how large
-    /// and how compressed it is.
-    ///
-    /// # Errors
-    /// An image whose documents can't be read, or the caller's wish to stop. A layer that is not sound is no error: it is marked.
-    pub async fn verify(&self, ctx: &Ctx, key: Option<&ImageKey>) -> Result<Vec<Image>, Problem> {
-        let (inner, key) = (Arc::clone(&self.0), key.cloned());
-        run(ctx, "verify the images", move |ctx| {
-            let chosen = match &key {
-                Some(key) => inner.find(key)?,
-                None => inner.images.clone(),
-            };
-            let doing = format!("read {}", inner.place);
-            let verified = chosen.iter().map(|packed| {
-                let mut image = inner.inspect(packed)?;
-                verify_image(inner.content.as_ref(), packed, &mut image, ctx, &doing)?;
-                Ok(image)
-            });
-            verified.collect()
         })
         .await
     }
@@ -280,6 +258,11 @@ impl Source for FileSource {
     fn inspect<'a>(&'a self, ctx: &'a Ctx, key: &'a ImageKey) -> Answer<'a, Image> {
         let (inner, key) = (Arc::clone(&self.0), key.clone());
         Box::pin(run(ctx, "read the image", move |_| for_this_machine(&inner.find(&key)?, &inner)))
+    }
+
+    fn open_layers<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, layers: &'a [usize], taker: Arc<dyn Taker>) -> Answer<'a, ()> {
+        let content = Arc::clone(&self.0.content);
+        Box::pin(async move { opened::from_content(ctx, content, image, layers, taker, &format!("read {}", self.0.place)).await })
     }
 
     fn export<'a>(&'a self, ctx: &'a Ctx, keys: &'a [ImageKey], to: &'a ExportTo) -> Answer<'a, Transfer> {

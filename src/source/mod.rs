@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -32,12 +33,16 @@ mod keep;
 pub mod layout;
 pub mod meter;
 pub mod oci;
+pub mod opened;
 mod picked;
 pub mod registry;
 pub mod sink;
 pub mod store;
+mod verify;
 
 pub use meter::Meter;
+pub use opened::{Opened, ReadLayer, Taker, Ticket, read_layers};
+pub use verify::verify;
 
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 
@@ -101,6 +106,13 @@ pub trait Source: Send + Sync + Debug {
     fn layers<'a>(&'a self, _ctx: &'a Ctx, _images: &'a [Digest], _each: Each<'a, LayersOf>) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
+
+    /// Opens the layers of `image`, as this source gave it, at the places `layers`, counted from the bottom, and hands each to `taker` in
+    /// whatever order it has them: the order asked for where it can. Bytes go nowhere but to the taker.
+    ///
+    /// An error means that the source doesn't answer, or the caller's wish to stop; what was settled before stays good. A layer that is
+    /// missing or is not what its digests say is no error of the whole: it is settled as such.
+    fn open_layers<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, layers: &'a [usize], taker: Arc<dyn Taker>) -> Answer<'a, ()>;
 
     /// Writes `keys` into one archive at `to.file`, by way of a temporary file beside it that is read to its end, verified and
     /// fsynced before it gets the final name.

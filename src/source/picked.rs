@@ -72,7 +72,7 @@ impl Content for Picked {
         &self.images
     }
 
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
-        self.file.content().open(blob)
+    fn stored(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Problem> {
+        self.file.content().stored(blob)
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use lighterman::model::{ArchiveFormat, Digest, ImageKey, Locator};
 use lighterman::source::content::Content;
 use lighterman::source::files::FileSource;
-use lighterman::source::{Ctx, Source, archive, export};
+use lighterman::source::{Ctx, Source, archive, export, verify};
 use serde_json::{Value, json};
 
 use crate::common::images::{ImageSpec, Pack, build, docker_archive, oci_archive, oci_files, oci_layout, tar};
@@ -174,8 +174,8 @@ async fn a_file_source_lists_inspects_verifies_and_exports() {
     let image = all.inspect(&ctx, &ImageKey::Id(id.clone())).await.unwrap();
     assert_eq!(image.history.as_ref().unwrap()[2].size, Some(0));
     assert!(image.layers.unwrap().iter().all(|layer| layer.verified.is_none() && layer.uncompressed_size.is_none()));
-    for image in all.verify(&ctx, None).await.unwrap() {
-        let sizes = image.layers.unwrap();
+    for image in all.inspect_all(&ctx).await.unwrap() {
+        let sizes = verify(&all, &ctx, image).await.unwrap().layers.unwrap();
         assert!(sizes.iter().all(|layer| layer.verified == Some(true) && layer.compression == Some("gzip")));
         assert!(sizes.iter().all(|layer| layer.uncompressed_size.unwrap() >= 1024));
     }
@@ -206,8 +206,9 @@ async fn verifying_marks_the_layer_that_is_not_what_it_says() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(blob, bytes).unwrap();
     let source = FileSource::open(&Locator::parse(&format!("oci:{}", layout.display())).unwrap()).await.unwrap();
-    let images = source.verify(&Ctx::default(), None).await.unwrap();
-    let verified: Vec<_> = images[0].layers.as_ref().unwrap().iter().map(|layer| layer.verified).collect();
+    let image = source.inspect_all(&Ctx::default()).await.unwrap().remove(0);
+    let image = verify(&source, &Ctx::default(), image).await.unwrap();
+    let verified: Vec<_> = image.layers.as_ref().unwrap().iter().map(|layer| layer.verified).collect();
     assert_eq!(verified, [Some(true), Some(false)]);
 }
 

@@ -9,6 +9,7 @@
 //! | `list`, `inspect`, `layers`, `watch` | reading |
 //! | `change`, `transfer`, `progress` | tag, remove, prune; pull and push |
 //! | `save`, `load`, `upload` | archives out of and into the engine |
+//! | `open` | layers out of a save while it passes |
 //!
 //! Bollard speaks the verbs whose answers are small and settled (tag, remove, save); the others are asked for directly on the same
 //! transport, because bollard's models refuse odd answers whole (see `wire`), and its bodies have no bound and no stall timer.
@@ -31,7 +32,7 @@ use crate::model::{
 };
 use crate::source::credentials::Credentials;
 use crate::source::keep::{local_backup, local_key, local_return};
-use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LastUses, LayersOf, Noticed, Seen, Source, Watcher};
+use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LastUses, LayersOf, Noticed, Seen, Source, Taker, Watcher};
 
 mod change;
 mod client;
@@ -42,6 +43,7 @@ mod inspect;
 mod layers;
 mod list;
 mod load;
+mod open;
 mod progress;
 mod save;
 mod session;
@@ -170,6 +172,13 @@ impl Source for EngineSource {
         Box::pin(async move {
             let doing = self.doing("read the layers");
             self.run(ctx, &doing, layers::layers(self, ctx, images, each, &doing)).await
+        })
+    }
+
+    fn open_layers<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, layers: &'a [usize], taker: Arc<dyn Taker>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let doing = format!("read the layers of {}", image.id.short());
+            self.run(ctx, &doing, open::open_layers(self, ctx, image, layers, taker, &doing)).await
         })
     }
 

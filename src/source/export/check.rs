@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 
 use super::tarout::{CopyError, copy};
 use crate::layer::{Compression, Decompress, Digests};
-use crate::model::{Digest, Hasher, Image, Problem, ProblemKind, Safe, StepState};
+use crate::model::{Digest, Hasher, Problem, ProblemKind, Safe, StepState};
 use crate::source::Ctx;
 use crate::source::content::{Content, Descriptor, Packed, read_document, read_problem};
 use crate::source::oci::{self, Config};
+use crate::source::opened::Metered;
 
 /// What reading everything found.
 #[derive(Debug, Clone, Default)]
@@ -58,27 +59,6 @@ pub fn check_images(content: &dyn Content, images: &[Packed], ctx: &Ctx, doing: 
         }
     }
     Ok(checked)
-}
-
-/// Reads an image's layers, and writes into `image` what each turned out to be.
-///
-/// # Errors
-/// Only the caller's wish to stop, or an unreadable configuration: a layer that is missing or wrong is marked.
-pub fn verify_image(content: &dyn Content, packed: &Packed, image: &mut Image, ctx: &Ctx, doing: &str) -> Result<(), Problem> {
-    let config = read_config(content, packed, doing)?;
-    let infos = image.layers.iter_mut().flatten();
-    for ((layer, diff_id), info) in packed.layers.iter().zip(&config.diff_ids).zip(infos) {
-        match copy_layer(content, layer, diff_id, ctx, doing, &mut Discard) {
-            Ok(found) => {
-                info.verified = Some(true);
-                info.uncompressed_size = Some(found.uncompressed_size);
-                info.compression = Some(found.compression.as_str());
-            }
-            Err(problem) if problem.is_cancelled() => return Err(problem),
-            Err(_marked) => info.verified = Some(false),
-        }
-    }
-    Ok(())
 }
 
 /// An image's configuration, which must have a diff ID for each layer.
@@ -240,23 +220,6 @@ fn step(ctx: &Ctx, layer: &Descriptor) -> usize {
         step.total = Some(layer.size);
     });
     step
-}
-
-/// Counts what is read on the meter.
-struct Metered<'a, R> {
-    inner: R,
-    ctx: &'a Ctx,
-    step: usize,
-}
-
-impl<R: Read> Read for Metered<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        if read > 0 {
-            self.ctx.meter.add(self.step, read as u64);
-        }
-        Ok(read)
-    }
 }
 
 struct Hashed<'a, R> {

@@ -16,9 +16,11 @@ use super::{Ctx, ExportTo};
 use crate::layer::Walker;
 use crate::model::{ArchiveFormat, Problem, ProblemKind, Transfer};
 
-pub use check::{Checked, check, check_images, read_config, verify_image};
+pub use check::{Checked, check, check_images, read_config};
 pub use docker::docker_stream;
 pub use save::from_save;
+pub(super) use save::{Incoming, fed};
+pub(super) use saved::{MOST_DOCUMENTS, Part, part};
 
 /// Writes `images` of `content` into one archive. Blocking.
 ///

@@ -33,22 +33,39 @@ enum Piece {
 /// # Errors
 /// The stream's own problem, an archive that is not whole or not sound, the disk, or the caller's wish to stop. The target is then as
 /// it was, and no temporary file is left.
-pub async fn from_save<S>(mut stream: S, wanted: &[ImageKey], expected: Option<u64>, to: &ExportTo, ctx: &Ctx) -> Result<Transfer, Problem>
+pub async fn from_save<S>(stream: S, wanted: &[ImageKey], expected: Option<u64>, to: &ExportTo, ctx: &Ctx) -> Result<Transfer, Problem>
 where
     S: Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
 {
     let doing = format!("export to {}", to.file.display());
+    let (wanted, to, inner) = (wanted.to_vec(), to.clone(), ctx.clone());
+    fed(stream, expected, ctx, &doing, move |incoming| saved::export(incoming, &wanted, &to, &inner)).await
+}
+
+/// Runs `work` on a blocking thread, on what the stream brings. It may stop before the end, and the stream is then left alone.
+///
+/// # Errors
+/// The stream's own problem, that of `work`, or the caller's wish to stop.
+pub(in crate::source) async fn fed<S, T>(
+    mut stream: S,
+    expected: Option<u64>,
+    ctx: &Ctx,
+    doing: &str,
+    work: impl FnOnce(Incoming) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem>
+where
+    S: Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
+    T: Send + 'static,
+{
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     let step = ctx.meter.step(Safe::from("from the engine"), expected.filter(|&bytes| bytes > 0));
-    let worker = {
-        let (wanted, to, ctx) = (wanted.to_vec(), to.clone(), ctx.clone());
-        tokio::task::spawn_blocking(move || saved::export(Incoming::new(receiver, ctx.clone(), step), &wanted, &to, &ctx))
-    };
+    let incoming = Incoming::new(receiver, ctx.clone(), step);
+    let worker = tokio::task::spawn_blocking(move || work(incoming));
     let fed = async {
         loop {
             let piece = tokio::select! {
                 biased;
-                () = ctx.cancel.cancelled() => return Err(Problem::cancelled(&doing)),
+                () = ctx.cancel.cancelled() => return Err(Problem::cancelled(doing)),
                 piece = stream.next() => piece,
             };
             let (piece, last) = match piece {
@@ -56,7 +73,7 @@ where
                 Some(Err(problem)) => return Err(problem),
                 None => (Piece::End, true),
             };
-            // The worker stops listening when it has found something wrong, which it then tells.
+            // The worker stops listening when it has all it needs, or found something wrong, which it then tells.
             if sender.send(piece).await.is_err() || last {
                 return Ok(());
             }
@@ -64,13 +81,13 @@ where
     }
     .await;
     drop(sender);
-    let done = worker.await.unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, &doing, error.to_string())));
+    let done = worker.await.unwrap_or_else(|error| Err(Problem::new(ProblemKind::Other, doing, error.to_string())));
     ctx.meter.finish(step, if fed.is_ok() && done.is_ok() { StepState::Done } else { StepState::Failed });
     fed.and(done)
 }
 
 /// The stream as a blocking reader, which also passes everything on to a file.
-pub(super) struct Incoming {
+pub(in crate::source) struct Incoming {
     receiver: mpsc::Receiver<Piece>,
     current: Bytes,
     /// The last pieces, in case the engine said in them what went wrong.
@@ -90,7 +107,7 @@ impl Incoming {
     }
 
     /// Why the archive is refused: what failed here, or what the engine said, or `otherwise`.
-    pub(super) fn explain(&mut self, otherwise: Problem) -> Problem {
+    pub(in crate::source) fn explain(&mut self, otherwise: Problem) -> Problem {
         if let Some(problem) = self.failed.take() {
             return problem;
         }

@@ -17,7 +17,7 @@ use crate::source::sink::AtomicFile;
 use crate::source::{Ctx, ExportTo};
 
 /// Bytes of all documents together.
-const MOST_DOCUMENTS: u64 = 512 << 20;
+pub(in crate::source) const MOST_DOCUMENTS: u64 = 512 << 20;
 
 /// Reads the save to its end and writes the archive.
 pub(super) fn export(mut incoming: Incoming, wanted: &[ImageKey], to: &ExportTo, ctx: &Ctx) -> Result<Transfer, Problem> {
@@ -53,6 +53,31 @@ pub(super) fn export(mut incoming: Incoming, wanted: &[ImageKey], to: &ExportTo,
         _ => None,
     };
     Ok(Transfer { digest, bytes_transferred: publish(out, to, ctx, &doing)?, bytes_skipped: 0 })
+}
+
+/// What a file of a save may be.
+pub(in crate::source) enum Part {
+    /// Read whole.
+    Document(Vec<u8>),
+    /// Perhaps a layer, read whole.
+    Small(Vec<u8>),
+    /// Perhaps a layer, not read yet.
+    Layer,
+    /// Something that no image needs, not read.
+    Other,
+}
+
+/// Tells the files of a save apart, by name, and those that are named by their digest by how they begin.
+pub(in crate::source) fn part(path: &str, size: u64, data: &mut dyn Read) -> io::Result<Part> {
+    let extension = path.rsplit('.').next().unwrap_or_default();
+    let is_blob = path.starts_with("blobs/");
+    if size <= LARGEST && (is_blob || extension == "json" || path == "oci-layout") {
+        let mut bytes = Vec::new();
+        data.read_to_end(&mut bytes)?;
+        let is_document = !is_blob || matches!(bytes.first(), Some(b'{' | b'['));
+        return Ok(if is_document { Part::Document(bytes) } else { Part::Small(bytes) });
+    }
+    Ok(if is_blob || matches!(extension, "tar" | "gz" | "tgz" | "zst") { Part::Layer } else { Part::Other })
 }
 
 /// A file of the save.
@@ -91,25 +116,21 @@ impl Saved {
     /// Reads one file; what may be a layer goes into the oci-archive at once.
     fn take(&mut self, entry: &Entry, data: &mut dyn Read) -> Result<SavedFile, Problem> {
         let path = entry_path(entry, &self.doing)?;
-        let extension = path.rsplit('.').next().unwrap_or_default();
-        let is_blob = path.starts_with("blobs/");
-        if entry.size <= LARGEST && (is_blob || extension == "json" || path == "oci-layout") {
-            let mut bytes = Vec::new();
-            data.read_to_end(&mut bytes).map_err(|error| self.unreadable(&path, &error))?;
-            if !is_blob || matches!(bytes.first(), Some(b'{' | b'[')) {
+        match part(&path, entry.size, data).map_err(|error| self.unreadable(&path, &error))? {
+            Part::Document(bytes) => {
                 self.kept += entry.size;
                 if self.kept > MOST_DOCUMENTS {
                     return Err(Problem::new(ProblemKind::Limit, &self.doing, "its documents together are too large"));
                 }
-                return Ok(SavedFile { found: digests(&bytes), document: Some(bytes) });
+                Ok(SavedFile { found: digests(&bytes), document: Some(bytes) })
             }
-            return self.layer(&path, &mut bytes.as_slice());
+            Part::Small(bytes) => self.layer(&path, &mut bytes.as_slice()),
+            Part::Layer => self.layer(&path, data),
+            Part::Other => {
+                let found = read_layer(data, None).map_err(|error| self.unreadable(&path, &error))?;
+                Ok(SavedFile { found, document: None })
+            }
         }
-        if is_blob || matches!(extension, "tar" | "gz" | "tgz" | "zst") {
-            return self.layer(&path, data);
-        }
-        let found = read_layer(data, None).map_err(|error| self.unreadable(&path, &error))?;
-        Ok(SavedFile { found, document: None })
     }
 
     fn layer(&mut self, path: &str, data: &mut dyn Read) -> Result<SavedFile, Problem> {

@@ -239,6 +239,12 @@ impl<'a> Stream<'a> {
         Self { inner, ctx, repo, blob, step: 0, pieces, offset: 0, resumed: false, moved }
     }
 
+    /// Tells the meter's `step` of the bytes.
+    pub(super) const fn counting(mut self, step: usize) -> Self {
+        self.step = step;
+        self
+    }
+
     /// Whether the bytes were put together from more than one answer.
     pub(super) const fn is_stitched(&self) -> bool {
         self.resumed

@@ -18,6 +18,7 @@
 //! | `write`, `delete`, `survey` | tags that are put and deleted, and what would go with them |
 //! | `copy`, `companions`, `relay` | images from one repository to another, and in from files |
 //! | `save` | images into a layout on disk |
+//! | `open` | layers to whoever reads them, without the disk |
 //! | `keep` | what is kept of a repository before it is changed, and brought back after |
 //! | `source`, `curator` | [`RegistrySource`]: one registry as a [`crate::source::Source`] |
 //!
@@ -57,6 +58,7 @@ mod keep;
 mod labels;
 mod manifests;
 mod names;
+mod open;
 mod paging;
 mod partial;
 mod quota;

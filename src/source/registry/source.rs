@@ -2,6 +2,7 @@
 //! Its images are not listed as a whole: repositories and tags are its [`Catalog`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -14,7 +15,7 @@ use crate::model::{
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
-use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, LabelsAnswer, Resolved, Source, TagAnswer};
+use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, LabelsAnswer, Resolved, Source, TagAnswer, Taker};
 
 /// Platforms of an index that are inspected at a time.
 const AT_ONCE: usize = 8;
@@ -217,6 +218,10 @@ impl Source for RegistrySource {
 
     fn catalog(&self) -> Option<&dyn Catalog> {
         Some(self)
+    }
+
+    fn open_layers<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, layers: &'a [usize], taker: Arc<dyn Taker>) -> Answer<'a, ()> {
+        Box::pin(stoppable(ctx, format!("open layers in {}", self.host), self.client.open_layers(ctx, image, layers, taker)))
     }
 
     fn export<'a>(&'a self, _ctx: &'a Ctx, _keys: &'a [ImageKey], _to: &'a ExportTo) -> Answer<'a, Transfer> {

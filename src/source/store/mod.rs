@@ -27,6 +27,7 @@ use crate::source::content::{Content, Descriptor, Packed};
 use crate::source::credentials::Credentials;
 use crate::source::keep::{local_backup, local_key, local_return};
 use crate::source::oci;
+use crate::source::opened::{self, Taker};
 use crate::source::registry::{Client, RegistrySettings};
 use crate::source::sink::AtomicFile;
 use crate::source::{Answer, Ctx, Curator, Each, ExportTo, LayersOf, Noticed, Source, Watcher, blocking};
@@ -168,8 +169,8 @@ impl Content for StoreContent {
         &self.images
     }
 
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn std::io::Read + Send + '_>, Problem> {
-        Ok(Box::new(self.blobs.open(blob)?))
+    fn stored(&self, blob: &Descriptor) -> Result<Box<dyn std::io::Read + Send + '_>, Problem> {
+        Ok(Box::new(self.blobs.stored(blob)?))
     }
 }
 
@@ -380,6 +381,11 @@ impl Source for StoreSource {
             }
             Ok(())
         })
+    }
+
+    fn open_layers<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, layers: &'a [usize], taker: Arc<dyn Taker>) -> Answer<'a, ()> {
+        let content = Arc::new(StoreContent { blobs: self.store.blobs.clone(), images: Vec::new() });
+        Box::pin(opened::from_content(ctx, content, image, layers, taker, "read the store"))
     }
 
     fn export<'a>(&'a self, ctx: &'a Ctx, keys: &'a [ImageKey], to: &'a ExportTo) -> Answer<'a, Transfer> {

@@ -11,7 +11,7 @@ use crate::model::{
     Change, Digest, Image, ImageKey, ImageList, ImportPreview, Kept, Name, Platform, Powers, Reference, Removal, Removed, Safe, SourceId,
     SourceInfo, SourceKind, Transfer,
 };
-use crate::source::{Answer, Curator, ExportTo, Noticed, Source, Watcher};
+use crate::source::{Answer, Curator, ExportTo, Noticed, Source, Taker, Watcher};
 use crate::work::journal::Journal;
 use crate::work::{Found, KnownLists, Table};
 
@@ -66,6 +66,9 @@ impl Source for Scripted {
     }
     fn inspect<'a>(&'a self, _: &'a Ctx, _: &'a ImageKey) -> Answer<'a, Image> {
         Box::pin(async { panic!("out of cheese") })
+    }
+    fn open_layers<'a>(&'a self, _: &'a Ctx, _: &'a Image, _: &'a [usize], _: std::sync::Arc<dyn Taker>) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
     fn export<'a>(&'a self, ctx: &'a Ctx, _: &'a [ImageKey], _: &'a ExportTo) -> Answer<'a, Transfer> {
         Box::pin(async {
