@@ -23,7 +23,7 @@ use lighterman::model::{Digest, Image, ImageKey, Locator, Problem, ProblemKind, 
 use lighterman::source::credentials::Credentials;
 use lighterman::source::files::FileSource;
 use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Timers};
-use lighterman::source::{Ctx, Opened, Source, read_layers, verify};
+use lighterman::source::{Ctx, Opened, Part, Source, read_layers, read_parts, verify};
 use scripted::{Reply, Request};
 use serde_json::json;
 
@@ -430,4 +430,44 @@ async fn an_engine_is_left_in_the_middle() {
     };
     let problem = read_layers(&engine.source, &ctx, &image, &[1], read, |_| panic!("nothing was settled")).await.unwrap_err();
     assert!(problem.is_cancelled(), "{problem}");
+}
+
+/// A file that stands early is there before the rest of its layer has come, which here it never does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_layer_is_there_before_the_rest_of_it() {
+    let built = build(&spec(), Pack::Gzip);
+    let tar = built.layers[1].tar.clone();
+    let (_registry, source, image) = registry(Pack::Gzip, move |request, _| {
+        let whole = &built.layers[1].stored;
+        is_blob(request, &built).then(|| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", whole.len());
+            Reply::Trickle([head.as_bytes(), &whole[..1_000_000]].concat(), std::time::Duration::from_millis(1))
+        })
+    })
+    .await;
+    let parts = [Part { offset: 100_000, length: 7 }, Part { offset: 512, length: 1000 }];
+    let read = read_parts(&source, &Ctx::default(), &image, 1, &parts).await.unwrap();
+    assert_eq!(read, [&tar[100_000..100_007], &tar[512..1512]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_the_bytes_of_the_tar_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("layout");
+    oci_layout(&at, &[spec()], Pack::Zstd);
+    let (file, of_file) = layout(&at).await;
+    let (engine, of_engine) = saving(save(|_, _| {}), true);
+    let tar = build(&spec(), Pack::None).layers[1].tar.clone();
+    let sources: [(&dyn Source, &Image); 2] = [(&file, &of_file), (&engine.source, &of_engine)];
+    for (source, image) in sources {
+        let read = async |parts: &[Part]| read_parts(source, &Ctx::default(), image, 1, parts).await;
+        let end = Part { offset: tar.len() as u64 - 10, length: 10 };
+        assert_eq!(read(&[end]).await.unwrap(), [&tar[tar.len() - 10..]]);
+        assert_eq!(read(&[]).await.unwrap(), [&[0_u8; 0]; 0]);
+        assert_eq!(read(&[Part { length: 11, ..end }]).await.unwrap_err().kind, ProblemKind::Corrupt);
+        assert_eq!(read(&[Part { offset: u64::MAX, length: 1 }]).await.unwrap_err().kind, ProblemKind::Corrupt);
+        assert_eq!(read(&[Part { offset: 0, length: u64::MAX }]).await.unwrap_err().kind, ProblemKind::Limit);
+        assert_eq!(read(&[end, end]).await.unwrap_err().kind, ProblemKind::Usage);
+        assert_eq!(read_parts(source, &Ctx::default(), image, 9, &[end]).await.unwrap_err().kind, ProblemKind::NotFound);
+    }
 }

@@ -34,6 +34,7 @@ pub mod layout;
 pub mod meter;
 pub mod oci;
 pub mod opened;
+mod part;
 mod picked;
 pub mod registry;
 pub mod sink;
@@ -42,6 +43,7 @@ mod verify;
 
 pub use meter::Meter;
 pub use opened::{Opened, ReadLayer, Taker, Ticket, read_layers};
+pub use part::{Part, read_parts};
 pub use verify::verify;
 
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
