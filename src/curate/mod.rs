@@ -4,6 +4,7 @@
 //! [`crate::model::Change`] out reads again just before each write.
 
 pub mod cleanup;
+pub mod compare;
 pub mod describe;
 pub mod family;
 pub mod freed;
