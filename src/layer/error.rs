@@ -35,6 +35,12 @@ impl TarError {
     /// The same for a person; `doing` should name the archive or layer.
     #[must_use]
     pub fn problem(&self, doing: impl AsRef<str>) -> Problem {
+        // A source that knows better what is the matter, such as that it was told to stop, says it in our own words.
+        if let Self::Io { source, .. } = self
+            && let Some(told) = source.get_ref().and_then(|error| error.downcast_ref::<Problem>())
+        {
+            return told.clone();
+        }
         match self {
             Self::Io { source, .. } if source.kind() != io::ErrorKind::InvalidData && source.raw_os_error().is_some() => {
                 Problem::new(ProblemKind::Disk, doing, self.to_string())

@@ -32,6 +32,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Bytes of data that follow; 0 for what has no data.
     pub size: u64,
+    /// Bytes of the file as it is when unpacked: `size`, but for a sparse file, whose holes are not in the data.
+    pub content_size: u64,
     /// Where its data starts, from the tar's first byte.
     pub data_offset: u64,
     /// Permission bits and above, as written; `None` when unreadable.
@@ -40,6 +42,12 @@ pub struct Entry {
     pub gid: Option<u64>,
     /// Seconds since 1970, whole ones.
     pub mtime: Option<i64>,
+    /// Major and minor number of a device.
+    pub device: Option<(u32, u32)>,
+    /// The value of `security.capability`, which makes a program run with more rights than its user has.
+    pub capability: Option<Vec<u8>>,
+    /// How many other extended attributes there are.
+    pub xattrs: u16,
 }
 
 impl Entry {
@@ -50,30 +58,25 @@ impl Entry {
     }
 }
 
-pub(super) enum Head {
-    /// A block of zeros.
-    Zero,
-    Header(Box<tar::Header>),
-}
-
-/// Takes a block for a header: its checksum must hold.
-pub(super) fn head(block: &[u8; BLOCK_LEN], offset: u64) -> Result<Head, TarError> {
-    if block.iter().all(|&byte| byte == 0) {
-        return Ok(Head::Zero);
+/// Takes a block for a header: its checksum must hold. `None` for a block of zeros.
+pub(super) fn head(block: &[u8; BLOCK_LEN], offset: u64) -> Result<Option<tar::Header>, TarError> {
+    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    let total = sum(block);
+    if total == 0 {
+        return Ok(None);
     }
     let mut header = tar::Header::new_old();
     header.as_mut_bytes().copy_from_slice(block);
-    let written = octal(&header.as_old().cksum).ok_or(TarError::Header { offset })?;
-    let field = 148..156;
+    let field = &header.as_old().cksum;
+    let written = octal(field).ok_or(TarError::Header { offset })?;
+    // The field itself counts as blanks.
+    let blanks = 8 * u32::from(b' ');
+    let unsigned = total - sum(field) + blanks;
     // Some old writers summed signed bytes.
-    let (mut unsigned, mut signed) = (0_i64, 0_i64);
-    for (i, &byte) in block.iter().enumerate() {
-        let byte = if field.contains(&i) { b' ' } else { byte };
-        unsigned += i64::from(byte);
-        signed += i64::from(byte.cast_signed());
-    }
-    let written = i64::try_from(written).map_err(|_too_large| TarError::Header { offset })?;
-    if written == unsigned || written == signed { Ok(Head::Header(Box::new(header))) } else { Err(TarError::Header { offset }) }
+    let high = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte >> 7)).sum::<u32>();
+    let signed = i64::from(unsigned) - 256 * i64::from(high(block) - high(field));
+    let is_right = written == u64::from(unsigned) || i64::try_from(written).is_ok_and(|written| written == signed);
+    if is_right { Ok(Some(header)) } else { Err(TarError::Header { offset }) }
 }
 
 /// Octal digits with blanks or NULs around them; nothing at all is 0.
@@ -122,16 +125,26 @@ pub(super) fn entry(header: &tar::Header, offset: u64) -> Result<Entry, TarError
     };
     let link = matches!(kind, Kind::Hardlink | Kind::Symlink).then(|| header.link_name_bytes().unwrap_or_default().into_owned());
     let unsigned = |field: &[u8]| number(field).and_then(|value| u64::try_from(value).ok());
+    // Of ustar and GNU headers alone: the oldest format ends before them.
+    let part = |field: &[u8]| number(field).and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
+    let device = (kind == Kind::Char || kind == Kind::Block).then(|| {
+        let newer = header.as_ustar().map(|header| (&header.dev_major, &header.dev_minor));
+        newer.or_else(|| header.as_gnu().map(|header| (&header.dev_major, &header.dev_minor)))
+    });
     Ok(Entry {
         path,
         link,
         kind,
         size,
+        content_size: size,
         data_offset: offset.saturating_add(BLOCK),
         mode: unsigned(&old.mode).and_then(|mode| u32::try_from(mode).ok()),
         uid: unsigned(&old.uid),
         gid: unsigned(&old.gid),
         mtime: number(&old.mtime),
+        device: device.map(|fields| fields.map_or((0, 0), |(major, minor)| (part(major), part(minor)))),
+        capability: None,
+        xattrs: 0,
     })
 }
 

@@ -15,4 +15,4 @@ pub use decompress::{Compression, Decompress, Limits};
 pub use error::TarError;
 pub use header::{BLOCK, Entry, Kind};
 pub use verify::{Digests, Hashing, LayerReader, Verified};
-pub use walk::{Advance, Seeking, Streaming, Walker};
+pub use walk::{Advance, Buffered, Seeking, Streaming, Walker};

@@ -4,10 +4,10 @@
 //! Ustar, GNU and PAX; extended headers are applied, an entry count and every size are bounded, checksums are verified, and a tar
 //! is whole only with its end marker and nothing but zeros after it.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use super::error::TarError;
-use super::header::{BLOCK, BLOCK_LEN, Entry, Head, Kind, entry, head, is_bare};
+use super::header::{BLOCK, BLOCK_LEN, Entry, Kind, entry, head, is_bare, number};
 use super::pax::{Extra, check_global, long_name};
 use crate::model::Safe;
 
@@ -47,6 +47,56 @@ impl<R: Read> Advance for Streaming<R> {
             match self.0.read(buffer.get_mut(..most).unwrap_or_default()) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read) => left -= read as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads ahead, so that small entries cost no call each, and lets data be looked at where it lies (through `BufRead`).
+#[derive(Debug)]
+pub struct Buffered<R>(BufReader<R>);
+
+impl<R> Buffered<R> {
+    /// The source; what was read ahead of it is lost.
+    pub(super) fn into_inner(self) -> R {
+        self.0.into_inner()
+    }
+
+    pub(super) const fn inner(&self) -> &BufReader<R> {
+        &self.0
+    }
+}
+
+impl<R: Read> Read for Buffered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R: Read> BufRead for Buffered<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.0.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0.consume(count);
+    }
+}
+
+impl<R: Read> Advance for Buffered<R> {
+    fn advance(&mut self, count: u64) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            match self.0.fill_buf() {
+                Ok([]) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => {
+                    let some = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    self.0.consume(some);
+                    left -= some as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -103,14 +153,24 @@ pub struct Walker<R> {
     /// Of the current entry: bytes of data left, and of padding after them.
     left: u64,
     padding: u64,
-    name: Safe,
+    name: Vec<u8>,
     ended: bool,
 }
+
+/// What a walker reads ahead: small enough to stay in the processor's cache between one look at the bytes and the next.
+const AHEAD: usize = 128 * 1024;
 
 impl<R: Read> Walker<Streaming<R>> {
     /// Walks a stream.
     pub fn streaming(source: R) -> Self {
         Self::new(Streaming(source))
+    }
+}
+
+impl<R: Read> Walker<Buffered<R>> {
+    /// Walks a stream that nobody else reads from afterwards.
+    pub fn buffered(source: R) -> Self {
+        Self::new(Buffered(BufReader::with_capacity(AHEAD, source)))
     }
 }
 
@@ -126,7 +186,7 @@ impl<R: Read + Seek> Walker<Seeking<R>> {
 
 impl<R: Advance> Walker<R> {
     pub fn new(source: R) -> Self {
-        Self { source, offset: 0, seen: 0, left: 0, padding: 0, name: Safe::default(), ended: false }
+        Self { source, offset: 0, seen: 0, left: 0, padding: 0, name: Vec::new(), ended: false }
     }
 
     /// The next entry; `None` once the end marker was read.
@@ -167,38 +227,49 @@ impl<R: Advance> Walker<R> {
     }
 
     fn settle(&mut self, mut entry: Entry, extra: Extra, header: &tar::Header, at: u64) -> Result<Entry, TarError> {
+        entry.xattrs = extra.other_xattrs();
+        entry.capability = extra.capability;
         if let Some(path) = Extra::settle(extra.path, extra.long_path, at, "name")? {
             entry.path = path;
         }
         if let (Some(link), Some(slot)) = (Extra::settle(extra.link, extra.long_link, at, "link target")?, entry.link.as_mut()) {
             *slot = link;
         }
-        if let Some(size) = extra.size {
-            entry.size = size;
-        }
+        entry.size = extra.size.unwrap_or(entry.size);
+        entry.uid = extra.uid.or(entry.uid);
+        entry.gid = extra.gid.or(entry.gid);
+        entry.mtime = extra.mtime.or(entry.mtime);
+        entry.content_size = entry.size;
         // The oldest format has no type for directories.
         if header.as_bytes()[156] == 0 && entry.path.ends_with(b"/") {
             entry.kind = Kind::Directory;
         }
         if entry.kind == Kind::Sparse {
             self.sparse_blocks(header)?;
+            if let Some(header) = header.as_gnu() {
+                let whole = number(&header.realsize).and_then(|size| u64::try_from(size).ok());
+                entry.content_size = whole.ok_or(TarError::Number { offset: at, field: "size" })?;
+            }
         } else if extra.sparse && entry.kind == Kind::File {
             entry.kind = Kind::Sparse;
+            entry.content_size = extra.content_size.unwrap_or(entry.size);
         } else if is_bare(entry.kind) {
-            entry.size = 0;
+            (entry.size, entry.content_size) = (0, 0);
         }
-        self.name = Safe::new(&String::from_utf8_lossy(&entry.path));
+        self.name.clear();
+        self.name.extend_from_slice(&entry.path);
         entry.data_offset = self.offset;
         self.left = entry.size;
         self.padding = padding(entry.size);
-        if entry.size.checked_add(self.padding).and_then(|length| self.offset.checked_add(length)).is_none_or(|end| end > i64::MAX as u64) {
+        let end = entry.size.checked_add(self.padding).and_then(|length| self.offset.checked_add(length));
+        if end.is_none_or(|end| end > i64::MAX as u64) || entry.content_size > i64::MAX as u64 {
             return Err(TarError::Number { offset: at, field: "size" });
         }
         Ok(entry)
     }
 
     /// Reads one header block; `None` after the end marker, which is two blocks of zeros.
-    fn header(&mut self) -> Result<Option<Box<tar::Header>>, TarError> {
+    fn header(&mut self) -> Result<Option<tar::Header>, TarError> {
         let at = self.offset;
         let mut block = [0; BLOCK_LEN];
         if !self.block(&mut block)? {
@@ -208,19 +279,17 @@ impl<R: Advance> Walker<R> {
         if self.seen > MOST_ENTRIES {
             return Err(TarError::TooMany { most: MOST_ENTRIES });
         }
-        match head(&block, at)? {
-            Head::Header(header) => Ok(Some(header)),
-            Head::Zero => {
-                if !self.block(&mut block)? {
-                    return Err(TarError::NoEnd { offset: self.offset });
-                }
-                if block.iter().any(|&byte| byte != 0) {
-                    return Err(TarError::Trailing { offset: at + BLOCK });
-                }
-                self.ended = true;
-                Ok(None)
-            }
+        if let Some(header) = head(&block, at)? {
+            return Ok(Some(header));
         }
+        if !self.block(&mut block)? {
+            return Err(TarError::NoEnd { offset: self.offset });
+        }
+        if block.iter().any(|&byte| byte != 0) {
+            return Err(TarError::Trailing { offset: at + BLOCK });
+        }
+        self.ended = true;
+        Ok(None)
     }
 
     /// Fills a block; false when the source ends right before it.
@@ -244,7 +313,8 @@ impl<R: Advance> Walker<R> {
         if entry.size > LARGEST_EXTENDED {
             return Err(TarError::TooLarge { offset: at, what: "extended header", size: entry.size, most: LARGEST_EXTENDED });
         }
-        self.name = Safe::from("an extended header");
+        self.name.clear();
+        self.name.extend_from_slice(b"an extended header");
         self.left = entry.size;
         self.padding = padding(entry.size);
         let mut bytes = Vec::new();
@@ -284,9 +354,17 @@ impl<R: Advance> Walker<R> {
         Ok(())
     }
 
-    fn cut(&self, source: io::Error) -> TarError {
+    pub(super) fn into_source(self) -> R {
+        self.source
+    }
+
+    pub(super) const fn source(&self) -> &R {
+        &self.source
+    }
+
+    pub(super) fn cut(&self, source: io::Error) -> TarError {
         if source.kind() == io::ErrorKind::UnexpectedEof && source.raw_os_error().is_none() && source.get_ref().is_none() {
-            TarError::CutEntry { entry: self.name.clone(), missing: self.left }
+            TarError::CutEntry { entry: Safe::new(&String::from_utf8_lossy(&self.name)), missing: self.left }
         } else {
             TarError::Io { offset: self.offset, source }
         }
@@ -297,6 +375,11 @@ impl<R: Advance> Walker<R> {
     /// # Errors
     /// [`TarError::Trailing`] with the first offset of something else.
     pub fn finish(mut self) -> Result<(), TarError> {
+        self.end()
+    }
+
+    /// As [`Walker::finish`], and the source can still be taken back.
+    pub(super) fn end(&mut self) -> Result<(), TarError> {
         while self.next_entry()?.is_some() {}
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -329,6 +412,28 @@ impl<R: Read> Read for Walker<R> {
         self.left -= read as u64;
         self.offset += read as u64;
         Ok(read)
+    }
+}
+
+/// The same without a copy: what lies in the source's buffer of the current entry's data.
+impl<R: BufRead> BufRead for Walker<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Ok(&[]);
+        }
+        let bytes = self.source.fill_buf()?;
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(bytes.get(..most).unwrap_or_default())
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = self.left.min(count as u64);
+        self.source.consume(usize::try_from(count).unwrap_or_default());
+        self.left -= count;
+        self.offset += count;
     }
 }
 

@@ -73,6 +73,8 @@ fn entries_are_read_with_long_names_and_links() {
     assert_eq!(streamed[3].0.link.as_ref().unwrap().len(), 203);
     let sought = walk(Walker::seeking(Cursor::new(&bytes)).unwrap(), false).unwrap();
     let skipped = walk(Walker::streaming(&bytes[..]), false).unwrap();
+    assert_eq!(walk(Walker::buffered(&bytes[..]), true).unwrap(), streamed);
+    assert_eq!(walk(Walker::buffered(&bytes[..]), false).unwrap(), skipped);
     for ((a, b), c) in streamed.iter().zip(&sought).zip(&skipped) {
         assert_eq!((&a.0, &a.0), (&b.0, &c.0));
         let start = usize::try_from(a.0.data_offset).unwrap();
@@ -85,6 +87,7 @@ fn a_tar_cut_anywhere_is_refused() {
     let bytes = sample();
     for cut in 0..bytes.len() {
         assert!(walk(Walker::streaming(&bytes[..cut]), true).is_err(), "stream cut at {cut}");
+        assert!(walk(Walker::buffered(&bytes[..cut]), false).is_err(), "stream read ahead cut at {cut}");
         assert!(walk(Walker::seeking(Cursor::new(&bytes[..cut])).unwrap(), false).is_err(), "file cut at {cut}");
     }
 }
@@ -113,6 +116,7 @@ fn pax_names_and_sizes_win() {
 fn sparse_files_are_passed_over_and_named() {
     let mut sparse = header("holes", tar::EntryType::GNUSparse, 512);
     sparse.as_gnu_mut().unwrap().set_is_extended(true);
+    sparse.as_gnu_mut().unwrap().set_real_size(1 << 40);
     sparse.set_cksum();
     let mut more = [0; 512];
     more[504] = 1;
@@ -120,6 +124,45 @@ fn sparse_files_are_passed_over_and_named() {
     let bytes = [block(&sparse), more.to_vec(), vec![0; 512], vec![9; 512], block(&after), padded(b"abc"), end()].concat();
     let found = names(&bytes).unwrap();
     assert_eq!(found, [("holes".to_owned(), Kind::Sparse, 512), ("after".to_owned(), Kind::File, 3)]);
+    assert_eq!(Walker::streaming(&bytes[..]).next_entry().unwrap().unwrap().content_size, 1 << 40);
+}
+
+#[test]
+fn data_is_looked_at_where_it_lies() {
+    let bytes = sample();
+    let mut walker = Walker::buffered(&bytes[..]);
+    let mut found = Vec::new();
+    while let Some(entry) = walker.next_entry().unwrap() {
+        let mut body = Vec::new();
+        loop {
+            let piece = walker.fill_buf().unwrap();
+            if piece.is_empty() {
+                break;
+            }
+            // Not all of it at once, so that what is left is counted.
+            let some = piece.len().min(300);
+            body.extend_from_slice(&piece[..some]);
+            walker.consume(some);
+        }
+        found.push((entry, body));
+    }
+    assert_eq!(found, walk(Walker::streaming(&bytes[..]), true).unwrap());
+}
+
+#[test]
+fn devices_owners_and_times_are_told() {
+    let mut device = header("dev/null", tar::EntryType::Char, 0);
+    device.set_device_major(1).unwrap();
+    device.set_device_minor(3).unwrap();
+    device.set_uid(5);
+    device.set_mtime(7);
+    device.set_cksum();
+    let records = b"11 uid=700\n15 mtime=12.75\n";
+    let pax = header("pax", tar::EntryType::XHeader, records.len() as u64);
+    let bytes = [block(&device), block(&pax), padded(records), block(&device), end()].concat();
+    let found = walk(Walker::streaming(&bytes[..]), false).unwrap();
+    let told: Vec<_> = found.iter().map(|(entry, _)| (entry.device, entry.uid, entry.mtime)).collect();
+    assert_eq!(told, [(Some((1, 3)), Some(5), Some(7)), (Some((1, 3)), Some(700), Some(12))]);
 }
 
 #[test]

@@ -148,11 +148,15 @@ mod tests {
             link: link.map(|link| link.as_bytes().to_vec()),
             kind: if link.is_some() { Kind::Symlink } else { Kind::File },
             size: 0,
+            content_size: 0,
             data_offset: 0,
             mode: None,
             uid: None,
             gid: None,
             mtime: None,
+            device: None,
+            capability: None,
+            xattrs: 0,
         }
     }
 
