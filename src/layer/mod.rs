@@ -4,15 +4,19 @@
 //! hostile: memory stays bounded whatever a header claims, every sum of sizes is checked, and nothing is ever unpacked to disk.
 //! May use model; must not name tokio, the screen, or a client library.
 
+mod content;
 mod decompress;
 mod error;
 mod header;
+pub mod index;
 mod pax;
 mod verify;
 mod walk;
 
+pub use content::ContentHash;
 pub use decompress::{Compression, Decompress, Limits};
 pub use error::TarError;
 pub use header::{BLOCK, Entry, Kind};
+pub use index::{Index, Member, MemberId, PathId, Whiteout};
 pub use verify::{Digests, Hashing, LayerReader, Verified};
 pub use walk::{Advance, Buffered, Seeking, Streaming, Walker};
