@@ -16,7 +16,7 @@ use super::{Done, Verdict, images, retain};
 use crate::curate::mistake::Mistake;
 use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import, phrase};
 use crate::curate::words::counted;
-use crate::model::{Digest, Name, Problem, ProblemKind, Safe, SourceId, TagDetails, TagRow, time};
+use crate::model::{Digest, Name, Problem, ProblemKind, Safe, Sightings, SourceId, TagDetails, TagRow, time};
 use crate::shell::paths::read_bounded;
 use crate::source::registry::{Client, Repo};
 use crate::source::{TagAnswer, blocking};
@@ -255,7 +255,11 @@ pub(super) async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Res
     session.run(&doing, |_| client.details(repo, &tags, &mut each)).await?;
     tags.retain(|tag| !vanished.contains(tag));
     let mut rows: Vec<Row> = tags.iter().map(|tag| details.get(tag).map_or_else(|| Row::unread(tag), Row::remote)).collect();
-    sighted(session, repo, &mut rows, &tags, listed.is_complete()).await?;
+    let at = rows.iter().filter_map(|row| row.tag.clone().zip(row.digest.clone())).collect();
+    let known = sighted(session, repo, at, listed.is_complete().then(|| tags.clone())).await?;
+    for row in &mut rows {
+        row.first_seen = row.tag.as_ref().zip(row.digest.as_ref()).and_then(|(tag, digest)| known.first_seen(tag, digest));
+    }
     let labels = policy.needs_labels();
     session.run("read what tags are about", |_| async { completed(session, &client, repo, &details, &mut rows, labels).await }).await?;
     if policy.keep_in_use || policy.rules.iter().any(|rule| rule.matches.in_use.is_some() || rule.matches.unused_for.is_some()) {
@@ -267,20 +271,20 @@ pub(super) async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Res
     Ok(Seen { rows, completeness: listed.completeness })
 }
 
-/// Notes the sight of the tags, and adds when each was first seen at what it points at.
-async fn sighted(session: &Session, repo: &Repo, rows: &mut [Row], tags: &[String], complete: bool) -> Result<(), Problem> {
-    let seen: Vec<(String, Digest)> = rows.iter().filter_map(|row| row.tag.clone().zip(row.digest.clone())).collect();
+/// Notes what tags of a repository point at now, as the deck does, and gives what is known of when they were first seen. `all`: the names of all
+/// tags there are, where that is known.
+pub(super) async fn sighted(
+    session: &Session,
+    repo: &Repo,
+    tags: Vec<(String, Digest)>,
+    all: Option<Vec<String>>,
+) -> Result<Sightings, Problem> {
     let (sights, source, name) = (Sights::new(session.paths.uses()), SourceId::registry(repo.host()), repo.name().to_owned());
-    let all: Option<Vec<String>> = complete.then(|| tags.to_vec());
-    let known = blocking("note when tags were first seen", move || {
+    blocking("note when tags were first seen", move || {
         let all: Option<HashSet<&str>> = all.as_ref().map(|all| all.iter().map(String::as_str).collect());
-        Ok(sights.noted((&source, &name), &seen, all.as_ref(), now()))
-    });
-    let known = known.await?;
-    for row in rows {
-        row.first_seen = row.tag.as_ref().zip(row.digest.as_ref()).and_then(|(tag, digest)| known.first_seen(tag, digest));
-    }
-    Ok(())
+        Ok(sights.noted((&source, &name), &tags, all.as_ref(), now()))
+    })
+    .await
 }
 
 /// Adds what the details of a tag don't tell: what it is about, and its labels where they are asked for.

@@ -148,7 +148,9 @@ async fn look_through(session: &Session, repositories: &Repositories) -> Result<
     let search = Mutex::new(Search::new(looked));
     let each = |at: usize, found: Found| search.lock().unwrap_or_else(PoisonError::into_inner).take(at, found);
     let (sources, wanted, each) = (&sources, &wanted, &each);
-    session.run("look through the repositories", |ctx| async move { trace::repositories(sources, wanted, &ctx, each).await }).await?;
+    session
+        .run("look through the repositories", |ctx| async move { trace::repositories(sources, wanted, trace::MOST, &ctx, each).await })
+        .await?;
     Ok(search.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 

@@ -11,7 +11,7 @@ use super::ask::{self, Question};
 use super::change::{self, Deleted};
 use super::print::{Align, Table, or_dash};
 use super::session::{Chosen, Place, Reader, Session};
-use super::{Done, Tally, Verdict};
+use super::{Done, Tally, Verdict, policy};
 use crate::model::{
     Completeness, Digest, Foreign, Listed, Name, Operation, Problem, ProblemKind, RepoRow, Safe, TagDetails, TagRow, Target, UndoClass,
     Verb, size, time,
@@ -162,6 +162,8 @@ pub(super) async fn tags(session: &Session, args: &TagsArgs) -> Verdict {
             }
         };
         session.run(&doing, |_| client.details(&repo, &asked, &mut each)).await?;
+        let seen = details.iter().map(|(tag, found)| (tag.clone(), found.digest.clone())).collect();
+        drop(policy::sighted(session, &repo, seen, listed.is_complete().then_some(asked)).await?);
     }
     let rows = tags.into_iter().map(|tag| {
         let found = details.remove(tag.raw());

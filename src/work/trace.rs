@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 /// Repositories looked through at a time: most have few tags, and waiting for one answer after the other would take longest.
 const REPOSITORIES_AT_ONCE: usize = 4;
 /// Lists, tags and manifests that are asked of registries in one go; each takes a few requests at most.
-const MOST: usize = 20_000;
+pub const MOST: usize = 20_000;
 
 pub(super) async fn trace(
     env: &Env,
@@ -43,7 +43,7 @@ pub(super) async fn trace(
     }
     let arrived = Arrived::new();
     let each = |at: usize, found: Found| arrived.put([(at, found)]);
-    arrived.relay(repositories(&sources, &remote, ctx, &each), chunks, JobOutput::Found).await?;
+    arrived.relay(repositories(&sources, &remote, MOST, ctx, &each), chunks, JobOutput::Found).await?;
     // An engine that is lost keeps nobody from looking through a registry.
     here.map(|()| JobOutput::Told)
 }
@@ -57,17 +57,19 @@ async fn images_here(env: &Env, source: &SourceId, images: Vec<Digest>, ctx: &Ct
 }
 
 /// Looks through repositories, those that come first first, and tells of each what is found in it and, once, how that ended. One that can't be
-/// read keeps no other from being read; of a registry that is lost no more is asked.
+/// read keeps no other from being read; of a registry that is lost no more is asked, and of all together no more than `most` lists, tags and
+/// manifests.
 ///
 /// # Errors
 /// The caller asked to stop.
 pub async fn repositories(
     sources: &BTreeMap<SourceId, Result<Arc<dyn Source>, Problem>>,
     wanted: &[InRepository],
+    most: usize,
     ctx: &Ctx,
     each: &(dyn Fn(usize, Found) + Send + Sync),
 ) -> Result<(), Problem> {
-    let search = Search { ctx, left: AtomicUsize::new(MOST), read: Mutex::default(), lost: Mutex::default() };
+    let search = Search { ctx, most, left: AtomicUsize::new(most), read: Mutex::default(), lost: Mutex::default() };
     let search = &search;
     let one = |(at, wanted): (usize, &InRepository)| {
         let (source, wanted) = (sources.get(&wanted.source).cloned(), wanted.clone());
@@ -90,7 +92,8 @@ pub async fn repositories(
 /// What looking through several repositories shares.
 struct Search<'a> {
     ctx: &'a Ctx,
-    /// What may still be asked of [`MOST`].
+    most: usize,
+    /// What may still be asked of these.
     left: AtomicUsize,
     /// Manifests that were read: the same digest in another repository is the same image.
     read: Mutex<BTreeSet<Digest>>,
@@ -131,7 +134,7 @@ impl Search<'_> {
         let mut cut = false;
         let tags = match &wanted.tags {
             Some(tags) => tags.clone(),
-            None if self.grant(1) == 0 => return Err(limit(&wanted.repository)),
+            None if self.grant(1) == 0 => return Err(self.limit(&wanted.repository)),
             None => self.listed(source, &wanted.repository, tell).await?,
         };
         let granted = self.grant(tags.len());
@@ -152,7 +155,12 @@ impl Search<'_> {
             tell(Found::Stacks(vec![stack]));
         };
         read(source, keys, self.ctx, &mut each).await?;
-        if cut { Err(limit(&wanted.repository)) } else { Ok(()) }
+        if cut { Err(self.limit(&wanted.repository)) } else { Ok(()) }
+    }
+
+    fn limit(&self, repository: &str) -> Problem {
+        let cause = format!("at most {} lists, tags and manifests are read at a time", self.most);
+        Problem::new(ProblemKind::Limit, format!("look through all of {repository}"), cause).hint("look through fewer repositories")
     }
 
     /// The tags that may lead to images.
@@ -185,11 +193,6 @@ impl Search<'_> {
         catalog(source, "read tags")?.details(self.ctx, repository, tags, &mut each).await?;
         Ok(images)
     }
-}
-
-fn limit(repository: &str) -> Problem {
-    let cause = format!("at most {MOST} lists, tags and manifests are read at a time");
-    Problem::new(ProblemKind::Limit, format!("look through all of {repository}"), cause).hint("look through fewer repositories")
 }
 
 /// What is to be read, under what it is to be known by.
