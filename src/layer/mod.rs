@@ -10,6 +10,9 @@ mod error;
 mod header;
 pub mod index;
 mod pax;
+#[cfg(test)]
+mod sample;
+pub mod tree;
 mod verify;
 mod walk;
 
@@ -18,5 +21,6 @@ pub use decompress::{Compression, Decompress, Limits};
 pub use error::TarError;
 pub use header::{BLOCK, Entry, Kind};
 pub use index::{Index, Member, MemberId, PathId, Whiteout};
+pub use tree::{NodeId, Tree, View};
 pub use verify::{Digests, Hashing, LayerReader, Verified};
 pub use walk::{Advance, Buffered, Seeking, Streaming, Walker};

@@ -16,6 +16,7 @@ mod tests;
 
 pub use codec::{Broken, FORMAT};
 
+pub(super) use member::whiteout;
 pub use member::{Member, Whiteout};
 pub use read::{Indexer, Known, read};
 

@@ -3,51 +3,12 @@ use std::io::{self, Read, Write as _};
 use proptest::prelude::*;
 
 use super::*;
+use crate::layer::sample::{index, tar};
 use crate::layer::{Compression, Kind};
 use crate::model::{Digest, ProblemKind};
 
-/// A tar with one member a line: kind, path, and what belongs to it.
-fn tar(members: &[(char, &str, &str)]) -> Vec<u8> {
-    let mut out = tar::Builder::new(Vec::new());
-    for (kind, path, more) in members {
-        let mut header = tar::Header::new_gnu();
-        let kind = match kind {
-            'd' => tar::EntryType::Directory,
-            'l' => tar::EntryType::Symlink,
-            'h' => tar::EntryType::Link,
-            'c' => tar::EntryType::Char,
-            _ => tar::EntryType::Regular,
-        };
-        header.set_entry_type(kind);
-        header.set_mode(if kind == tar::EntryType::Directory { 0o755 } else { 0o644 });
-        header.set_mtime(1_700_000_000);
-        header.set_uid(0);
-        header.set_gid(0);
-        // Written as they are: the writer would refuse half of the names these tests are about.
-        let name = path.as_bytes();
-        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
-        let body = if kind == tar::EntryType::Regular { more.as_bytes() } else { b"" };
-        if kind.is_symlink() || kind.is_hard_link() {
-            header.as_gnu_mut().unwrap().linkname[..more.len()].copy_from_slice(more.as_bytes());
-        }
-        if kind == tar::EntryType::Char {
-            header.set_device_major(1).unwrap();
-            header.set_device_minor(5).unwrap();
-        }
-        header.set_size(body.len() as u64);
-        header.set_cksum();
-        out.append(&header, body).unwrap();
-    }
-    out.into_inner().unwrap()
-}
-
 fn known(bytes: &[u8]) -> Known {
     Known { digest: Some(Digest::sha256(bytes)), size: Some(bytes.len() as u64), diff_id: None }
-}
-
-fn index(members: &[(char, &str, &str)]) -> Index {
-    let bytes = tar(members);
-    read(&bytes[..], &known(&bytes))
 }
 
 fn text(bytes: &[u8]) -> String {
