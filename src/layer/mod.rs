@@ -6,8 +6,10 @@
 
 mod content;
 mod decompress;
+pub mod efficiency;
 mod error;
 mod header;
+pub mod hints;
 pub mod index;
 mod pax;
 #[cfg(test)]
@@ -15,12 +17,15 @@ mod sample;
 pub mod tree;
 mod verify;
 mod walk;
+pub mod waste;
 
 pub use content::ContentHash;
 pub use decompress::{Compression, Decompress, Limits};
+pub use efficiency::Efficiency;
 pub use error::TarError;
 pub use header::{BLOCK, Entry, Kind};
 pub use index::{Index, Member, MemberId, PathId, Whiteout};
 pub use tree::{NodeId, Tree, View};
 pub use verify::{Digests, Hashing, LayerReader, Verified};
 pub use walk::{Advance, Buffered, Seeking, Streaming, Walker};
+pub use waste::Waste;
