@@ -13,6 +13,7 @@ pub mod files;
 pub mod hooks;
 pub mod journal;
 pub mod known;
+pub mod layer_cache;
 pub mod layers;
 pub mod ledger;
 pub mod leftovers;
@@ -24,6 +25,7 @@ pub mod trace;
 pub mod worker;
 
 pub use known::KnownLists;
+pub use layer_cache::LayerCache;
 pub use ledger::Ledgers;
 pub use run::Env;
 pub use sights::Sights;
