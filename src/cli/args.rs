@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use super::layer_args::{CiArgs, FilesArgs};
 use crate::model::{ArchiveFormat, Platform};
 
 const AFTER: &str = "\
@@ -85,6 +86,10 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     /// Show the steps an image was built of, oldest first
     History(HistoryArgs),
+    /// List the files of an image, or of one of its layers
+    Files(FilesArgs),
+    /// Say how much of an image is wasted, and fail when it is too much
+    Ci(CiArgs),
     /// Fetch an image from a registry
     Pull(PullArgs),
     /// Send an image to its registry

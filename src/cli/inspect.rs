@@ -11,7 +11,7 @@ use super::print::{Align, Printer, Table, or_dash};
 use super::session::{Place, Reader, Session};
 use super::{Done, Tally, Verdict};
 use crate::curate::words::counted;
-use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Problem, Safe, size, time};
+use crate::model::{Foreign, HistoryEntry, Image, ImageConfig, LayerInfo, Name, Platform, Problem, ProblemKind, Safe, size, time};
 use crate::source::{self, Ctx};
 use crate::work::clock::now;
 
@@ -81,17 +81,49 @@ pub(super) async fn images_of(place: &Place, ctx: &Ctx) -> Result<Vec<Image>, Pr
     Ok(images)
 }
 
+/// The one image of a place: of a multi-platform one that for `platform`, else for this machine.
+///
+/// # Errors
+/// `NotFound`, also for a platform that it has not; `Usage` where several images are left.
+pub(super) async fn one_image(place: &Place, ctx: &Ctx, platform: Option<&Platform>) -> Result<Image, Problem> {
+    let source = place.source.as_ref();
+    let Some(wanted) = platform else {
+        let found = find::find_one(source, ctx, place.name.as_ref()).await?;
+        return match found.image {
+            Some(image) => Ok(*image),
+            None => source.inspect(ctx, &found.key).await,
+        };
+    };
+    if let (Reader::Registry(source), Some(name)) = (&place.reader, &place.name) {
+        return source.inspect_platform(ctx, &name.reference()?, wanted).await;
+    }
+    for_platform(images_of(place, ctx).await?, wanted, &source.id().to_string())
+}
+
+/// The image for `wanted`, exactly or in another variant.
+fn for_platform(images: Vec<Image>, wanted: &Platform, place: &str) -> Result<Image, Problem> {
+    let doing = format!("find an image for {wanted} in {place}");
+    let has: Vec<String> = images.iter().filter_map(|image| image.platform.as_ref().map(ToString::to_string)).collect();
+    let serves = |exact: bool| {
+        let fits = move |platform: &Platform| if exact { platform == wanted } else { platform.serves(wanted) };
+        images.iter().filter(move |image| image.platform.as_ref().is_some_and(fits))
+    };
+    let mut fit: Vec<&Image> = serves(true).collect();
+    if fit.is_empty() {
+        fit = serves(false).collect();
+    }
+    if fit.windows(2).any(|pair| matches!(pair, [one, two] if one.id != two.id)) {
+        return Err(Problem::new(ProblemKind::Usage, doing, "there are several").hint("name one of them"));
+    }
+    fit.first().map(|image| (*image).clone()).ok_or_else(|| {
+        let problem = Problem::new(ProblemKind::NotFound, doing, "there is none");
+        if has.is_empty() { problem } else { problem.hint(format!("it has {}", has.join(", "))) }
+    })
+}
+
 pub(super) async fn history(session: &Session, args: &HistoryArgs) -> Verdict {
     let place = session.place(&args.reference).await?;
-    let image = session
-        .run("read the history", |ctx| async move {
-            let found = find::find_one(place.source.as_ref(), &ctx, place.name.as_ref()).await?;
-            match found.image {
-                Some(image) => Ok(*image),
-                None => place.source.inspect(&ctx, &found.key).await,
-            }
-        })
-        .await?;
+    let image = session.run("read the history", |ctx| async move { one_image(&place, &ctx, None).await }).await?;
     let steps = image.history.unwrap_or_default();
     if session.printer.json {
         session.printer.document(&steps)?;

@@ -7,12 +7,15 @@ mod apply;
 mod args;
 mod ask;
 mod change;
+mod ci;
 mod copy;
 mod deck;
 mod doctor;
+mod files;
 mod find;
 mod images;
 mod inspect;
+mod layer_args;
 mod log;
 mod metrics;
 mod open;
@@ -139,6 +142,8 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Images(args) => images::run(session, &args).await,
         Command::Inspect(args) => inspect::run(session, &args).await,
         Command::History(args) => inspect::history(session, &args).await,
+        Command::Files(args) => files::run(session, &args).await,
+        Command::Ci(args) => ci::run(session, &args).await,
         Command::Pull(args) => transfer::pull(session, &args).await,
         Command::Push(args) => transfer::push(session, &args).await,
         Command::Export(args) => transfer::export(session, &args).await,

@@ -16,6 +16,7 @@ use crate::source::files::FileSource;
 use crate::source::registry::{Client, RegistrySource};
 use crate::source::store::StoreSource;
 use crate::source::{Ctx, Curator, Source};
+use crate::work::layer_cache::{self, LayerCache};
 
 /// `--host store`: the embedded store even where there is an engine.
 pub(super) const STORE: &str = "store";
@@ -111,6 +112,11 @@ impl Session {
             store_opened: OnceCell::new(),
             registries: std::sync::OnceLock::new(),
         })
+    }
+
+    /// What is kept of layers that were read before.
+    pub(super) fn layer_cache(&self) -> LayerCache {
+        LayerCache::new(self.paths.layers(), layer_cache::USUAL)
     }
 
     /// Runs a verb with progress on standard error.

@@ -79,6 +79,12 @@ impl Paths {
         self.cache.join("documents")
     }
 
+    /// Indexes of layers, by digest.
+    #[must_use]
+    pub fn layers(&self) -> PathBuf {
+        self.cache.join("layers")
+    }
+
     /// What arrived of interrupted downloads, by digest.
     #[must_use]
     pub fn partials(&self) -> PathBuf {

@@ -18,6 +18,7 @@ use futures_util::stream::{self, TryStreamExt as _};
 
 use super::content::{Content, Descriptor, read_problem};
 use super::{Ctx, Source, blocking};
+use crate::layer::index::Known;
 use crate::layer::{Digests, LayerReader};
 use crate::model::{Digest, Image, LayerInfo, Problem, ProblemKind, Safe, StepState};
 
@@ -57,10 +58,16 @@ impl<'a> Opened<'a> {
         Self { ticket, layer, stored, like: (packed, unpacked) }
     }
 
-    /// Digests of the algorithms that the stored bytes and the tar in them are to be hashed with.
+    /// What is known of it before it is read; nothing where its diff ID has to tell first which layer it is.
     #[must_use]
-    pub const fn like(&self) -> (&Digest, &Digest) {
-        (&self.like.0, &self.like.1)
+    pub fn known(&self) -> Known {
+        let layer = self.layer.cloned();
+        layer.map_or_else(Known::default, |layer| Known {
+            // What an engine says of a layer's size is another thing than the size of its tar.
+            size: layer.size.filter(|_| layer.digest.is_some()),
+            digest: layer.digest,
+            diff_id: layer.diff_id,
+        })
     }
 
     /// A reader of the tar in it that hashes on the way.

@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod journal;
 pub mod known;
 pub mod layer_cache;
+pub mod layer_index;
 pub mod layers;
 pub mod ledger;
 pub mod leftovers;

@@ -1,0 +1,121 @@
+//! The layers of an image as indexes: from what was kept of an earlier look, and the others read where the image is, each once and several at a
+//! time.
+//!
+//! A layer is told of as soon as it is there, whole or not: what was readable of one that is cut short is of use too, beside the problem.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::LayerCache;
+use crate::layer::{Digests, Index, index};
+use crate::model::{Image, LayerInfo, Problem, ProblemKind};
+use crate::source::{Ctx, Opened, ReadLayer, Source, blocking, read_layers};
+
+const DOING: &str = "read the layers";
+
+/// A layer of an image as far as it could be read.
+#[derive(Debug, Clone)]
+pub struct Indexed {
+    /// Its place in the image, from the bottom.
+    pub layer: usize,
+    /// Empty where nothing could be read.
+    pub index: Arc<Index>,
+    /// Why the index is not of the whole layer that the image has there.
+    pub problem: Option<Problem>,
+}
+
+/// Indexes the layers of `image`, as `source` gave it, at the places `wanted`, and tells `each` of every one as it comes; all of them, by their
+/// places, in the end. Layers whose index is kept are not opened. Of the others the largest are begun with, so that the last ones don't
+/// keep everybody waiting.
+///
+/// # Errors
+/// Where the source doesn't answer, or the caller's wish to stop.
+pub async fn read(
+    source: &dyn Source,
+    ctx: &Ctx,
+    cache: &LayerCache,
+    image: &Image,
+    wanted: &[usize],
+    each: impl Fn(&Indexed) + Send + Sync + 'static,
+) -> Result<Vec<Indexed>, Problem> {
+    ctx.meter.phase("reading the layers");
+    let layers: Vec<(usize, Option<LayerInfo>)> = wanted.iter().map(|&place| (place, layer(image, place).cloned())).collect();
+    let kept = {
+        let (cache, ctx) = (cache.clone(), ctx.clone());
+        let look = move |(place, info): (usize, Option<LayerInfo>)| {
+            ctx.check(DOING)?;
+            Ok((place, info.and_then(|info| known(&cache, &info))))
+        };
+        blocking(DOING, move || layers.into_iter().map(look).collect::<Result<Vec<_>, Problem>>()).await?
+    };
+    let (mut told, mut rest) = (Vec::new(), Vec::new());
+    for (place, index) in kept {
+        match index {
+            Some(index) => {
+                let indexed = Indexed { layer: place, index, problem: None };
+                each(&indexed);
+                told.push(indexed);
+            }
+            None => rest.push(place),
+        }
+    }
+    if !rest.is_empty() {
+        rest.sort_by_key(|place| std::cmp::Reverse(layer(image, *place).and_then(|layer| layer.size)));
+        told.extend(fresh(source, ctx, cache, image, &rest, each).await?);
+    }
+    told.sort_by_key(|indexed| indexed.layer);
+    Ok(told)
+}
+
+fn layer(image: &Image, place: usize) -> Option<&LayerInfo> {
+    image.layers.as_ref()?.get(place)
+}
+
+/// What is kept of a layer. An engine tells diff IDs only: those are the digests of layers that are stored as they are.
+fn known(cache: &LayerCache, info: &LayerInfo) -> Option<Arc<Index>> {
+    let index = cache.read(info.digest.as_ref().or(info.diff_id.as_ref())?)?;
+    // An image may say of a layer what isn't so: then it is read again, and told.
+    (info.diff_id.as_ref() == Some(&index.digests()?.diff_id)).then(|| Arc::new(index))
+}
+
+async fn fresh(
+    source: &dyn Source,
+    ctx: &Ctx,
+    cache: &LayerCache,
+    image: &Image,
+    wanted: &[usize],
+    each: impl Fn(&Indexed) + Send + Sync + 'static,
+) -> Result<Vec<Indexed>, Problem> {
+    let told: Arc<Mutex<Vec<Indexed>>> = Arc::default();
+    let list = Arc::clone(&told);
+    let settle = move |read: ReadLayer<Index>| {
+        let indexed = indexed(read);
+        each(&indexed);
+        list.lock().unwrap_or_else(PoisonError::into_inner).push(indexed);
+    };
+    let cache = cache.clone();
+    read_layers(source, ctx, image, wanted, move |opened| make(opened, &cache), settle).await?;
+    let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(told)
+}
+
+fn make(opened: Opened<'_>, cache: &LayerCache) -> (io::Result<Digests>, Index) {
+    let known = opened.known();
+    let index = index::read(opened.stored, &known);
+    // One that is not whole, or not what it should be, is not kept.
+    cache.write(&index);
+    let cut = || index.problem().map_or_else(|| "it could not be read".to_owned(), |problem| problem.cause.to_string());
+    let found = index.digests().cloned().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, cut()));
+    (found, index)
+}
+
+fn indexed(read: ReadLayer<Index>) -> Indexed {
+    let own = read.made.as_ref().and_then(|index| index.problem()).cloned();
+    let problem = match read.found {
+        // The index knows better where its bytes are wrong; the source, why they did not come.
+        Err(problem) if problem.kind == ProblemKind::Corrupt => Some(own.unwrap_or(problem)),
+        Err(problem) => Some(problem),
+        Ok(_) => own,
+    };
+    Indexed { layer: read.layer, index: read.made.unwrap_or_default(), problem }
+}
