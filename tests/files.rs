@@ -331,3 +331,35 @@ fn hostile_names_are_shown_and_command_nothing() {
     names.sort_unstable();
     assert_eq!(told, names);
 }
+
+const STATUS: &[u8] = b"Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2-1\n";
+const NEWER: &[u8] = b"Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2-2\n";
+
+#[test]
+fn two_images_are_compared_wherever_they_are() {
+    let program = Program::without_engine();
+    let base = ("etc/motd", &b"hello"[..]);
+    let one = ImageSpec::new("acme/app:1")
+        .layer(&[base])
+        .layer(&[("var/lib/dpkg/status", STATUS), ("a", b"1"), ("gone", b"x")])
+        .label("tier", "web");
+    let two = ImageSpec::new("acme/app:2").layer(&[base]).layer(&[("var/lib/dpkg/status", NEWER), ("a", b"22"), ("new", b"y")]);
+    let file = write(&program, "one.tar", &common::images::docker_archive(&[one]));
+    oci_layout(&program.home().join("two"), &[two], Pack::Zstd);
+    program.run(&["import", &file]).ended(0);
+    let found = program.json(&["diff", "acme/app:1", "oci:two"]);
+    assert_eq!(found.as_object().unwrap().keys().collect::<Vec<_>>(), ["config", "files", "findings", "layers", "packages"]);
+    assert_eq!(found["config"], json!([{"field": "labels.tier", "before": "web", "after": null}]));
+    let layers: Vec<&str> = found["layers"].as_array().unwrap().iter().map(|layer| layer["change"].as_str().unwrap()).collect();
+    assert_eq!(layers, ["shared", "removed", "added"]);
+    let rows = found["files"].as_array().unwrap();
+    let files: Vec<_> = rows.iter().map(|row| (row["path"].as_str().unwrap(), row["change"].as_str().unwrap())).collect();
+    assert_eq!(files, [("a", "modified"), ("gone", "removed"), ("new", "added"), ("var/lib/dpkg/status", "modified")]);
+    assert_eq!((&rows[0]["before"]["size"], &rows[0]["after"]["size"], &rows[2]["before"]), (&json!(1), &json!(2), &Value::Null));
+    assert_eq!(found["packages"], json!([{"name": "bash", "type": "deb", "before": "5.2-1", "after": "5.2-2"}]));
+    assert_eq!(found["findings"], Value::Null);
+    let text = program.run(&["diff", "acme/app:1", "oci:two"]).ended(0).stdout;
+    assert!(text.contains("5.2-2") && text.contains("labels.tier") && text.lines().any(|line| line.ends_with(" gone")), "{text}");
+    let same = program.json(&["diff", "acme/app:1", &format!("docker-archive:{file}")]);
+    assert_eq!((&same["config"], &same["files"], &same["packages"]), (&json!([]), &json!([]), &json!([])));
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use super::layer_args::{CiArgs, FilesArgs};
+use super::layer_args::{CiArgs, DiffArgs, FilesArgs};
 use crate::model::{ArchiveFormat, Platform};
 
 const AFTER: &str = "\
@@ -88,6 +88,8 @@ pub(super) enum Command {
     History(HistoryArgs),
     /// List the files of an image, or of one of its layers
     Files(FilesArgs),
+    /// Show what differs between two images: settings, layers, files, packages
+    Diff(DiffArgs),
     /// Say how much of an image is wasted, and fail when it is too much
     Ci(CiArgs),
     /// Fetch an image from a registry

@@ -20,6 +20,21 @@ pub(super) struct FilesArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The image to start from
+    #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
+    pub(super) before: String,
+
+    /// The image to compare it with, of the same source or another
+    #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
+    pub(super) after: String,
+
+    /// Of multi-platform images, this one: os/architecture[/variant]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Option<Platform>,
+}
+
+#[derive(Debug, Args)]
 #[command(
     long_about = "Say how much of an image is wasted, and fail when it is too much\n\nWasted are the bytes of files that a later layer writes again or takes away. Efficiency is counted as dive counts it: of each path the least size in any layer, by all its sizes together, from 0 to 1. Without a bound, less than 0.9 is too little."
 )]

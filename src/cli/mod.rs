@@ -10,6 +10,7 @@ mod change;
 mod ci;
 mod copy;
 mod deck;
+mod diff;
 mod doctor;
 mod files;
 mod find;
@@ -143,6 +144,7 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Inspect(args) => inspect::run(session, &args).await,
         Command::History(args) => inspect::history(session, &args).await,
         Command::Files(args) => files::run(session, &args).await,
+        Command::Diff(args) => diff::run(session, &args).await,
         Command::Ci(args) => ci::run(session, &args).await,
         Command::Pull(args) => transfer::pull(session, &args).await,
         Command::Push(args) => transfer::push(session, &args).await,

@@ -9,6 +9,7 @@ pub mod describe;
 pub mod family;
 pub mod freed;
 pub mod mistake;
+pub mod packages;
 pub mod plan;
 pub mod quarantine;
 pub mod reclaim;

@@ -4,6 +4,7 @@
 //! hostile: memory stays bounded whatever a header claims, every sum of sizes is checked, and nothing is ever unpacked to disk.
 //! May use model; must not name tokio, the screen, or a client library.
 
+pub mod compare;
 mod content;
 mod decompress;
 pub mod efficiency;
