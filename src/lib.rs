@@ -13,13 +13,13 @@
 //! | room | what it is | may use of ours |
 //! |---|---|---|
 //! | [`model`] | plain data of the field: references, digests, images, problems, safe text | – |
-//! | [`flow`] | messages, actions, effects and jobs as comparable data | model |
+//! | [`flow`] | messages, actions, effects and jobs as comparable data | model, layer |
 //! | [`curate`] | pure reasoning on what an action will do | model |
-//! | [`layer`] | tar and compression readers over `impl Read`: bounded and verified | model |
+//! | [`layer`] | tar and compression readers over `impl Read`: bounded and verified; what is in layers, as data | model |
 //! | [`source`] | where images live: engines, the embedded store, archives, registries | model, layer |
 //! | [`work`] | runs effects as jobs: cancel, newest-wins, progress | model, flow, curate, layer, source |
 //! | [`ui`] | theme and widgets | model |
-//! | [`pane`], [`app`] | state and pure update; `draw.rs` files are functions of `&State` | model, flow, curate; ui in `draw.rs` |
+//! | [`pane`], [`app`] | state and pure update; `draw.rs` files are functions of `&State` | model, flow, curate, layer; ui in `draw.rs` |
 //! | [`shell`], [`cli`] | the edge: terminal, signals, configuration, command line | all |
 //!
 //! `tests/architecture.rs` reads `src/` and holds every file to this table.

@@ -9,6 +9,7 @@ use crate::pane::PaneId;
 use crate::pane::images::RowKey;
 
 use super::drift;
+use super::files;
 use super::filter;
 use super::jobs;
 use super::log;
@@ -26,7 +27,7 @@ use super::update::places;
 /// The reason.
 pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     let row = action.row();
-    if !places(state.focus).contains(&row.place) {
+    if !places(state).contains(&row.place) {
         return Err("not in this pane");
     }
     if row.mutates && state.settings.read_only {
@@ -85,6 +86,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     if let Err(why) = available(state, action) {
         return vec![state.toasts.show(ToastKind::Info, format!("{}: {why}", action.row().label), None)];
     }
+    if let Some(effects) = files::act(state, action) {
+        return effects;
+    }
     if pane(state, action) {
         return Vec::new();
     }
@@ -113,7 +117,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Open => return open(state),
         Action::Back => back(state),
         Action::Filter => filter::open(state),
-        Action::Inspect => return overlay::inspect::open(state),
+        Action::Inspect | Action::InspectLayers => return overlay::inspect::open(state),
         Action::Copy => overlay::menu::copy(state),
         Action::Retag => retag(state),
         Action::BatchRetag => return overlay::rename::open(state),
@@ -174,11 +178,11 @@ fn step_focus(state: &mut State, step: isize) {
     }
 }
 
-/// Enter drills: from an image to its layers, from a layer to everything on its image.
+/// Enter drills: from an image to its layers, from a layer to its files.
 fn open(state: &mut State) -> Vec<Effect> {
     match state.focus {
         PaneId::Images if state.images.selected().is_some() => focus(state, PaneId::Layers),
-        PaneId::Layers if state.layers.key.is_some() => return overlay::inspect::open(state),
+        PaneId::Layers => return files::open(state),
         _ => {}
     }
     Vec::new()

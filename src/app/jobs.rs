@@ -10,6 +10,7 @@ use crate::pane::tasks::{Task, TaskState};
 
 use super::chains;
 use super::drift;
+use super::files;
 use super::log;
 use super::login;
 use super::overlay::{self, Overlay};
@@ -193,6 +194,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             inspected(state, id, event);
             Vec::new()
         }
+        Job::Files { .. } | Job::Arrange { .. } => files::event(state, id, event),
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),

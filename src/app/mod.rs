@@ -8,6 +8,7 @@ pub mod chains;
 pub mod draw;
 mod drift;
 pub mod editor;
+pub mod files;
 mod filter;
 pub mod jobs;
 pub mod keymap;

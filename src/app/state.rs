@@ -129,6 +129,7 @@ impl State {
             || self.plan.trying.is_some()
             || self.log.runs.is_loading()
             || self.layers.image.is_loading()
+            || self.layers.reading.is_some()
             || registries.repositories.job.is_some()
             || registries.tags.job.is_some()
             || registries.tags.asked.is_some()

@@ -8,6 +8,7 @@ use crate::flow::{Action, Chord, Effect, Key, Mouse, MouseKind, Msg, Place};
 use crate::pane::PaneId;
 
 use super::actions;
+use super::files;
 use super::filter;
 use super::jobs;
 use super::layout::Layout;
@@ -82,6 +83,7 @@ fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
     fit(state);
     effects.extend(follow(state));
     effects.extend(log::follow(state));
+    effects.extend(files::settle(state));
     effects.extend(what_if::labels(state));
     if state.is_busy() && !state.spinning {
         state.spinning = true;
@@ -96,6 +98,9 @@ fn fit(state: &mut State) {
     state.images.cursor.set_height(height(PaneId::Images));
     state.registries.set_height(height(PaneId::Registries));
     state.layers.cursor.set_height(height(PaneId::Layers));
+    if let Some(files) = &mut state.layers.files {
+        files.cursor.set_height(height(PaneId::Layers));
+    }
     state.tasks.cursor.set_height(height(PaneId::Tasks));
     state.plan.cursor.set_height(height(PaneId::Plan));
     state.log.cursor.set_height(height(PaneId::Log));
@@ -126,7 +131,7 @@ fn key(state: &mut State, chord: Chord, held: bool) -> Vec<Effect> {
     } else if state.typed_policy().is_some() {
         what_if::key(state, chord)
     } else {
-        match state.settings.keymap.action(chord, places(state.focus)) {
+        match state.settings.keymap.action(chord, places(state)) {
             Some(action) => {
                 let before = state.overlays.len();
                 let effects = actions::act(state, action);
@@ -144,12 +149,13 @@ fn key(state: &mut State, chord: Chord, held: bool) -> Vec<Effect> {
     effects
 }
 
-/// Where keys are looked up while a pane has the focus, nearest first.
+/// Where keys are looked up, nearest first.
 #[must_use]
-pub const fn places(focus: PaneId) -> &'static [Place] {
-    match focus {
+pub fn places(state: &State) -> &'static [Place] {
+    match state.focus {
         PaneId::Images => &[Place::Images, Place::Rows, Place::List, Place::Deck],
         PaneId::Registries => &[Place::Registries, Place::Rows, Place::List, Place::Deck],
+        PaneId::Layers if files::has_keys(state) => &[Place::Files, Place::List, Place::Deck],
         PaneId::Layers => &[Place::Layers, Place::List, Place::Deck],
         PaneId::Plan => &[Place::Plan, Place::List, Place::Deck],
         PaneId::Tasks => &[Place::Tasks, Place::List, Place::Deck],
@@ -225,7 +231,7 @@ fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     let cursor = match pane {
         PaneId::Images => &mut state.images.cursor,
         PaneId::Registries => state.registries.cursor_mut(),
-        PaneId::Layers => &mut state.layers.cursor,
+        PaneId::Layers => state.layers.cursor_mut(),
         PaneId::Plan => &mut state.plan.cursor,
         PaneId::Tasks => &mut state.tasks.cursor,
         PaneId::Log => &mut state.log.cursor,

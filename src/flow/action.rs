@@ -15,6 +15,8 @@ pub enum Place {
     Images,
     Registries,
     Layers,
+    /// The Layers pane while it shows files.
+    Files,
     Tasks,
     Plan,
     Log,
@@ -101,6 +103,13 @@ actions! {
     Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Put untagging or deleting the marked rows into the plan; nothing goes before it is run.";
     Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
     Quarantine "quarantine" "quarantine" [c('Q')] Rows false "Find everything that contains this image, to put it away, delete or list it.";
+    InspectLayers "inspect-layers" "inspect" [k(Key::F(4))] Layers false "Show everything known of this image.";
+    LayerBelow "layer-below" "layer below" [c('[')] Files false "Look at the files of the layer below.";
+    LayerAbove "layer-above" "layer above" [c(']')] Files false "Look at the files of the layer above.";
+    WholeTree "whole-tree" "whole tree" [c('m')] Files false "Show all files that are there after this layer, or only what it did.";
+    FindFiles "find-files" "find" [c('/')] Files false "Show only files of some name, path, size or change, in all folders.";
+    FilesByName "files-by-name" "by name" [c('N')] Files false "Order the files of each folder by name.";
+    FilesBySize "files-by-size" "by size" [c('S')] Files false "Order the files of each folder by size, the largest first.";
     QuarantineLayer "quarantine-layer" "quarantine" [c('Q')] Layers false "Find everything that contains this layer, to put it away, delete or list it.";
     CleanUp "clean-up" "clean up" [c('X')] Images false "Show what can go and what that frees; what is picked goes into the plan.";
     Pull "pull" "pull" [c('p')] Rows true "Pull an image from a registry.";
@@ -172,6 +181,7 @@ impl Place {
                 | (Self::Rows | Self::Images, Self::Rows | Self::Images)
                 | (Self::Rows | Self::Registries, Self::Rows | Self::Registries)
                 | (Self::Layers, Self::Layers)
+                | (Self::Files, Self::Files)
                 | (Self::Tasks, Self::Tasks)
                 | (Self::Plan, Self::Plan)
                 | (Self::Log, Self::Log)

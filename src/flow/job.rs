@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::layer::tree::{Order, Scope};
+use crate::layer::{Tree, View};
 use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
@@ -14,6 +16,8 @@ use crate::model::{
     LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo,
     Stack, TagDetails, TagRow, Transfer, Uses,
 };
+
+use super::Shared;
 
 /// Names one run of one job; never reused, so an answer to a forgotten question is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +37,8 @@ pub enum Slot {
     /// What the tags that are seen point at.
     Details,
     Labels,
+    Files,
+    Arrange,
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
@@ -63,6 +69,18 @@ pub enum Job {
     Inspect {
         source: SourceId,
         key: ImageKey,
+    },
+    /// What layers of an image hold, at these places, counted from the bottom: a tree in chunks, each with more layers than the one before.
+    Files {
+        source: SourceId,
+        image: Arc<Image>,
+        layers: Vec<usize>,
+    },
+    /// What is to be seen of a tree, summed up.
+    Arrange {
+        tree: Shared<Tree>,
+        scope: Scope,
+        order: Order,
     },
     /// What an archive holds, before it is imported.
     PreviewImport {
@@ -216,6 +234,8 @@ impl Job {
             Self::Tags { .. } => Some(Slot::Tags),
             Self::Details { .. } => Some(Slot::Details),
             Self::Labels { .. } => Some(Slot::Labels),
+            Self::Files { .. } => Some(Slot::Files),
+            Self::Arrange { .. } => Some(Slot::Arrange),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
@@ -312,6 +332,16 @@ pub enum JobOutput {
     /// The event stream (re)opened after a gap: list again.
     Watching,
     Image(Arc<Image>),
+    /// The layers that were read so far, with what is wrong with each, as a tree.
+    Files {
+        tree: Shared<Tree>,
+        read: BTreeMap<usize, Option<Problem>>,
+    },
+    /// A tree as it is to be seen.
+    Arranged {
+        tree: Shared<Tree>,
+        view: Shared<View>,
+    },
     /// Some repositories of a registry, while they arrive.
     Repositories(Vec<RepoRow>),
     /// Some tags of a repository, while they arrive.

@@ -9,6 +9,7 @@ pub mod job;
 pub mod key;
 pub mod loadable;
 pub mod msg;
+pub mod shared;
 
 pub use action::{ACTIONS, Action, ActionRow, Place};
 pub use effect::{Draft, Effect};
@@ -16,3 +17,4 @@ pub use job::{Job, JobEvent, JobId, JobOutput, Slot};
 pub use key::{Chord, Key, Mods};
 pub use loadable::Loadable;
 pub use msg::{Mouse, MouseKind, Msg};
+pub use shared::Shared;

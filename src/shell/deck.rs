@@ -14,6 +14,7 @@ use crate::model::{Locator, Problem, ProblemKind, Safe, Transport};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
 use crate::work::journal::Journal;
+use crate::work::layer_cache::{self, LayerCache};
 use crate::work::{Env, KnownLists, Ledgers, Worker, clock, leftovers};
 
 use super::config::Config;
@@ -99,6 +100,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
         )),
     };
     let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state)).noting(Ledgers::new(paths.uses()));
+    let env = env.keeping(LayerCache::new(paths.layers(), layer_cache::USUAL));
     let env = Arc::new(env);
     let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());

@@ -8,6 +8,7 @@ pub mod change;
 mod checksum;
 pub mod clock;
 mod curation;
+mod explore;
 pub mod files;
 #[cfg(debug_assertions)]
 pub mod hooks;

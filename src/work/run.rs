@@ -13,9 +13,10 @@ use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 use super::apply::{Applier, There};
 use super::journal::Journal;
 use super::known::KnownLists;
+use super::layer_cache::LayerCache;
 use super::ledger::Ledgers;
 use super::table::Table;
-use super::{catalog, curation, layers, pullable, trace};
+use super::{catalog, curation, explore, layers, pullable, trace};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Env {
     pub journal: Journal,
     /// When images were used; of nothing unless there is a place to keep it.
     pub ledgers: Ledgers,
+    /// What layers hold that were read before; nothing unless there is a place to keep it.
+    pub layers: LayerCache,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
 }
@@ -45,13 +48,19 @@ impl Chunks {
 impl Env {
     #[must_use]
     pub fn new(table: Table, known: KnownLists, journal: Journal) -> Self {
-        Self { table, known, journal, ledgers: Ledgers::default(), shown: Mutex::default() }
+        Self { table, known, journal, ledgers: Ledgers::default(), layers: LayerCache::none(), shown: Mutex::default() }
     }
 
     /// With a place to keep when images were used.
     #[must_use]
     pub fn noting(self, ledgers: Ledgers) -> Self {
         Self { ledgers, ..self }
+    }
+
+    /// With a place to keep what layers hold.
+    #[must_use]
+    pub fn keeping(self, layers: LayerCache) -> Self {
+        Self { layers, ..self }
     }
 
     /// The last known list of a source, for the first frame; it is not shown again.
@@ -79,6 +88,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::List { source } => list(&source, env, ctx, chunks).await,
         Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
+        Job::Files { source, image, layers } => explore::explore(env, &source, &image, &layers, ctx, chunks).await,
+        Job::Arrange { tree, scope, order } => explore::arrange(tree, scope, order).await,
         Job::PreviewImport { source, file } => {
             let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;

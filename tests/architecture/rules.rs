@@ -30,14 +30,14 @@ const ALL: &[&str] = &["model", "flow", "curate", "layer", "source", "work", "ui
 /// The table of `src/lib.rs`.
 pub(crate) const ROOMS: &[Room] = &[
     Room { name: "model", ours: &[], not: PLAIN, timeless: false, draws: false },
-    Room { name: "flow", ours: &["model"], not: PLAIN, timeless: true, draws: false },
+    Room { name: "flow", ours: &["model", "layer"], not: PLAIN, timeless: true, draws: false },
     Room { name: "curate", ours: &["model"], not: PLAIN, timeless: true, draws: false },
     Room { name: "layer", ours: &["model"], not: READERS, timeless: false, draws: false },
     Room { name: "source", ours: &["model", "layer"], not: NO_SCREEN, timeless: false, draws: false },
     Room { name: "work", ours: &["model", "flow", "curate", "layer", "source"], not: NO_SCREEN, timeless: false, draws: false },
     Room { name: "ui", ours: &["model"], not: WIDGETS, timeless: true, draws: false },
-    Room { name: "pane", ours: &["model", "flow", "curate"], not: PURE, timeless: true, draws: true },
-    Room { name: "app", ours: &["model", "flow", "curate", "pane"], not: PURE, timeless: true, draws: true },
+    Room { name: "pane", ours: &["model", "flow", "curate", "layer"], not: PURE, timeless: true, draws: true },
+    Room { name: "app", ours: &["model", "flow", "curate", "layer", "pane"], not: PURE, timeless: true, draws: true },
     Room { name: "shell", ours: ALL, not: &[], timeless: false, draws: false },
     Room { name: "cli", ours: ALL, not: &[], timeless: false, draws: false },
 ];

@@ -50,8 +50,29 @@ const REGISTRIES: &[Action] = &[
     Action::Refresh,
     Action::Zoom,
 ];
-const LAYERS: &[Action] =
-    &[Action::Dockerfile, Action::ShowEmpty, Action::Copy, Action::Zoom, Action::NextPane, Action::Back, Action::Refresh, Action::Sources];
+const LAYERS: &[Action] = &[
+    Action::Open,
+    Action::Dockerfile,
+    Action::ShowEmpty,
+    Action::Copy,
+    Action::Zoom,
+    Action::NextPane,
+    Action::Back,
+    Action::Refresh,
+    Action::Sources,
+];
+const FILES: &[Action] = &[
+    Action::Open,
+    Action::WholeTree,
+    Action::LayerBelow,
+    Action::LayerAbove,
+    Action::FindFiles,
+    Action::FilesBySize,
+    Action::FilesByName,
+    Action::Back,
+    Action::Refresh,
+    Action::Zoom,
+];
 const TASKS: &[Action] = &[
     Action::Open,
     Action::CancelTask,
@@ -107,6 +128,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
     let here = match state.focus {
         PaneId::Images => IMAGES,
         PaneId::Registries => REGISTRIES,
+        PaneId::Layers if state.layers.files.is_some() => FILES,
         PaneId::Layers => LAYERS,
         PaneId::Plan => PLAN,
         PaneId::Tasks => TASKS,

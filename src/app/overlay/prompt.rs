@@ -9,6 +9,7 @@ use crate::curate::describe;
 use crate::flow::{Chord, Effect, Job, Key};
 use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
 
+use super::super::files;
 use super::super::jobs;
 use super::super::login;
 use super::super::plan;
@@ -17,6 +18,7 @@ use super::super::state::State;
 use super::super::update::edit;
 use super::super::what_if;
 use super::{Agreed, Confirm, Overlay};
+use crate::pane::layers::Wanted;
 
 /// What is asked for, with what the answer applies to.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +49,8 @@ pub enum Ask {
     Registry,
     /// Why a protected line runs.
     Override,
+    /// Which of an image's files are to be seen.
+    FindFiles,
     SavePlan,
     /// What contains something polluted, for others.
     SaveReport,
@@ -75,6 +79,7 @@ impl Ask {
             Self::LogInName { .. }
                 | Self::LogInSecret { .. }
                 | Self::Override
+                | Self::FindFiles
                 | Self::SavePlan
                 | Self::SaveReport
                 | Self::SavePolicy { .. }
@@ -148,6 +153,10 @@ impl Prompt {
             Ask::LogInSecret { source, username } => login::submit(state, source, username, Secret::new(self.input.value().to_owned())),
             Ask::Override => {
                 state.plan.override_selected(text);
+                Vec::new()
+            }
+            Ask::FindFiles => {
+                files::find(state, text);
                 Vec::new()
             }
             Ask::SavePlan => {
@@ -258,6 +267,7 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         }),
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
         Ask::Override => plan::reason(text),
+        Ask::FindFiles => Wanted::parse(text).map(|_| None).map_err(Safe::from),
         Ask::PolicyName { repository } if text == repository => Ok(None),
         Ask::PolicyName { .. } => Err(Safe::new("that is another name")),
         Ask::SavePlan | Ask::SaveReport | Ask::SavePolicy { .. } | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),

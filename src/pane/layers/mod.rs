@@ -1,10 +1,16 @@
-//! The Layers pane: the history of the selected image, step by step, and the Dockerfile it came from as far as that can be told.
+//! The Layers pane: the history of the selected image, step by step, the Dockerfile it came from as far as that can be told, and the files in
+//! its layers.
 
 pub mod draw;
+mod files;
+mod wanted;
+
+pub use files::{Files, Seen};
+pub use wanted::Wanted;
 
 use std::sync::Arc;
 
-use crate::flow::{Action, Loadable};
+use crate::flow::{Action, JobId, Loadable};
 use crate::model::{HistoryEntry, Image, ImageKey, SourceId, dockerfile};
 
 use super::ListCursor;
@@ -27,12 +33,21 @@ pub struct Layers {
     pub shift: u16,
     /// Images seen lately, newest last.
     pub recent: Vec<((SourceId, ImageKey), Arc<Image>)>,
+    /// What is in the layers, where that is looked at instead of the steps.
+    pub files: Option<Box<Files>>,
+    /// The job that reads files.
+    pub reading: Option<JobId>,
 }
 
 impl Layers {
     #[must_use]
     pub fn history(&self) -> &[HistoryEntry] {
         self.image.value.as_ref().and_then(|image| image.history.as_deref()).unwrap_or_default()
+    }
+
+    /// The cursor of the list that shows.
+    pub fn cursor_mut(&mut self) -> &mut ListCursor {
+        self.files.as_mut().map_or(&mut self.cursor, |files| &mut files.cursor)
     }
 
     /// Bytes of the largest step, for the bars.
@@ -47,6 +62,7 @@ impl Layers {
             return false;
         }
         self.key = key;
+        self.files = None;
         let known = self.key.as_ref().and_then(|key| self.recent.iter().find(|(k, _)| k == key)).map(|(_, image)| Arc::clone(image));
         let fetch = self.key.is_some() && known.is_none();
         self.image = Loadable { value: known, job: None, problem: None };

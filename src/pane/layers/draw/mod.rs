@@ -2,6 +2,8 @@
 //!
 //! A drawing file: may use `ui` and ratatui. Only the visible rows are looked at.
 
+mod files;
+
 use ratatui::layout::Rect;
 
 use crate::flow::Action;
@@ -24,6 +26,9 @@ const ROOMY: u16 = 60;
 
 /// Draws the pane. `chosen` is whether an image is under the cursor of the Images pane at all.
 pub fn draw(canvas: &mut Canvas<'_>, layers: &Layers, chosen: bool, face: &Face<'_>) {
+    if let Some(files) = &layers.files {
+        return self::files::draw(canvas, layers, files, face);
+    }
     let title = match (&layers.dockerfile, layers.hide_empty) {
         (Some(_), _) => Safe::new("Dockerfile"),
         (None, true) => Safe::new("without empty layers"),

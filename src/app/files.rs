@@ -1,0 +1,146 @@
+//! The files of the image that the Layers pane is on: opened at a step, read layer by layer, and looked at from one layer or another.
+
+use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
+use crate::model::{Image, Safe};
+use crate::pane::PaneId;
+use crate::pane::layers::{Files, Layers, Wanted};
+
+use super::actions::ask;
+use super::jobs::{self, answer};
+use super::overlay::Ask;
+use super::state::State;
+use super::toast::ToastKind;
+
+/// Whether keys go to the files of the Layers pane.
+#[must_use]
+pub fn has_keys(state: &State) -> bool {
+    state.focus == PaneId::Layers && state.layers.files.is_some()
+}
+
+/// Opens the files of the layer that the step under the cursor made; of a step that made none, all that was there then.
+pub(super) fn open(state: &mut State) -> Vec<Effect> {
+    let Some(((source, _), image)) = state.layers.key.clone().zip(state.layers.image.value.clone()) else { return Vec::new() };
+    if image.layers.as_ref().is_none_or(Vec::is_empty) {
+        return vec![state.toasts.show(ToastKind::Info, "There are no layers to look into", None)];
+    }
+    let (layer, made) = layer_of(&state.layers, &image);
+    state.layers.files = Some(Box::new(Files::new(source, image, layer, !made)));
+    look(state)
+}
+
+/// The layer of the step under the cursor, and whether that step made it; else the last one before it.
+fn layer_of(layers: &Layers, image: &Image) -> (usize, bool) {
+    let history = layers.history();
+    let last = image.layers.as_ref().map_or(0, |layers| layers.len().saturating_sub(1));
+    let step = match &layers.dockerfile {
+        Some(lines) => lines.get(layers.cursor.at).and_then(|line| line.step),
+        None => layers.steps.get(layers.cursor.at).copied(),
+    };
+    let Some(step) = step else { return (last, false) };
+    let before = history.iter().take(step).filter(|entry| !entry.empty_layer).count();
+    if history.get(step).is_some_and(|entry| !entry.empty_layer) {
+        (before.min(last), true)
+    } else {
+        (before.saturating_sub(1).min(last), false)
+    }
+}
+
+/// Does what was asked for; `None` when it is nothing of the files'.
+pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
+    if !has_keys(state) {
+        return None;
+    }
+    let files = state.layers.files.as_mut()?;
+    match action {
+        Action::Back if files.filter.is_some() => files.set_filter(None),
+        Action::Back => state.layers.files = None,
+        Action::LayerBelow => files.layer = files.layer.saturating_sub(1),
+        Action::LayerAbove => files.layer = (files.layer + 1).min(files.count().saturating_sub(1)),
+        Action::WholeTree => files.merged = !files.merged,
+        Action::FilesByName => files.order = crate::layer::tree::Order::Name,
+        Action::FilesBySize => files.order = crate::layer::tree::Order::Size,
+        Action::FindFiles => {
+            let text = files.filter.as_ref().map_or_else(String::new, |filter| filter.text().to_owned());
+            let about = Some(Safe::new("part of a name or /path, size:>1MB, change:removed"));
+            ask(state, Ask::FindFiles, "Find files", about, text, "Enter find · Esc cancel");
+            return Some(Vec::new());
+        }
+        Action::Refresh => {
+            let (layer, merged) = (files.layer, files.merged);
+            let (source, image, order) = (files.source.clone(), files.image.clone(), files.order);
+            state.layers.files = Some(Box::new(Files { order, ..Files::new(source, image, layer, merged) }));
+        }
+        _ => return files.act(action).then(Vec::new),
+    }
+    Some(look(state))
+}
+
+/// What was typed to find files by.
+pub(super) fn find(state: &mut State, text: &str) {
+    if let (Some(files), Ok(wanted)) = (&mut state.layers.files, Wanted::parse(text)) {
+        files.set_filter(Some(wanted));
+    }
+}
+
+/// Has read what is looked at and was not read, and summed up what is there.
+fn look(state: &mut State) -> Vec<Effect> {
+    let Some(files) = &mut state.layers.files else { return Vec::new() };
+    let mut effects = Vec::new();
+    let needed = files.needed();
+    if !needed.is_subset(&files.wanted) {
+        files.wanted.extend(needed);
+        let layers = files.wanted.iter().copied().collect();
+        let (source, image) = (files.source.clone(), files.image.clone());
+        let (id, effect) = jobs::start(state, Job::Files { source, image, layers });
+        state.layers.reading = Some(id);
+        effects.push(effect);
+    }
+    effects.extend(arrange(state));
+    effects
+}
+
+/// Sums up the newest tree as it is to be seen, where that is not on the screen.
+fn arrange(state: &mut State) -> Option<Effect> {
+    let files = state.layers.files.as_ref()?;
+    if files.is_settled() {
+        return None;
+    }
+    let job = Job::Arrange { tree: files.tree.clone()?, scope: files.scope(), order: files.order };
+    let (id, effect) = jobs::start(state, job);
+    if let Some(files) = &mut state.layers.files {
+        files.arranging = Some(id);
+    }
+    Some(effect)
+}
+
+/// Takes what was read or summed up.
+pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    let ours = state.layers.reading == Some(id) || state.layers.files.as_ref().is_some_and(|files| files.arranging == Some(id));
+    let Some(files) = state.layers.files.as_mut().filter(|_| ours) else { return Vec::new() };
+    match answer(event, "read the layers") {
+        Ok(JobOutput::Files { tree, read }) => {
+            files.tree = Some(tree);
+            files.read.extend(read);
+        }
+        Ok(JobOutput::Arranged { tree, view }) => {
+            files.arranging = None;
+            files.arranged(tree, view);
+        }
+        Ok(_) => state.layers.reading = None,
+        Err(problem) => {
+            files.problem = (!problem.is_cancelled()).then_some(problem);
+            files.arranging = None;
+            state.layers.reading = None;
+        }
+    }
+    arrange(state).into_iter().collect()
+}
+
+/// What is read for files that nobody looks at any more is not read any further.
+pub(super) fn settle(state: &mut State) -> Option<Effect> {
+    if state.layers.files.is_some() {
+        return None;
+    }
+    let id = state.layers.reading.take()?;
+    state.jobs.remove(&id).map(|_| Effect::Cancel(id))
+}

@@ -1,0 +1,88 @@
+//! What an image's layers hold, for the deck: a tree that is of use while later layers are still read, and the looks at it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::layer_index::{self, Indexed};
+use super::run::{Chunks, Env};
+use crate::flow::{JobOutput, Shared};
+use crate::layer::tree::{Order, Scope};
+use crate::layer::{Index, Tree, View};
+use crate::model::{Image, Problem, SourceId};
+use crate::source::{Ctx, blocking};
+
+type Read = BTreeMap<usize, Indexed>;
+
+/// Layers as they arrive.
+#[derive(Default)]
+struct Arriving {
+    read: Mutex<Read>,
+    any: Notify,
+}
+
+/// Reads the layers of `image` at these places, counted from the bottom, and tells the tree of what was read again and again: made anew
+/// when one is done, so that a fast source is not waited for.
+///
+/// # Errors
+/// What the source said, where it doesn't answer.
+pub(super) async fn explore(
+    env: &Env,
+    source: &SourceId,
+    image: &Arc<Image>,
+    layers: &[usize],
+    ctx: &Ctx,
+    chunks: &Chunks,
+) -> Result<JobOutput, Problem> {
+    let source = env.table.get(source).await?;
+    let count = image.layers.as_ref().map_or(0, Vec::len);
+    let arriving = Arc::new(Arriving::default());
+    let taking = Arc::clone(&arriving);
+    let each = move |indexed: &Indexed| {
+        taking.read.lock().unwrap_or_else(PoisonError::into_inner).insert(indexed.layer, indexed.clone());
+        taking.any.notify_one();
+    };
+    let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, each);
+    let mut reading = std::pin::pin!(reading);
+    let mut told = 0;
+    let ended = loop {
+        let ended = tokio::select! {
+            biased;
+            ended = &mut reading => Some(ended),
+            () = arriving.any.notified() => None,
+        };
+        let read = arriving.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if read.len() > told || ended.is_some() && told == 0 {
+            told = read.len();
+            chunks.send(tree(read, count).await?).await;
+        }
+        if let Some(ended) = ended {
+            break ended;
+        }
+    };
+    ended.map(|_| JobOutput::Told)
+}
+
+/// The tree of what was read. A layer that was not holds nothing in it.
+async fn tree(read: Read, count: usize) -> Result<JobOutput, Problem> {
+    blocking("put the layers together", move || {
+        let index = |place: usize| read.get(&place).map_or_else(|| Arc::new(Index::default()), |indexed| Arc::clone(&indexed.index));
+        let tree = Shared::new(Tree::new((0..count).map(index).collect())?);
+        Ok(JobOutput::Files { tree, read: read.into_values().map(|indexed| (indexed.layer, indexed.problem)).collect() })
+    })
+    .await
+}
+
+/// Sums up what is seen of a tree.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(super) async fn arrange(tree: Shared<Tree>, scope: Scope, order: Order) -> Result<JobOutput, Problem> {
+    blocking("sum up the files", move || {
+        let mut view = View::new(&tree, scope);
+        view.set_order(&tree, order);
+        Ok(JobOutput::Arranged { tree, view: Shared::new(view) })
+    })
+    .await
+}
