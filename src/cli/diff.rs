@@ -13,7 +13,7 @@ use super::{Tally, Verdict};
 use crate::curate::compare::{self, ConfigChange, LayerChange, Side};
 use crate::curate::packages::{self, PackageChange, Packages};
 use crate::layer::compare::{Differs, Finished};
-use crate::layer::{ContentHash, Kind, NodeId};
+use crate::layer::{ContentHash, Kind, Member, NodeId};
 use crate::model::{Foreign, Problem, ProblemKind, Safe, size};
 use crate::source::{Ctx, Part, read_parts};
 
@@ -84,7 +84,7 @@ async fn contents(session: &Session, before: &Look, after: &Look, tally: &mut Ta
     let files = found.into_iter().map(|pair| file_change(&ours, &theirs, pair)).collect();
     let mut known = Vec::with_capacity(2);
     for (look, side) in [(before, &ours), (after, &theirs)] {
-        let read = session.run("read the packages", |ctx| async move { packages_of(&ctx, look, side).await }).await;
+        let read = session.run("read the packages", |ctx| Box::pin(async move { packages_of(&ctx, look, side).await })).await;
         known.push(read.or_else(|problem| {
             if problem.is_cancelled() {
                 return Err(problem);
@@ -122,9 +122,9 @@ fn file(side: &Finished<'_>, id: NodeId) -> File {
     let member = member.as_ref();
     File {
         kind: member.map_or("dir", kind),
-        size: member.map_or(0, |member| member.size()),
-        mode: member.and_then(|member| member.mode()).map(|mode| format!("{:04o}", mode & 0o7777)),
-        link: member.and_then(|member| member.link()).map(text),
+        size: member.map_or(0, Member::size),
+        mode: member.and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
+        link: member.and_then(Member::link).map(text),
     }
 }
 

@@ -70,17 +70,19 @@ pub(super) async fn look(session: &Session, reference: &str, platform: Option<&P
     let place = session.place(reference).await?;
     let (place, cache) = (&place, &session.layer_cache());
     let (image, layers) = session
-        .run("read the layers", |ctx| async move {
-            let image = one_image(place, &ctx, platform).await?;
-            let count = image.layers.as_ref().map_or(0, Vec::len);
-            let end = match highest {
-                None => count,
-                Some(layer) if layer < count => layer + 1,
-                Some(layer) => return Err(no_layer(reference, layer, count)),
-            };
-            let wanted: Vec<usize> = (0..end).collect();
-            let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, |_| {}).await?;
-            Ok((image, layers))
+        .run("read the layers", |ctx| {
+            Box::pin(async move {
+                let image = one_image(place, &ctx, platform).await?;
+                let count = image.layers.as_ref().map_or(0, Vec::len);
+                let end = match highest {
+                    None => count,
+                    Some(layer) if layer < count => layer + 1,
+                    Some(layer) => return Err(no_layer(reference, layer, count)),
+                };
+                let wanted: Vec<usize> = (0..end).collect();
+                let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, |_| {}).await?;
+                Ok((image, layers))
+            })
         })
         .await?;
     Ok(Look { place: place.clone(), image, layers })

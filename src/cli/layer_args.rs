@@ -57,7 +57,7 @@ pub(super) struct CiArgs {
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "this is not a number".to_owned())?;
+    let number: f64 = text.parse().map_err(|_not_a_number| "this is not a number".to_owned())?;
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("it is from 0 to 1".to_owned()) }
 }
 

@@ -1,4 +1,5 @@
-//! Readers for the two containers images are made of, tar and compression, and for digests: bounded, verified and streaming.
+//! What layers are made of and what is in them: readers for tar and compression, and for digests; an index of each layer ([`index`]), the tree that
+//! layers come to ([`tree`]), what they carry for nothing ([`waste`], [`efficiency`]) and what could be better ([`hints`]).
 //!
 //! Everything here works over `impl Read` with nothing else of the program around it, so it can be fuzzed and benched. Input is
 //! hostile: memory stays bounded whatever a header claims, every sum of sizes is checked, and nothing is ever unpacked to disk.

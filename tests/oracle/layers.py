@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What a stack of layers comes to, worked out a second time: plainly, slowly, and with nothing but the standard library.
 
-  layers.py make DIR SEED    writes a few layers that contradict each other in every way there is (0.tar, 1.tar, ...)
-  layers.py tell FILE...     prints as JSON what these layers, the lowest first, come to
+  layers.py make DIR COUNT   writes so many stacks of layers that contradict each other in every way there is: SEED/0.tar, SEED/1.tar, ...
+  layers.py tell DIR         prints as JSON, by seed, what each stack comes to
 """
 import hashlib
 import io
@@ -280,11 +280,18 @@ def tell(files):
     out["tree"] = {p: [n["member"]["layer"], n["member"]["kind"], n["member"]["size"]] if n["member"] else None for p, n in stack.now.items()}
     out["wasted"] = stack.wasted()
     out["duplicates"] = stack.duplicates()
-    json.dump(out, sys.stdout, sort_keys=True)
+    return out
+
+
+def main():
+    verb, directory = sys.argv[1:3]
+    if verb == "make":
+        for seed in range(int(sys.argv[3])):
+            make(os.path.join(directory, str(seed)), seed)
+    else:
+        stacks = {seed: os.path.join(directory, seed) for seed in os.listdir(directory)}
+        json.dump({seed: tell([os.path.join(stack, name) for name in sorted(os.listdir(stack))]) for seed, stack in stacks.items()}, sys.stdout)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        make(sys.argv[2], int(sys.argv[3]))
-    else:
-        tell(sys.argv[2:])
+    main()

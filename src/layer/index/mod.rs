@@ -1,7 +1,7 @@
 //! What is in one layer: every member of its tar with what its header says and a fingerprint of its content, in the order of the tar.
 //!
 //! Compact, since a layer may have millions: names lie in one arena, a path is its parent's number and a name of its own, and a member takes
-//! 56 bytes beyond its name ([`Record`] and [`PathRecord`]; what few members have lies in side tables). Paths are kept twice over where that
+//! 56 bytes beyond its name (`Record` and `PathRecord`; what few members have lies in side tables). Paths are kept twice over where that
 //! makes a difference: as told, to be shown, and normalised, which never leads out of the root, to build a tree from. An index is of what was
 //! readable; where that is not all, or not what it should be, [`Index::problem`] says so.
 //!

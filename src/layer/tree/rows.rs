@@ -101,7 +101,9 @@ impl Rows {
         if let Some(row) = self.rows.get_mut(at) {
             row.open = true;
         }
-        self.rows.splice(at + 1..at + 1, inside);
+        let rest = self.rows.split_off(at + 1);
+        self.rows.extend(inside);
+        self.rows.extend(rest);
         true
     }
 
