@@ -13,8 +13,9 @@ use lighterman::app::{State, update};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Msg, Shared};
 use lighterman::layer::index::{self, Known};
 use lighterman::layer::{Index, Tree, View};
-use lighterman::model::{Problem, ProblemKind};
+use lighterman::model::{Problem, ProblemKind, SourceId};
 use lighterman::pane::PaneId;
+use lighterman::pane::layers::Files;
 use lighterman::ui::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -262,4 +263,21 @@ fn hostile_names_are_shown_and_do_nothing() {
         deck.tell(Msg::Resize { width, height });
         assert!(deck.screen().contains("evil"), "{width}x{height}");
     }
+}
+
+#[test]
+fn of_an_image_far_away_only_the_layers_that_are_looked_at_are_read() {
+    let mut deck = Deck::new(160, 40);
+    let image = deck.state.layers.image.value.clone().unwrap();
+    deck.state.layers.files = Some(Box::new(Files::new(SourceId::registry("registry.example.com"), image, 1, false)));
+    let wanted = |deck: &Deck| {
+        let (_, Job::Files { layers, .. }) = deck.job(|job| matches!(job, Job::Files { .. })) else { panic!() };
+        layers
+    };
+    deck.press("]");
+    assert_eq!(wanted(&deck), [2]);
+    deck.read(&[Arc::default(), Arc::default(), base()]);
+    assert!(deck.screen().contains("layers below are not read"), "{}", deck.screen());
+    deck.press("m");
+    assert_eq!(wanted(&deck), [0, 1, 2], "all that is there needs all of them");
 }

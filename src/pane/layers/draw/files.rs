@@ -66,6 +66,9 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
             }
         }
     }
+    if !files.merged && (0..files.layer).any(|below| !files.wanted.contains(&below)) {
+        pen.put(&words!("  {dot} layers below are not read"), Role::Muted);
+    }
     if let Some(filter) = &files.filter {
         pen.put(&words!("  only {}", filter.text()), Role::Accent);
     }
