@@ -132,7 +132,8 @@ fn a_deletion_says_what_will_be_gone() {
     // The cursor is on the third row now, and its layers are there.
     screen.wait_for("ADD file:3f1bd");
     screen.send("d");
-    screen.wait_for("to run");
+    // The question says what was known when it was asked.
+    screen.wait_for("to run, frees 961 B");
     screen.send("x");
     screen.wait_for("Cancel");
     take("delete", &screen);

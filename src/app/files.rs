@@ -70,6 +70,11 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             let (source, image, order) = (files.source.clone(), files.image.clone(), files.order);
             state.layers.files = Some(Box::new(Files { order, ..Files::new(source, image, layer, merged) }));
         }
+        // A file has nothing to open: Enter stays here all the same.
+        Action::Open => {
+            files.act(action);
+            return Some(Vec::new());
+        }
         _ => return files.act(action).then(Vec::new),
     }
     Some(look(state))
@@ -88,6 +93,8 @@ fn look(state: &mut State) -> Vec<Effect> {
     let mut effects = Vec::new();
     let needed = files.needed();
     if !needed.is_subset(&files.wanted) {
+        // What was passed by before it was read is not wanted any more.
+        files.wanted.retain(|at| files.read.contains_key(at));
         files.wanted.extend(needed);
         let layers = files.wanted.iter().copied().collect();
         let (source, image) = (files.source.clone(), files.image.clone());

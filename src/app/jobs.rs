@@ -73,7 +73,8 @@ pub(super) fn switch(state: &mut State, source: crate::model::SourceId) -> Vec<E
     if let Some(id) = state.images.list.job {
         effects.push(Effect::Cancel(id));
     }
-    effects.extend(state.jobs.iter().filter(|(_, job)| matches!(job, Job::Watch { .. })).map(|(id, _)| Effect::Cancel(*id)));
+    let stops = |job: &Job| matches!(job, Job::Watch { .. } | Job::Files { .. });
+    effects.extend(state.jobs.iter().filter(|(_, job)| stops(job)).map(|(id, _)| Effect::Cancel(*id)));
     state.jobs.retain(|_, job| job.is_task() || job.is_remote() || job.is_about_plans() || matches!(job, Job::Discover));
     state.sources.current = Some(source);
     state.sources.status = SourceStatus::Unknown;

@@ -303,7 +303,7 @@ async fn push(session: &Session, args: &CopyArgs) -> Result<Transfer, Problem> {
             Problem::new(ProblemKind::Conflict, format!("copy {}", args.from), cause).hint("take that name away, or push it as it is")
         );
     }
-    let change = Change::Push { source: place.source.id().clone(), name: to.name.clone(), expected: image.id.clone() };
+    let change = Change::Push { source: place.source.id().clone(), name: to.name.clone(), expected: image.id.clone(), seen: None };
     apply::with(session, "copy the image", async |applier| {
         let curator = place.curator("copy")?;
         let deed = async {

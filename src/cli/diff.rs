@@ -203,7 +203,7 @@ fn words(found: &Difference, printer: &Printer) -> String {
     part("Files", files.filter(|files| !files.is_empty()).map(|files| files_table(files)), files.is_some());
     let packages = found.packages.as_ref();
     let table = packages.filter(|packages| !packages.is_empty()).map(|packages| packages_table(packages));
-    part("Packages", table, packages.is_some());
+    part("Packages of dpkg and apk", table, packages.is_some());
     out
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn push(session: &Session, args: &PushArgs) -> Verdict {
         return Err(Problem::new(ProblemKind::Usage, doing, "an ID names no registry")
             .hint("give it the name it shall have there first: lighterman tag ID HOST/REPOSITORY:TAG"));
     };
-    let change = Change::Push { source: place.source.id().clone(), name: name.clone(), expected };
+    let change = Change::Push { source: place.source.id().clone(), name: name.clone(), expected, seen: None };
     let moved = session.transfer(&place, &change).await?;
     finished(&moved, &format!("pushed {}", name.safe()), &session.printer)
 }

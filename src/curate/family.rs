@@ -60,8 +60,11 @@ pub fn family(image: &Image, list: &ImageList, layers: &Layers) -> Family {
     let places = places(image);
     let told = told(image, list);
     let mut found = Family { told, shared: vec![0; count], ..Family::default() };
+    // A layer that it has twice stands at its first place.
+    let distinct: BTreeSet<usize> = places.values().copied().collect();
     // What it holds beside its layers, such as a configuration, others of the same source hold too.
-    let beside = layers.get(&image.id).map_or(0, |held| held.iter().filter(|(blob, _)| !places.contains_key(blob)).count());
+    let held = |id: &Digest| layers.get(id).map(|held| held.iter().filter(|(blob, _)| !places.contains_key(blob)).count());
+    let beside = held(&image.id);
     for other in list.images.iter().filter(|other| other.id != image.id) {
         found.based_on.1 += 1;
         let Some(held) = layers.get(&other.id) else { continue };
@@ -72,9 +75,11 @@ pub fn family(image: &Image, list: &ImageList, layers: &Layers) -> Family {
                 *shared += 1;
             }
         }
-        let begins = !common.is_empty() && common.last().is_some_and(|last| last + 1 == common.len());
-        let more = held.iter().filter(|(blob, _)| !places.contains_key(blob)).count() > beside;
-        match (begins, common.len() == count, more) {
+        let begins = !common.is_empty() && common.iter().eq(distinct.iter().take(common.len()));
+        let more = held.iter().filter(|(blob, _)| !places.contains_key(blob)).count();
+        // Of an image that is not among them it can't be told what others hold beside layers, unless they hold nothing else.
+        let Some(more) = beside.or((more == 0).then_some(0)).map(|beside| more > beside) else { continue };
+        match (begins, common.len() == distinct.len(), more) {
             (true, true, false) => found.twins.push(other.id.clone()),
             (true, true, true) => found.built_on_it.push(other.id.clone()),
             (true, false, false) if found.base.as_ref().is_none_or(|base| base.layers < common.len()) => {
@@ -86,6 +91,12 @@ pub fn family(image: &Image, list: &ImageList, layers: &Layers) -> Family {
     if found.told.is_none() && found.base.is_none() {
         found.guess = guess(image);
     }
+    let first = |at: usize| {
+        let layer = image.layers.as_ref()?.get(at)?;
+        layer.digest.as_ref().and_then(|digest| places.get(digest)).copied()
+    };
+    found.shared =
+        (0..count).map(|at| first(at).and_then(|first| found.shared.get(first)).or(found.shared.get(at)).copied().unwrap_or(0)).collect();
     for (layer, shared) in image.layers.iter().flatten().zip(&found.shared) {
         let sum = if *shared == 0 { &mut found.bytes.0 } else { &mut found.bytes.1 };
         *sum = sum.saturating_add(layer.size.unwrap_or(0));

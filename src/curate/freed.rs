@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::reclaim::{self, Holdings, Item};
-use crate::model::{Digest, Foreign, Freed, ImageList, Layers, Operation, RepositoryView, Safe, Verb};
+use crate::model::{Completeness, Digest, Foreign, Freed, ImageList, Layers, Operation, RepositoryView, Safe, Verb};
 
 /// What a figure of nothing rests on: the image, or manifest, stays.
 const NAME: &str = "a name alone";
@@ -24,6 +24,8 @@ pub struct Stock {
     /// Of an image whose layers are not known: bytes that no other image shares, and its size.
     bounds: HashMap<Digest, (u64, u64)>,
     noun: &'static str,
+    /// Whether nothing can be there that was not listed.
+    complete: bool,
 }
 
 /// What all lines of a place free.
@@ -34,6 +36,7 @@ pub struct Total {
     /// Images or manifests whose blobs are known, and all of them.
     pub based_on: (usize, usize),
     noun: &'static str,
+    complete: bool,
 }
 
 impl Total {
@@ -41,8 +44,12 @@ impl Total {
     #[must_use]
     pub fn basis(&self) -> Option<String> {
         let (known, all) = self.based_on;
-        (known < all).then(|| format!("based on {known} of {all} {}", self.noun))
+        (known < all || !self.complete).then(|| format!("based on {known} of {all} {}{}", self.noun, listed(self.complete)))
     }
+}
+
+const fn listed(complete: bool) -> &'static str {
+    if complete { "" } else { " that were listed, and there may be more" }
 }
 
 impl Stock {
@@ -67,11 +74,12 @@ impl Stock {
         let mut stock = Self::new("manifests");
         stock.holdings = reclaim::repository(&view.held, roots.iter().copied());
         stock.items = roots.into_iter().cloned().zip(0..).collect();
+        stock.complete = view.completeness == Completeness::Complete;
         stock
     }
 
     fn new(noun: &'static str) -> Self {
-        Self { holdings: Holdings::default(), items: HashMap::new(), bounds: HashMap::new(), noun }
+        Self { holdings: Holdings::default(), items: HashMap::new(), bounds: HashMap::new(), noun, complete: true }
     }
 
     /// An image is in a list once.
@@ -96,7 +104,7 @@ impl Stock {
         let freed: HashMap<usize, (Item, u64)> = going.iter().zip(attributed).map(|((n, item), bytes)| (*n, (*item, bytes))).collect();
         // Of several lines of one image whose layers are not known the last one bears its bounds too.
         let last: HashMap<Item, usize> = going.iter().map(|(n, item)| (*item, *n)).collect();
-        let mut total = Total { at_least: 0, at_most: 0, based_on: self.holdings.based_on(), noun: self.noun };
+        let mut total = Total { at_least: 0, at_most: 0, based_on: self.holdings.based_on(), noun: self.noun, complete: self.complete };
         let basis = Foreign::from(self.basis());
         for (n, line) in lines.iter_mut().enumerate() {
             line.freed = None;
@@ -127,7 +135,7 @@ impl Stock {
     /// What a line that takes an item away frees at least and at most, where what is known says `bytes`.
     fn range(&self, line: &Operation, item: Item, bytes: u64) -> (u64, u64) {
         let (known, all) = self.holdings.based_on();
-        if known == all {
+        if known == all && self.complete {
             return (bytes, bytes);
         }
         let bounds = before(line).and_then(|digest| self.bounds.get(digest)).copied();
@@ -141,10 +149,10 @@ impl Stock {
 
     fn basis(&self) -> String {
         let (known, all) = self.holdings.based_on();
-        if known == all {
+        if known == all && self.complete {
             format!("all {}", super::words::counted(all, self.noun.trim_end_matches('s')))
         } else {
-            format!("{known} of {all} {}", self.noun)
+            format!("{known} of {all} {}{}", self.noun, listed(self.complete))
         }
     }
 }
@@ -351,6 +359,14 @@ mod tests {
         assert_eq!(freed(&["b", "b-too"]), (23, vec![0, 23]));
         assert_eq!(freed(&["multi"]), (2 + 3 + 30 + 6, vec![35, 6]), "with what is in it, but not what has a tag");
         assert_eq!(freed(&["a", "b", "b-too", "multi"]).0, 3 + 3 + 2 + 3 + 100 + 10 + 20 + 30 + 6);
+        // A tag that was not listed may hold the same.
+        let mut partial = view.clone();
+        partial.completeness = Completeness::Incomplete(Safe::new("the list was cut"));
+        let mut lines = remote(&partial, &[delete(&format!("{REPO}:b")), delete(&format!("{REPO}:b-too"))], &nothing());
+        lines.iter_mut().for_each(|line| line.protected = None);
+        let total = Stock::of_repository(&partial).fill(&mut lines);
+        assert_eq!((total.at_least, total.at_most), (0, 23));
+        assert!(total.basis().is_some_and(|basis| basis.contains("4 of 4 manifests that were listed, and there may be more")), "{total:?}");
         view.held.remove(&blob(4));
         let mut lines = remote(&view, &[delete(&format!("{REPO}:b")), delete(&format!("{REPO}:b-too"))], &nothing());
         assert_eq!(unread(&view, &lines), [], "what a manifest lists is not asked for by itself");

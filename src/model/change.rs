@@ -72,6 +72,8 @@ pub enum Change {
         source: SourceId,
         name: Name,
         expected: Digest,
+        /// What the tag was at in its registry when that was agreed to: another digest now is a conflict. `None` where nobody looked.
+        seen: Option<Option<Digest>>,
     },
     /// Copies into the registry `source`.
     Copy {

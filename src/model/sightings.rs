@@ -17,6 +17,8 @@ const EARLIEST: i64 = 1_735_689_600;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sightings {
     tags: BTreeMap<String, Sighting>,
+    /// The latest time at which anything was seen, in seconds since 1970: a clock that tells an earlier one was set back, or this one was wrong.
+    latest: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +36,10 @@ impl Sightings {
             return false;
         }
         let full = self.tags.len() >= MOST;
+        // Time goes on only: a clock that was set back must make no tag older than it is.
+        let at = at.max(self.latest);
+        self.latest = at;
         match self.tags.get_mut(tag) {
-            // A clock that went before this one must not keep a tag young for years.
-            Some(sighting) if sighting.digest == *digest && sighting.first_seen > at => sighting.first_seen = at,
             Some(sighting) if sighting.digest == *digest => return false,
             Some(sighting) => *sighting = Sighting { digest: digest.clone(), first_seen: at },
             None if full => return false,
@@ -92,14 +95,15 @@ mod tests {
         let mut seen = Sightings::default();
         assert!(!seen.saw("1", &digest(1), Timestamp::UNIX_EPOCH), "a machine that was just switched on");
         assert_eq!(seen.first_seen("1", &digest(1)), None);
-        assert!(seen.saw("1", &digest(1), at(1_000_000)) && seen.saw("1", &digest(1), at(50)));
-        assert_eq!(seen.first_seen("1", &digest(1)), Some(at(50)));
+        assert!(seen.saw("1", &digest(1), at(1_000_000)) && !seen.saw("1", &digest(1), at(50)));
+        assert_eq!(seen.first_seen("1", &digest(1)), Some(at(1_000_000)), "set back");
+        assert!(seen.saw("2", &digest(1), at(60)) && seen.first_seen("2", &digest(1)) == Some(at(1_000_000)));
     }
 
     #[test]
     fn it_has_a_bound() {
         let sighting = Sighting { digest: digest(1), first_seen: EARLIEST };
-        let mut seen = Sightings { tags: (0..MOST).map(|n| (n.to_string(), sighting.clone())).collect() };
+        let mut seen = Sightings { latest: 0, tags: (0..MOST).map(|n| (n.to_string(), sighting.clone())).collect() };
         assert!(!seen.saw("more", &digest(1), at(1)) && seen.first_seen("more", &digest(1)).is_none());
         assert!(seen.saw("1", &digest(2), at(1)), "what is known is followed");
     }

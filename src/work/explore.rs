@@ -53,7 +53,7 @@ pub(super) async fn explore(
             () = arriving.any.notified() => None,
         };
         let read = arriving.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if read.len() > told || ended.is_some() && told == 0 {
+        if read.len() > told || told == 0 && matches!(ended, Some(Ok(_))) {
             told = read.len();
             chunks.send(tree(read, count).await?).await;
         }

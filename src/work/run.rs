@@ -146,7 +146,7 @@ async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Pr
 async fn preview_push(env: &Env, source: SourceId, name: Name, expected: Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {
     let from = env.table.get(&source).await?;
     let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
-    Ok(JobOutput::PushPreview(match applier.there(&from, &Change::Push { source, name, expected }).await? {
+    Ok(JobOutput::PushPreview(match applier.there(&from, &Change::Push { source, name, expected, seen: None }).await? {
         There::At(digest) => Ok(digest),
         There::Unseen(problem) => Err(problem),
     }))

@@ -172,7 +172,7 @@ impl View {
             family.told.as_ref().map(|told| {
                 let digest = told.digest.as_ref().map_or_else(String::new, |digest| format!(" at {}", digest.short()));
                 let now = match told.moved {
-                    Some(true) => ", and that name is another image here now",
+                    Some(true) => ", and here that name has another digest",
                     Some(false) => ", as it is here",
                     None => "",
                 };

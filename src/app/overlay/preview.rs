@@ -34,7 +34,7 @@ pub(in crate::app) fn previewed(state: &mut State, id: JobId, job: Job, event: J
 fn push(state: &mut State, source: SourceId, name: Name, id: Digest, there: &Result<Option<Digest>, Problem>) -> Vec<Effect> {
     let lines = describe::push(&name, &id, there);
     let title = Safe::from(format!("Push {}", name.safe()));
-    let job = Job::Change(Change::Push { source, name, expected: id });
+    let job = Job::Change(Change::Push { source, name, expected: id, seen: there.clone().ok() });
     state.overlays.push(Overlay::Confirm(Confirm::new(title, lines, "Push", Agreed::Start(vec![job]))));
     Vec::new()
 }

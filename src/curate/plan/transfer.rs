@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_push_is_a_line_of_the_registry_it_goes_to() {
-        let push = Change::Push { source: SourceId("engine".into()), name: Name::new("localhost:5000/app"), expected: digest("id") };
+        let push =
+            Change::Push { source: SourceId("engine".into()), name: Name::new("localhost:5000/app"), expected: digest("id"), seen: None };
         let line = transfer(&push, Some(&digest("old"))).remove(0);
         assert_eq!(line.source, SourceId::registry("localhost:5000"));
         assert_eq!((line.verb, line.undo), (Verb::Copy, UndoClass::UntilGarbageCollection));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::flow::{Action, JobId, Shared};
 use crate::layer::tree::{Order, Row, Rows, Scope};
-use crate::layer::{NodeId, Tree, View};
+use crate::layer::{Tree, View};
 use crate::model::{Image, Problem, SourceId};
 
 use super::super::ListCursor;
@@ -137,11 +137,11 @@ impl Files {
         Some(seen.tree.path(seen.rows.get(self.cursor.at)?.node))
     }
 
-    /// Goes to a path, whose directories open. False where it doesn't show.
-    pub fn go_to(&mut self, id: NodeId) -> bool {
-        let Some(at) = self.shown.as_mut().and_then(|seen| seen.rows.reveal(&seen.tree, &seen.view, id)) else { return false };
-        self.resize(at);
-        true
+    /// What is wrong with a layer that is seen, the one that is looked at first.
+    #[must_use]
+    pub fn broken(&self) -> Option<(usize, &Problem)> {
+        let of = |layer: usize| self.read.get(&layer)?.as_ref().map(|problem| (layer, problem));
+        (0..=self.layer).rev().find_map(of)
     }
 
     /// Moves, folds and scrolls; `false` when the action is something else.

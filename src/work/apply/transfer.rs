@@ -36,14 +36,19 @@ impl Applier<'_> {
             let curator = source.curator().ok_or_else(|| unreadable(&**source))?;
             return Ok(There::At(curator.look(self.ctx, &target).await?.map(|seen| seen.digest)));
         }
+        let registry = match self.places.place(&place).await {
+            Err(problem) if problem.is_cancelled() || problem.kind == ProblemKind::Denied => return Err(problem),
+            registry => registry,
+        };
         let looked = async {
-            let registry = self.places.place(&place).await?;
+            let registry = registry?;
             registry.curator().ok_or_else(|| unreadable(&*registry))?.look(self.ctx, &target).await
         };
         let late = |_| Err(Problem::new(ProblemKind::Unreachable, change::doing(change), format!("{place} does not answer")));
         match tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(late) {
             Ok(seen) => Ok(There::At(seen.map(|seen| seen.digest))),
-            Err(problem) if problem.is_cancelled() || problem.kind == ProblemKind::Denied => Err(problem),
+            Err(problem) if problem.is_cancelled() => Err(problem),
+            // Whoever pushes may have another login, or trust another certificate.
             Err(problem) => Ok(There::Unseen(problem)),
         }
     }
@@ -101,6 +106,11 @@ impl Applier<'_> {
                 Ok(plan::blind_push(source.id(), name, expected))
             }
             (There::Unseen(problem), _) => Err(problem),
+            (There::At(held), Change::Push { name, seen: Some(seen), .. }) if held != *seen => {
+                let now = held.as_ref().map_or("is gone there", |_| "is at another digest there");
+                let problem = Problem::new(ProblemKind::Conflict, change::doing(change), format!("meanwhile {} {now}", name.safe()));
+                Err(problem.hint("look again, and push if that is still right"))
+            }
             (There::At(held), _) => Ok(plan::transfer(change, held.as_ref())),
         }
     }

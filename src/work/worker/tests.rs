@@ -241,7 +241,8 @@ async fn a_full_queue_makes_jobs_wait_and_loses_no_ending() {
 async fn a_cancelled_transfer_ends_once_and_stopping_ends_all() {
     let (_source, mut worker, mut messages) = world(false);
     for n in 0..2 {
-        worker.start(JobId(n), Job::Change(Change::Push { source: id(), name: Name::new("a:1"), expected: Digest::sha256(b"") }));
+        worker
+            .start(JobId(n), Job::Change(Change::Push { source: id(), name: Name::new("a:1"), expected: Digest::sha256(b""), seen: None }));
     }
     worker.cancel(JobId(1));
     assert_eq!(next(&mut messages).await, (JobId(1), JobEvent::Cancelled));

@@ -48,7 +48,10 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
         pen.put(&words!("{} of {} layers read ", files.read.len(), files.wanted.len()), Role::Info);
         pen.put(dot, Role::Muted).gap(1);
     }
-    if let Some(problem) = files.read.get(&files.layer).and_then(Option::as_ref).or(files.problem.as_ref()) {
+    if let Some((layer, problem)) = files.broken() {
+        let which = if layer == files.layer { Safe::default() } else { words!("layer {}: ", layer + 1) };
+        pen.put(&words!("{warning} {which}{}  ", problem.cause), Role::Warning);
+    } else if let Some(problem) = &files.problem {
         pen.put(&words!("{warning} {}  ", problem.cause), Role::Warning);
     }
     if let Some(seen) = &files.shown {
@@ -66,7 +69,7 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
             }
         }
     }
-    if !files.merged && (0..files.layer).any(|below| !files.wanted.contains(&below)) {
+    if (0..files.layer).any(|below| !files.read.contains_key(&below)) {
         pen.put(&words!("  {dot} layers below are not read"), Role::Muted);
     }
     if let Some(filter) = &files.filter {
@@ -84,10 +87,14 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
 
 fn rows(canvas: &mut Canvas<'_>, files: &Files, seen: &Seen, face: &Face<'_>) {
     if seen.rows.is_empty() {
-        let words = match (&files.filter, seen.view.scope()) {
-            (Some(_), _) => "Nothing here is like that",
-            (None, Scope::Layer(_)) => "This layer changes no file",
-            (None, Scope::Merged(_)) => "There are no files",
+        let words = match (files.read.get(&files.layer), &files.filter, seen.view.scope()) {
+            (None, ..) => "This layer is not read yet",
+            (Some(Some(problem)), ..) => {
+                return widgets::problem_card(canvas, face.rows, problem, &face.hint(Action::Refresh, "to try again"));
+            }
+            (Some(None), Some(_), _) => "Nothing here is like that",
+            (Some(None), None, Scope::Layer(_)) => "This layer changes no file",
+            (Some(None), None, Scope::Merged(_)) => "There are no files",
         };
         return widgets::card(canvas, face.rows, &[(Role::Muted, words.into())]);
     }
