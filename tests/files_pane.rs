@@ -77,11 +77,16 @@ impl Deck {
 
     /// Gives what is read of the layers, the lowest first; the others hold nothing yet.
     fn read(&mut self, layers: &[Arc<Index>]) {
+        self.read_at(layers, 0);
+    }
+
+    /// The same, of which those from `first` on were read.
+    fn read_at(&mut self, layers: &[Arc<Index>], first: usize) {
         let (id, Job::Files { image, .. }) = self.job(|job| matches!(job, Job::Files { .. })) else { panic!() };
         let count = image.layers.as_ref().unwrap().len();
         let all = (0..count).map(|at| layers.get(at).cloned().unwrap_or_default()).collect();
         let tree = Shared::new(Tree::new(all).unwrap());
-        let read = (0..layers.len()).map(|at| (at, None)).collect();
+        let read = (first..layers.len()).map(|at| (at, None)).collect();
         self.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Files { tree, read })));
         self.arrange();
     }
@@ -139,6 +144,9 @@ fn a_step_opens_its_files_and_the_tree_grows_while_layers_are_read() {
     deck.press("jj");
     // What arrives later neither folds nor moves anything.
     deck.read(&[base(), second()]);
+    assert_eq!((deck.rows().len(), deck.path().as_str()), (5, "etc/passwd"));
+    // A file has nothing to open, and nothing is lost.
+    deck.key(Key::Enter);
     assert_eq!((deck.rows().len(), deck.path().as_str()), (5, "etc/passwd"));
     deck.act(Action::Zoom);
     let screen = deck.screen();
@@ -231,6 +239,11 @@ fn a_layer_that_is_broken_shows_what_is_readable_and_why_not_more() {
     assert_eq!(deck.rows().len(), 3);
     deck.act(Action::Zoom);
     assert!(deck.screen().contains("it ends in the middle"), "{}", deck.screen());
+    // Of one that lies above, it is said which one is broken, and of one that is not there yet that it isn't.
+    deck.press("]");
+    deck.arrange();
+    assert!(deck.screen().contains("layer 1: it ends in the middle"), "{}", deck.screen());
+    assert!(deck.screen().contains("This layer is not read yet"), "{}", deck.screen());
     // Where nothing came at all, that is said instead.
     let mut deck = Deck::new(120, 40);
     deck.key(Key::Enter);
@@ -276,8 +289,11 @@ fn of_an_image_far_away_only_the_layers_that_are_looked_at_are_read() {
     };
     deck.press("]");
     assert_eq!(wanted(&deck), [2]);
-    deck.read(&[Arc::default(), Arc::default(), base()]);
+    deck.read_at(&[Arc::default(), Arc::default(), base()], 2);
     assert!(deck.screen().contains("layers below are not read"), "{}", deck.screen());
     deck.press("m");
     assert_eq!(wanted(&deck), [0, 1, 2], "all that is there needs all of them");
+    // What was passed by before it came is not wanted any longer.
+    deck.press("m]]");
+    assert_eq!(wanted(&deck), [2, 4]);
 }

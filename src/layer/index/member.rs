@@ -191,18 +191,25 @@ impl<'a> Member<'a> {
             && (self.capability(), self.other_xattrs()) == (other.capability(), other.other_xattrs())
     }
 
-    /// The same without rights, owners and attributes.
+    /// The same without rights, owners and attributes. A hard link has the content of the file that it is another name of.
     #[must_use]
     pub fn has_same_content(&self, other: &Member<'_>) -> bool {
-        self.record.kind == other.record.kind
-            && self.size() == other.size()
-            && match self.kind() {
-                Kind::File => self.content() == other.content(),
-                Kind::Symlink | Kind::Hardlink => self.link() == other.link(),
-                Kind::Char | Kind::Block => self.device() == other.device(),
+        let (one, two) = (self.file(), other.file());
+        one.record.kind == two.record.kind
+            && one.size() == two.size()
+            && match one.kind() {
+                Kind::File => one.content() == two.content(),
+                // To a file of another layer: of that it is not known whether it stayed.
+                Kind::Symlink | Kind::Hardlink => one.link() == two.link(),
+                Kind::Char | Kind::Block => one.device() == two.device(),
                 Kind::Directory | Kind::Fifo => true,
                 Kind::Sparse | Kind::Other(_) => false,
             }
+    }
+
+    /// What a hard link is another name of; itself for anything else, and where its layer doesn't have that.
+    fn file(&self) -> Self {
+        self.linked().and_then(|id| self.index.member(id)).unwrap_or(*self)
     }
 
     const fn has(&self, bit: u8) -> bool {

@@ -45,7 +45,10 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
     pen.gap(1);
     if let Some(spinner) = reading {
         pen.put(spinner, Role::Info).gap(1);
-        pen.put(&words!("{} of {} layers read ", files.read.len(), files.wanted.len()), Role::Info);
+        pen.put(
+            &words!("{} of {} layers read ", files.wanted.iter().filter(|at| files.read.contains_key(at)).count(), files.wanted.len()),
+            Role::Info,
+        );
         pen.put(dot, Role::Muted).gap(1);
     }
     if let Some((layer, problem)) = files.broken() {
