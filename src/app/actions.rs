@@ -86,11 +86,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     if let Err(why) = available(state, action) {
         return vec![state.toasts.show(ToastKind::Info, format!("{}: {why}", action.row().label), None)];
     }
-    if let Some(effects) = files::act(state, action) {
+    if let Some(effects) = files::act(state, action).or_else(|| pane(state, action).then(Vec::new)) {
         return effects;
-    }
-    if pane(state, action) {
-        return Vec::new();
     }
     if state.focus == PaneId::Registries
         && let Some(effects) = registries::act(state, action)

@@ -97,11 +97,11 @@ pub(super) async fn one_image(place: &Place, ctx: &Ctx, platform: Option<&Platfo
     if let (Reader::Registry(source), Some(name)) = (&place.reader, &place.name) {
         return source.inspect_platform(ctx, &name.reference()?, wanted).await;
     }
-    for_platform(images_of(place, ctx).await?, wanted, &source.id().to_string())
+    for_platform(&images_of(place, ctx).await?, wanted, &source.id().to_string())
 }
 
 /// The image for `wanted`, exactly or in another variant.
-fn for_platform(images: Vec<Image>, wanted: &Platform, place: &str) -> Result<Image, Problem> {
+fn for_platform(images: &[Image], wanted: &Platform, place: &str) -> Result<Image, Problem> {
     let doing = format!("find an image for {wanted} in {place}");
     let has: Vec<String> = images.iter().filter_map(|image| image.platform.as_ref().map(ToString::to_string)).collect();
     let serves = |exact: bool| {
@@ -123,7 +123,7 @@ fn for_platform(images: Vec<Image>, wanted: &Platform, place: &str) -> Result<Im
 
 pub(super) async fn history(session: &Session, args: &HistoryArgs) -> Verdict {
     let place = session.place(&args.reference).await?;
-    let image = session.run("read the history", |ctx| async move { one_image(&place, &ctx, None).await }).await?;
+    let image = session.run("read the history", |ctx| Box::pin(async move { one_image(&place, &ctx, None).await })).await?;
     let steps = image.history.unwrap_or_default();
     if session.printer.json {
         session.printer.document(&steps)?;

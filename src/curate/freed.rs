@@ -363,7 +363,9 @@ mod tests {
         let mut partial = view.clone();
         partial.completeness = Completeness::Incomplete(Safe::new("the list was cut"));
         let mut lines = remote(&partial, &[delete(&format!("{REPO}:b")), delete(&format!("{REPO}:b-too"))], &nothing());
-        lines.iter_mut().for_each(|line| line.protected = None);
+        for line in &mut lines {
+            line.protected = None;
+        }
         let total = Stock::of_repository(&partial).fill(&mut lines);
         assert_eq!((total.at_least, total.at_most), (0, 23));
         assert!(total.basis().is_some_and(|basis| basis.contains("4 of 4 manifests that were listed, and there may be more")), "{total:?}");

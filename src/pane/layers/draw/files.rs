@@ -23,15 +23,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face
     let title = words!("files {what} layer {} of {}", files.layer + 1, files.count());
     face.frame(canvas, &title, &files.cursor, &position(&files.cursor));
     about(canvas, layers, files, face);
-    match &files.shown {
-        Some(seen) => rows(canvas, files, seen, face),
-        None => match &files.problem {
-            Some(problem) => widgets::problem_card(canvas, face.rows, problem, &face.hint(Action::Refresh, "to try again")),
-            None => {
-                let words = words!("{} Reading the layer", canvas.signs.spin(face.spin));
-                widgets::card(canvas, face.rows, &[(Role::Info, Shown::from(&words))]);
-            }
-        },
+    if let Some(seen) = &files.shown {
+        rows(canvas, files, seen, face);
+    } else if let Some(problem) = &files.problem {
+        widgets::problem_card(canvas, face.rows, problem, &face.hint(Action::Refresh, "to try again"));
+    } else {
+        let words = words!("{} Reading the layer", canvas.signs.spin(face.spin));
+        widgets::card(canvas, face.rows, &[(Role::Info, Shown::from(&words))]);
     }
     detail(canvas, layers, files, face);
 }
