@@ -163,7 +163,7 @@ async fn deletes(address: &str, dir: &std::path::Path) {
         planned.push(began.elapsed());
         assert_eq!(report.done(), DELETES, "{:?}", report.states.iter().find(|state| !state.is_done()));
         // Filling the engine takes long.
-        println!("round {}: {:.0?} and {:.0?}", bare.len(), bare.last().unwrap(), planned.last().unwrap());
+        println!("round {}: {:.2?} and {:.2?}", bare.len(), bare.last().unwrap(), planned.last().unwrap());
     }
     let (bare, planned) = (median(&mut bare), median(&mut planned));
     println!(
