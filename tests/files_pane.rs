@@ -182,6 +182,17 @@ fn layers_are_gone_through_and_the_whole_tree_shows_what_went() {
     assert_eq!(deck.rows()[0], "0 var", "the largest first");
     deck.press("[");
     assert_eq!(deck.state.layers.files.as_ref().unwrap().layer, 0, "there is none below the first");
+    // What is asked for already is not asked for again.
+    let asked = deck.effects.len();
+    deck.press("N");
+    let first = deck.effects.iter().skip(asked).filter(|effect| matches!(effect, Effect::Start(_, Job::Arrange { .. }))).count();
+    deck.press("NN[[");
+    let all = deck.effects.iter().skip(asked).filter(|effect| matches!(effect, Effect::Start(_, Job::Arrange { .. }))).count();
+    assert_eq!((first, all), (1, 1));
+    // One that fails is told and not tried for ever.
+    let (id, _) = deck.job(|job| matches!(job, Job::Arrange { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Other, "sum up the files", "its thread was lost"))));
+    assert!(!deck.state.jobs.values().any(|job| matches!(job, Job::Arrange { .. })));
 }
 
 #[test]

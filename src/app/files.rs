@@ -113,6 +113,10 @@ fn arrange(state: &mut State) -> Option<Effect> {
         return None;
     }
     let job = Job::Arrange { tree: files.tree.clone()?, scope: files.scope(), order: files.order };
+    // The same key again, or a layer that is the last one already, asks for nothing new.
+    if files.arranging.is_some_and(|id| state.jobs.get(&id) == Some(&job)) {
+        return None;
+    }
     let (id, effect) = jobs::start(state, job);
     if let Some(files) = &mut state.layers.files {
         files.arranging = Some(id);
@@ -122,7 +126,8 @@ fn arrange(state: &mut State) -> Option<Effect> {
 
 /// Takes what was read or summed up.
 pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
-    let ours = state.layers.reading == Some(id) || state.layers.files.as_ref().is_some_and(|files| files.arranging == Some(id));
+    let reading = state.layers.reading == Some(id);
+    let ours = reading || state.layers.files.as_ref().is_some_and(|files| files.arranging == Some(id));
     let Some(files) = state.layers.files.as_mut().filter(|_| ours) else { return Vec::new() };
     match answer(event, "read the layers") {
         Ok(JobOutput::Files { tree, read }) => {
@@ -136,7 +141,11 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Ok(_) => state.layers.reading = None,
         Err(problem) => {
             files.problem = (!problem.is_cancelled()).then_some(problem);
-            files.arranging = None;
+            if !reading {
+                // Trying the same again would end as it did.
+                files.arranging = None;
+                return Vec::new();
+            }
             state.layers.reading = None;
         }
     }

@@ -94,6 +94,23 @@ fn octal(field: &[u8]) -> Option<u64> {
     })
 }
 
+impl Kind {
+    /// What a header's type flag means.
+    pub(super) const fn of(flag: u8) -> Self {
+        match flag {
+            0 | b'0' | b'7' => Self::File,
+            b'1' => Self::Hardlink,
+            b'2' => Self::Symlink,
+            b'3' => Self::Char,
+            b'4' => Self::Block,
+            b'5' => Self::Directory,
+            b'6' => Self::Fifo,
+            b'S' => Self::Sparse,
+            other => Self::Other(other),
+        }
+    }
+}
+
 /// A number field: octal, or GNU's base 256 when the first bit is set.
 pub(super) fn number(field: &[u8]) -> Option<i64> {
     match field.split_first() {
@@ -112,17 +129,7 @@ pub(super) fn entry(header: &tar::Header, offset: u64) -> Result<Entry, TarError
     let old = header.as_old();
     let size = number(&old.size).and_then(|size| u64::try_from(size).ok()).ok_or(TarError::Number { offset, field: "size" })?;
     let path = header.path_bytes().into_owned();
-    let kind = match header.as_bytes()[156] {
-        0 | b'0' | b'7' => Kind::File,
-        b'1' => Kind::Hardlink,
-        b'2' => Kind::Symlink,
-        b'3' => Kind::Char,
-        b'4' => Kind::Block,
-        b'5' => Kind::Directory,
-        b'6' => Kind::Fifo,
-        b'S' => Kind::Sparse,
-        other => Kind::Other(other),
-    };
+    let kind = Kind::of(header.as_bytes()[156]);
     let link = matches!(kind, Kind::Hardlink | Kind::Symlink).then(|| header.link_name_bytes().unwrap_or_default().into_owned());
     let unsigned = |field: &[u8]| number(field).and_then(|value| u64::try_from(value).ok());
     // Of ustar and GNU headers alone: the oldest format ends before them.

@@ -75,17 +75,7 @@ impl<'a> Member<'a> {
 
     #[must_use]
     pub const fn kind(&self) -> Kind {
-        match self.record.kind {
-            b'0' => Kind::File,
-            b'1' => Kind::Hardlink,
-            b'2' => Kind::Symlink,
-            b'3' => Kind::Char,
-            b'4' => Kind::Block,
-            b'5' => Kind::Directory,
-            b'6' => Kind::Fifo,
-            b'S' => Kind::Sparse,
-            other => Kind::Other(other),
-        }
+        Kind::of(self.record.kind)
     }
 
     /// Whether it is a mark about lower layers.

@@ -3,8 +3,8 @@
 //! A view is one pass over the nodes, for when the scope changes; moving about in it costs nothing of that kind (see [`super::Rows`]).
 
 use super::{Deed, Event, NONE, NodeId, Tree, What};
+use crate::layer::Kind;
 use crate::layer::index::{Member, MemberId};
-use crate::layer::{Kind, index::Index};
 
 /// Which part of a tree is seen. Layers count from 0, the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -275,12 +275,4 @@ impl View {
 /// Bytes of its content that it alone has.
 fn size(member: &Member<'_>) -> u64 {
     if matches!(member.kind(), Kind::File | Kind::Sparse) { member.size() } else { 0 }
-}
-
-impl Index {
-    /// Bytes of the content of all its files, those that a later member of the same layer replaces among them.
-    #[must_use]
-    pub fn content_bytes(&self) -> u64 {
-        self.members().filter(|(_, member)| member.whiteout().is_none()).fold(0, |sum, (_, member)| sum.saturating_add(size(&member)))
-    }
 }
