@@ -13,7 +13,10 @@ fn fill(program: &Program, repository: &str, tags: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("image.tar");
     for tag in tags {
-        let image = ImageSpec::new("acme/web:1").layer(&[("tag", tag.as_bytes())]).layer(&[("base", b"base")]);
+        let image = ImageSpec::new("acme/web:1")
+            .layer(&[("tag", tag.as_bytes())])
+            .layer(&[("base", b"base")])
+            .label("version", &format!("of-{tag}"));
         std::fs::write(&file, oci_archive(&[image], Pack::Gzip)).unwrap();
         program.run(&["copy", &format!("oci-archive:{}", file.display()), &format!("{repository}:{tag}")]).ended(0);
     }
@@ -137,8 +140,16 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     assert_eq!(there(&repository), ["nightly", "pr-1", "stable", "v1.0.0", "v1.0.1"]);
     close_drawer(&mut screen);
     tags_are_read(&screen, 5);
-    // Into a namespace of its own, which begins with this.
+    // By a label, which is in the image's configuration.
     screen.send("*T");
+    screen.wait_for("Batch retag of 5");
+    screen.send("{label:version}");
+    screen.wait_for("of-v1.0.0");
+    screen.wait_for("5 to give");
+    screen.send("<Esc>");
+    screen.wait_gone("Batch retag");
+    // Into a namespace of its own, which begins with this.
+    screen.send("T");
     screen.wait_for("Batch retag of 5");
     let mirror = format!("mirror-{}", std::process::id());
     screen.send(&format!("mirror:{registry}/{mirror}"));

@@ -11,6 +11,7 @@ use crate::pane::tasks::{Task, TaskState};
 use super::chains;
 use super::drift;
 use super::files;
+use super::labels;
 use super::log;
 use super::login;
 use super::overlay::{self, Overlay};
@@ -217,7 +218,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
         Job::Trace { .. } => overlay::quarantine::event(state, id, event),
         Job::SaveText { .. } => overlay::quarantine::saved(state, event),
-        Job::Labels { .. } => what_if::labelled(state, id, event),
+        Job::Labels { details, .. } => labels::event(state, id, &details, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }

@@ -11,6 +11,7 @@ use super::actions;
 use super::files;
 use super::filter;
 use super::jobs;
+use super::labels;
 use super::layout::Layout;
 use super::log;
 use super::overlay::{self, Overlay};
@@ -84,7 +85,7 @@ fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.extend(follow(state));
     effects.extend(log::follow(state));
     effects.extend(files::settle(state));
-    effects.extend(what_if::labels(state));
+    effects.extend(labels::ask(state));
     if state.is_busy() && !state.spinning {
         state.spinning = true;
         effects.push(Effect::After(SPIN, Box::new(Msg::Spin)));

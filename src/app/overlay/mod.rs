@@ -203,6 +203,16 @@ pub(super) fn paste_lines(state: &mut State, text: &str) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Labels came that a rule for new names may look at.
+pub(super) fn labelled(state: &mut State) {
+    let Some(at) = state.overlays.iter().position(|overlay| matches!(overlay, Overlay::Rename(_))) else { return };
+    let mut overlay = state.overlays.remove(at);
+    if let Overlay::Rename(rename) = &mut overlay {
+        rename.labelled(state);
+    }
+    state.overlays.insert(at, overlay);
+}
+
 /// The user's editor has ended.
 pub(super) fn edited(state: &mut State, edited: Result<String, Problem>) -> Vec<Effect> {
     // Something may have come over it meanwhile.
