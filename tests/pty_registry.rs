@@ -102,6 +102,8 @@ fn run_plan(screen: &mut Screen, lines: usize) {
     screen.answer("y");
     // A toast may still be that of a run before.
     screen.wait_for(&format!("{lines} of {lines} done"));
+    // Its lines are done before the run is.
+    screen.wait_for("has run");
 }
 
 fn close_drawer(screen: &mut Screen) {
