@@ -312,7 +312,7 @@ fn overlays() {
     }
     check("overlay-waiting-120x40", &{
         let mut state = scene::full(120, 40);
-        state.overlays.push(Overlay::Waiting { what: Safe::new("Reading what can be pruned"), job: JobId(4) });
+        state.overlays.push(Overlay::Waiting { what: Safe::new("Reading what can be pruned"), job: JobId(4), wishes: Vec::new() });
         state
     });
     for (name, there) in [
@@ -323,7 +323,7 @@ fn overlays() {
         let mut state = after("P", 120, 40);
         let asked = state.jobs.iter().find(|(_, job)| matches!(job, Job::PreviewPush { .. })).map(|(id, _)| *id);
         let id = asked.expect("the registry is asked first");
-        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(there))));
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(vec![there]))));
         check(&format!("overlay-{name}-120x40"), &state);
     }
     check("overlay-refused-120x40", &{

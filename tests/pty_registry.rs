@@ -176,3 +176,42 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     assert_eq!(there(&repository), ["nightly", "stable", "v1.0.1"]);
     assert_eq!(screen.quit(), 0);
 }
+
+#[test]
+fn images_of_this_machine_are_mirrored_and_taken_back() {
+    let Some(registry) = common::registry("images_of_this_machine_are_mirrored_and_taken_back") else { return };
+    let hub = format!("{registry}/hub-{}", std::process::id());
+    let program = Program::without_engine();
+    // One of the tags is there already, at something else.
+    let there = |tag: &str| {
+        let tags = program.run(&["tags", &format!("{hub}/library/app"), "--details", "--json"]).ended(0).document();
+        let found = tags["tags"].as_array().unwrap().iter().find(|row| row["tag"] == tag).cloned();
+        found.map(|row| row["digest"].as_str().unwrap().to_owned())
+    };
+    fill(&program, &format!("docker://{hub}/library/app"), &["2"]);
+    let before = there("2");
+    let images = [ImageSpec::new("app:1").layer(&[("a", b"1")]), ImageSpec::new("app:2").layer(&[("a", b"2")])];
+    std::fs::write(program.home().join("in.tar"), oci_archive(&images, Pack::Gzip)).unwrap();
+    let store = program.home().join("images").display().to_string();
+    program.run(&["--store", &store, "import", "in.tar"]).ended(0);
+    let mut screen = Start::new(&["--host", "store", "--store", &store]).size(120, 40).spawn();
+    screen.wait_for("2 images");
+    screen.send("*T");
+    screen.wait_for("Batch retag of 2");
+    screen.send(&format!("mirror:{hub}"));
+    screen.wait_for("tagged and pushed");
+    screen.send("<Enter>");
+    screen.wait_for("4 to run");
+    screen.wait_for("takes the tag");
+    run_plan(&mut screen, 4);
+    assert!(there("1").is_some() && there("2").is_some() && there("2") != before);
+    screen.send("z");
+    screen.wait_for("4 to run");
+    screen.send("x");
+    screen.wait_for("Run 4 lines");
+    screen.answer("y");
+    screen.wait_for("4 of 4 done");
+    screen.wait_until("the images without their other names", |text| !text.contains("…/library/app"));
+    assert_eq!((there("1"), there("2")), (None, before));
+    assert_eq!(screen.quit(), 0);
+}

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use lighterman::app::overlay::{Overlay, Rename, Standing};
 use lighterman::flow::{Effect, Job, JobEvent, JobOutput, Key, Msg};
 use lighterman::model::{
-    Completeness, Foreign, ImageList, ImageSummary, Name, Problem, ProblemKind, RepositoryView, Safe, SourceId, SourceInfo, Verb,
+    Completeness, Foreign, ImageList, ImageSummary, Name, Problem, ProblemKind, RepositoryView, Safe, SourceId, SourceInfo, UndoClass, Verb,
 };
 
 fn rename(deck: &Remote) -> &Rename {
@@ -283,8 +283,18 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     };
     let list = Arc::new(ImageList { images: vec![image], at: Timestamp::UNIX_EPOCH, gaps: vec![] });
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Images { list, version: Safe::new("Docker 1") })));
+    let looked = |deck: &mut Remote, there: Result<Option<lighterman::model::Digest>, Problem>| {
+        deck.enter();
+        let id = deck.job(|job| matches!(job, Job::PreviewPush { .. }));
+        let Job::PreviewPush { pushes, .. } = deck.state.jobs[&id].clone() else { panic!() };
+        assert_eq!(pushes, [(Name::new("localhost:5000/hub/app:1"), digest("image"))]);
+        assert!(matches!(deck.state.overlays.last(), Some(Overlay::Waiting { .. })), "it is looked at there first");
+        deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(vec![there]))));
+    };
     deck.press("1Tmirror:localhost:5000/hub");
-    deck.enter();
+    looked(&mut deck, Ok(Some(digest("there"))));
+    let push = |deck: &Remote| deck.state.plan.operations().into_iter().find(|line| line.verb == Verb::Push).unwrap();
+    assert_eq!((push(&deck).before, push(&deck).undo), (Some(digest("there")), UndoClass::UntilGarbageCollection));
     assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1", "push localhost:5000/hub/app:1"]);
     assert!(deck.state.plan.clashes.is_empty(), "{:?}", deck.state.plan.clashes);
     let operations = deck.state.plan.operations();
@@ -294,7 +304,8 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     deck.press("jd");
     assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1"]);
     deck.press("U1Tmirror:localhost:5000/hub");
-    deck.enter();
+    looked(&mut deck, Err(Problem::new(ProblemKind::Unreachable, "look at it", "connection refused")));
+    assert!(push(&deck).is_blind());
     deck.press("d");
     assert!(deck.state.plan.lines.is_empty(), "{:?}", lines(&deck));
 }

@@ -227,7 +227,7 @@ fn push(state: &mut State) -> Vec<Effect> {
         return vec![effect];
     }
     let (name, id) = (name.clone(), image.id.clone());
-    overlay::wait(state, "looking at what is there", |_| Job::PreviewPush { source, name, id })
+    overlay::wait(state, "looking at what is there", |_| Job::PreviewPush { source, pushes: vec![(name, id)] })
 }
 
 fn export(state: &mut State) -> Vec<Effect> {

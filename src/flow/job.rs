@@ -96,11 +96,10 @@ pub enum Job {
         source: SourceId,
         copy: Box<Copy>,
     },
-    /// What a push would replace: read from the registry it goes to.
+    /// What pushes would replace: read from the registries they go to.
     PreviewPush {
         source: SourceId,
-        name: Name,
-        id: Digest,
+        pushes: Vec<(Name, Digest)>,
     },
     /// Write images into one archive file.
     Export {
@@ -369,7 +368,7 @@ pub enum JobOutput {
     /// The copy, with what it would replace.
     CopyPreview(Box<Copy>),
     /// What the tag that a push gives is at now, or why that can't be seen from here.
-    PushPreview(Result<Option<Digest>, Problem>),
+    PushPreview(Vec<Result<Option<Digest>, Problem>>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.

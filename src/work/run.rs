@@ -128,7 +128,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,
         Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
         Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,
-        Job::PreviewPush { source, name, id } => preview_push(env, source, name, id, ctx).await,
+        Job::PreviewPush { source, pushes } => preview_push(env, &source, &pushes, ctx).await,
         Job::Export { source, keys, file, format, overwrite } => {
             export(&*env.table.get(&source).await?, &keys, ExportTo { file, format, overwrite }, ctx).await
         }
@@ -143,13 +143,14 @@ async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Pr
     Ok(JobOutput::Applied(applier.transfer(&source, change).await?))
 }
 
-async fn preview_push(env: &Env, source: SourceId, name: Name, expected: Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {
-    let from = env.table.get(&source).await?;
+async fn preview_push(env: &Env, source: &SourceId, pushes: &[(Name, Digest)], ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let from = env.table.get(source).await?;
     let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
-    Ok(JobOutput::PushPreview(match applier.there(&from, &Change::Push { source, name, expected, seen: None }).await? {
+    let told = |there| match there {
         There::At(digest) => Ok(digest),
         There::Unseen(problem) => Err(problem),
-    }))
+    };
+    Ok(JobOutput::PushPreview(applier.before_pushes(&from, pushes).await?.into_iter().map(told).collect()))
 }
 
 async fn export(source: &dyn Source, keys: &[ImageKey], to: ExportTo, ctx: &Ctx) -> Result<JobOutput, Problem> {

@@ -25,6 +25,7 @@ pub(super) use preview::{offer_overwrite, previewed, wait};
 
 use tui_input::{Input, InputRequest};
 
+use crate::curate::plan::Wish;
 use crate::flow::{Action, Chord, Effect, JobId, Key, Place};
 use crate::model::{Problem, Safe};
 use crate::pane::{Area, ListCursor};
@@ -42,10 +43,11 @@ pub enum Overlay {
     Rename(Box<Rename>),
     CleanUp(Box<CleanUp>),
     Quarantine(Box<Quarantine>),
-    /// Something is being read before a dialog can be shown.
+    /// Something is being read before a dialog can be shown, or before what is wished can go into the plan.
     Waiting {
         what: Safe,
         job: JobId,
+        wishes: Vec<Wish>,
     },
 }
 
@@ -126,12 +128,12 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Quarantine(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
-        Overlay::Waiting { what, job } => {
+        Overlay::Waiting { what, job, wishes } => {
             if chord.key == Key::Esc {
                 state.jobs.remove(&job);
                 return vec![Effect::Cancel(job)];
             }
-            state.overlays.push(Overlay::Waiting { what, job });
+            state.overlays.push(Overlay::Waiting { what, job, wishes });
             Vec::new()
         }
     }

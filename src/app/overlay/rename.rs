@@ -22,6 +22,7 @@ use super::super::plan as planning;
 use super::super::state::State;
 use super::super::toast::ToastKind;
 use super::super::update::edit;
+use super::preview::look_before_pushes;
 use super::{Overlay, move_cursor};
 
 pub use text::RenameText;
@@ -373,11 +374,11 @@ impl Rename {
         match self.place {
             Place::Local(source, list) => {
                 let given = chosen.flat_map(|(wish, (_, way))| {
-                    let push = (*way == Way::Push).then(|| plan::Wish::Push { id: wish.digest.clone(), name: wish.to.clone() });
+                    let push = (*way == Way::Push).then(|| plan::Wish::Push { id: wish.digest.clone(), name: wish.to.clone(), seen: None });
                     [Some(plan::Wish::Tag { id: wish.digest, to: wish.to }), push].into_iter().flatten()
                 });
                 let wishes = given.chain(untag).collect();
-                planning::want_local(state, &source, &list, wishes)
+                if self.pushes { look_before_pushes(state, source, wishes) } else { planning::want_local(state, &source, &list, wishes) }
             }
             Place::Remote(source, repository) => {
                 let mut wanted: BTreeMap<(SourceId, String), Vec<plan::Wish>> = BTreeMap::new();
