@@ -8,8 +8,14 @@
 
 mod apk;
 mod dpkg;
+mod go;
 mod listed;
+mod npm;
+mod program;
+mod python;
 mod read;
+mod rpm;
+mod rust;
 mod wanted;
 
 pub use read::{read, read_wanted};
@@ -33,9 +39,17 @@ struct Reads {
 const HEAD: usize = 4;
 
 const LIST: u64 = 64 << 20;
+const DATABASE: u64 = 512 << 20;
+const DOCUMENT: u64 = 4 << 20;
+const PROGRAM: u64 = 256 << 20;
 
 /// Every kind; at most 32.
-const KINDS: [Reads; 2] = [
+const KINDS: [Reads; 7] = [
     Reads { wants: dpkg::wants, most: LIST, begins: None, parse: dpkg::parse },
     Reads { wants: apk::wants, most: LIST, begins: None, parse: apk::parse },
+    Reads { wants: rpm::wants, most: DATABASE, begins: None, parse: rpm::parse },
+    Reads { wants: python::wants, most: DOCUMENT, begins: None, parse: python::parse },
+    Reads { wants: npm::wants, most: DOCUMENT, begins: None, parse: npm::parse },
+    Reads { wants: program::wants, most: PROGRAM, begins: Some(program::begins), parse: go::parse },
+    Reads { wants: program::wants, most: PROGRAM, begins: Some(program::begins), parse: rust::parse },
 ];

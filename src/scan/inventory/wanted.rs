@@ -21,13 +21,23 @@ pub(super) struct Candidate<'a> {
     id: NodeId,
     /// Its name in its directory.
     name: &'a [u8],
-    size: u64,
-    is_executable: bool,
+    pub(super) is_executable: bool,
 }
 
 impl Candidate<'_> {
     pub(super) const fn name(&self) -> &[u8] {
         self.name
+    }
+
+    /// The name of the directory it lies in.
+    pub(super) fn dir(&self) -> &[u8] {
+        self.tree.name(self.tree.parent(self.id))
+    }
+
+    /// The names of the directories above it, the nearest first.
+    pub(super) fn dirs(&self) -> impl Iterator<Item = &[u8]> {
+        let up = |id: NodeId| Some(self.tree.parent(id)).filter(|&above| above != NodeId::ROOT);
+        std::iter::successors(up(self.id), move |&id| up(id)).map(|id| self.tree.name(id))
     }
 
     /// Whether it has that path.
@@ -124,7 +134,7 @@ fn list(side: &Finished<'_>, id: NodeId) -> Option<(List, u64)> {
     }
     let (Kind::File, Some(content)) = (member.kind(), member.content()) else { return None };
     let is_executable = member.mode().is_some_and(|mode| mode & 0o111 != 0);
-    let file = Candidate { tree, id, name: tree.name(id), size: member.size(), is_executable };
+    let file = Candidate { tree, id, name: tree.name(id), is_executable };
     let mut kinds = 0;
     let mut most = 0;
     for (bit, kind) in KINDS.iter().enumerate() {
