@@ -17,7 +17,8 @@
 //! | [`curate`] | pure reasoning on what an action will do | model |
 //! | [`layer`] | tar and compression readers over `impl Read`: bounded and verified; what is in layers, as data | model |
 //! | [`source`] | where images live: engines, the embedded store, archives, registries | model, layer |
-//! | [`work`] | runs effects as jobs: cancel, newest-wins, progress | model, flow, curate, layer, source |
+//! | [`scan`] | what is in images beyond their files: the packages installed | model, layer, source |
+//! | [`work`] | runs effects as jobs: cancel, newest-wins, progress | model, flow, curate, layer, source, scan |
 //! | [`ui`] | theme and widgets | model |
 //! | [`pane`], [`app`] | state and pure update; `draw.rs` files are functions of `&State` | model, flow, curate, layer; ui in `draw.rs` |
 //! | [`shell`], [`cli`] | the edge: terminal, signals, configuration, command line | all |
@@ -31,6 +32,7 @@ pub mod flow;
 pub mod layer;
 pub mod model;
 pub mod pane;
+pub mod scan;
 pub mod shell;
 pub mod source;
 pub mod ui;

@@ -1,7 +1,5 @@
 //! `diff`: what differs between two images, wherever they are: settings, layers, files, packages.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,11 +9,13 @@ use super::print::{Align, Printer, Table, or_dash};
 use super::session::Session;
 use super::{Tally, Verdict};
 use crate::curate::compare::{self, ConfigChange, LayerChange, Side};
-use crate::curate::packages::{self, PackageChange, Packages};
+use crate::curate::packages;
 use crate::layer::compare::{Differs, Finished};
-use crate::layer::{ContentHash, Kind, Member, NodeId};
-use crate::model::{Foreign, Problem, ProblemKind, Safe, size};
-use crate::source::{Ctx, Part, read_parts};
+use crate::layer::{Member, NodeId};
+use crate::model::{Foreign, Inventory, PackageChange, Problem, ProblemKind, Safe, size};
+use crate::scan::inventory;
+
+const PACKAGES: &str = "read the packages";
 
 /// What `--json` prints; `None` is not known.
 #[derive(Debug, Serialize)]
@@ -84,20 +84,39 @@ async fn contents(session: &Session, before: &Look, after: &Look, tally: &mut Ta
     let files = found.into_iter().map(|pair| file_change(&ours, &theirs, pair)).collect();
     let mut known = Vec::with_capacity(2);
     for (look, side) in [(before, &ours), (after, &theirs)] {
-        let read = session.run("read the packages", |ctx| Box::pin(async move { packages_of(&ctx, look, side).await })).await;
-        known.push(read.or_else(|problem| {
-            if problem.is_cancelled() {
-                return Err(problem);
+        let source = look.place.source.as_ref();
+        let read = session.run(PACKAGES, |ctx| Box::pin(async move { inventory::read(source, &ctx, &look.image, side).await })).await;
+        match read {
+            Ok(read) => {
+                for problem in skipped(&read) {
+                    tally.failed(&problem, &session.printer);
+                }
+                known.push(read);
             }
-            tally.failed(&problem, &session.printer);
-            Ok(None)
-        })?);
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(problem) => tally.failed(&problem, &session.printer),
+        }
     }
     let packages = match known.as_slice() {
-        [Some(before), Some(after)] => Some(packages::compare(before, after)),
+        // Where nothing lists any, nobody knows what was put in.
+        [before, after] if before.lists + after.lists > 0 => Some(packages::compare(&before.packages, &after.packages)),
         _ => None,
     };
     Ok((Some(files), packages))
+}
+
+/// What is not known of packages, and why.
+fn skipped(inventory: &Inventory) -> Vec<Problem> {
+    let mut told: Vec<Problem> = inventory
+        .skipped
+        .iter()
+        .map(|one| Problem::new(ProblemKind::Limit, format!("{PACKAGES} in {}", one.place.path.safe()), one.why.as_str()))
+        .collect();
+    let more = inventory.skipped_count.saturating_sub(told.len());
+    if more > 0 {
+        told.push(Problem::new(ProblemKind::Limit, PACKAGES, format!("{more} more files were left out")));
+    }
+    told
 }
 
 fn file_change(before: &Finished<'_>, after: &Finished<'_>, pair: Differs) -> FileChange {
@@ -126,45 +145,6 @@ fn file(side: &Finished<'_>, id: NodeId) -> File {
         mode: member.and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
         link: member.and_then(Member::link).map(text),
     }
-}
-
-/// The installed packages; `None` where no list of them is known.
-async fn packages_of(ctx: &Ctx, look: &Look, side: &Finished<'_>) -> Result<Option<Packages>, Problem> {
-    type Reads = fn(&[u8], &mut Packages);
-    let mut lists: Vec<(NodeId, Reads)> = Vec::new();
-    let whole: [(&str, Reads); 3] =
-        [(packages::DPKG, packages::dpkg), (packages::APK, packages::apk), (packages::APK_MOVED, packages::apk)];
-    for (path, reads) in whole {
-        lists.extend(side.tree.find(path.as_bytes()).map(|id| (id, reads)));
-    }
-    if let Some(dir) = side.tree.find(packages::DPKG_PARTS.as_bytes()) {
-        let is_list = |id: &NodeId| !side.tree.name(*id).ends_with(b".md5sums");
-        lists.extend(side.tree.children(dir).filter(is_list).map(|id| (id, packages::dpkg as Reads)));
-    }
-    let mut by_layer: BTreeMap<usize, Vec<(Part, ContentHash, Reads)>> = BTreeMap::new();
-    for (id, reads) in lists.into_iter().filter(|(id, _)| side.has(*id)) {
-        let Some(((layer, _), member)) = side.origin(id).zip(side.member(id)) else { continue };
-        if let (Kind::File, Some(content)) = (member.kind(), member.content()) {
-            let part = Part { offset: member.offset(), length: member.size() };
-            by_layer.entry(layer).or_default().push((part, content, reads));
-        }
-    }
-    if by_layer.is_empty() {
-        return Ok(None);
-    }
-    let mut found = Packages::new();
-    for (layer, wanted) in by_layer {
-        let parts: Vec<Part> = wanted.iter().map(|(part, ..)| *part).collect();
-        let read = read_parts(look.place.source.as_ref(), ctx, &look.image, layer, &parts).await?;
-        for (bytes, (_, content, reads)) in read.iter().zip(&wanted) {
-            if ContentHash::of(bytes) != *content {
-                let doing = format!("read the packages in layer {layer}");
-                return Err(Problem::new(ProblemKind::Corrupt, doing, "it is not what it was when the layer was read"));
-            }
-            reads(bytes, &mut found);
-        }
-    }
-    Ok(Some(found))
 }
 
 fn words(found: &Difference, printer: &Printer) -> String {
@@ -203,7 +183,7 @@ fn words(found: &Difference, printer: &Printer) -> String {
     part("Files", files.filter(|files| !files.is_empty()).map(|files| files_table(files)), files.is_some());
     let packages = found.packages.as_ref();
     let table = packages.filter(|packages| !packages.is_empty()).map(|packages| packages_table(packages));
-    part("Packages of dpkg and apk", table, packages.is_some());
+    part("Packages", table, packages.is_some());
     out
 }
 
@@ -226,10 +206,10 @@ fn files_table(files: &[FileChange]) -> Table {
 
 fn packages_table(packages: &[PackageChange]) -> Table {
     use Align::Left;
-    let mut table = Table::new(&[("PACKAGE", Left), ("BEFORE", Left), ("AFTER", Left)]).indented(2);
-    let version = |version: &Option<String>| or_dash(version.as_ref().map(|text| Safe::new(text)));
+    let mut table = Table::new(&[("PACKAGE", Left), ("TYPE", Left), ("BEFORE", Left), ("AFTER", Left)]).indented(2);
+    let version = |version: &Option<Foreign>| or_dash(version.as_ref().map(Foreign::safe));
     for one in packages {
-        table.row(vec![Safe::new(&one.name), version(&one.before), version(&one.after)]);
+        table.row(vec![one.name.safe(), one.kind.name().into(), version(&one.before), version(&one.after)]);
     }
     table
 }

@@ -1,132 +1,157 @@
-//! Installed packages, as the files say in which dpkg and apk keep them, and what differs between two lists of them.
+//! What differs between the packages of two images.
 //!
-//! May use model. Pure. Facts: deb-control(5) and dpkg's `status`; apk's `installed` database.
+//! May use model. Pure. Facts: the Python packaging guide on when two names are the same.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use crate::model::{Foreign, Package, PackageChange, PackageKind, Packages};
 
-/// Packages of one kind that are believed.
-const MOST: usize = 200_000;
-
-/// Which files of an image list packages, by their paths without a slash before them.
-pub const DPKG: &str = "var/lib/dpkg/status";
-/// A directory with a file a package, as images without a package manager have it.
-pub const DPKG_PARTS: &str = "var/lib/dpkg/status.d";
-pub const APK: &str = "lib/apk/db/installed";
-/// Where systems that moved all of `lib` have it.
-pub const APK_MOVED: &str = "usr/lib/apk/db/installed";
-
-/// What kind of package and its name; several architectures of one are several.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Package {
-    pub kind: &'static str,
-    pub name: String,
-    pub architecture: String,
+/// A package's versions in one image, with the name as it is told there.
+#[derive(Default)]
+struct Side<'a> {
+    name: Option<&'a Foreign>,
+    /// With their architectures, which come first.
+    versions: BTreeSet<(&'a Foreign, &'a Foreign)>,
 }
 
-/// Installed packages with their versions.
-pub type Packages = BTreeMap<Package, String>;
-
-/// A package that two images don't have alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PackageChange {
-    pub name: String,
-    /// `deb` or `apk`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// Its version; `None` where it is not installed.
-    pub before: Option<String>,
-    pub after: Option<String>,
-}
-
-/// What differs, by kind and name.
+/// What differs, by kind and name. Of a package that is there in several versions, those that both images have are left aside, and where one
+/// version of it is in the place of one other, it is one change.
 #[must_use]
 pub fn compare(before: &Packages, after: &Packages) -> Vec<PackageChange> {
-    let all: BTreeSet<&Package> = before.keys().chain(after.keys()).collect();
-    let differs = |package: &&Package| before.get(*package) != after.get(*package);
-    let change = |package: &Package| PackageChange {
-        name: package.name.clone(),
-        kind: package.kind,
-        before: before.get(package).cloned(),
-        after: after.get(package).cloned(),
+    let mut all: BTreeMap<(PackageKind, Cow<'_, str>), (Side<'_>, Side<'_>)> = BTreeMap::new();
+    for package in before.keys() {
+        all.entry(key(package)).or_default().0.take(package);
+    }
+    for package in after.keys() {
+        all.entry(key(package)).or_default().1.take(package);
+    }
+    let mut found = Vec::new();
+    for ((kind, _), (one, other)) in all {
+        let Some(name) = other.name.or(one.name) else { continue };
+        let mut tell = |before: Option<&Foreign>, after: Option<&Foreign>| {
+            found.push(PackageChange { name: name.clone(), kind, before: before.cloned(), after: after.cloned() });
+        };
+        let mut gone: Vec<_> = one.versions.difference(&other.versions).copied().collect();
+        let mut new: Vec<_> = other.versions.difference(&one.versions).copied().collect();
+        for (before, after) in pairs(&mut gone, &mut new) {
+            // Built for something else, it is the same version.
+            if before != after {
+                tell(Some(before), Some(after));
+            }
+        }
+        for (_, version) in gone {
+            tell(Some(version), None);
+        }
+        for (_, version) in new {
+            tell(None, Some(version));
+        }
+    }
+    found
+}
+
+impl<'a> Side<'a> {
+    fn take(&mut self, package: &'a Package) {
+        self.name.get_or_insert(&package.name);
+        self.versions.insert((&package.architecture, &package.version));
+    }
+}
+
+/// By which names are held against each other.
+fn key(package: &Package) -> (PackageKind, Cow<'_, str>) {
+    let name = package.name.raw();
+    (package.kind, if package.kind == PackageKind::Pypi { Cow::Owned(normal(name)) } else { Cow::Borrowed(name) })
+}
+
+/// A Python name in small letters, with one `-` for each run of `-`, `_` and `.`.
+fn normal(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' if out.ends_with('-') => {}
+            '-' | '_' | '.' => out.push('-'),
+            letter => out.extend(letter.to_lowercase()),
+        }
+    }
+    out
+}
+
+/// Takes out what came in the place of what: the one version of an architecture for the one that was, else the only one for the only one.
+fn pairs<'a>(gone: &mut Vec<(&'a Foreign, &'a Foreign)>, new: &mut Vec<(&'a Foreign, &'a Foreign)>) -> Vec<(&'a Foreign, &'a Foreign)> {
+    let only = |list: &[(&'a Foreign, &'a Foreign)], architecture: &Foreign| {
+        let mut of = list.iter().enumerate().filter(|(_, (its, _))| *its == architecture);
+        of.next().filter(|_| of.next().is_none()).map(|(at, _)| at)
     };
-    all.into_iter().filter(differs).map(change).collect()
-}
-
-/// Takes in what dpkg's `status` lists as installed, or one file of its parts.
-pub fn dpkg(bytes: &[u8], into: &mut Packages) {
-    let text = String::from_utf8_lossy(bytes);
-    for stanza in text.split("\n\n").take(MOST) {
-        let field = |name: &str| stanza.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()));
-        // A package that was removed and left its settings is listed too; the parts have no such line.
-        let is_there = field("Status").is_none_or(|status| status.ends_with(" installed"));
-        let (Some(name), Some(version), true) = (field("Package"), field("Version"), is_there) else { continue };
-        put(into, "deb", name, version, field("Architecture"));
+    let mut found = Vec::new();
+    let architectures: BTreeSet<&Foreign> = gone.iter().map(|(architecture, _)| *architecture).collect();
+    for architecture in architectures {
+        if let (Some(one), Some(other)) = (only(gone, architecture), only(new, architecture)) {
+            found.push((gone.remove(one).1, new.remove(other).1));
+        }
     }
-}
-
-/// Takes in what apk's `installed` lists.
-pub fn apk(bytes: &[u8], into: &mut Packages) {
-    let text = String::from_utf8_lossy(bytes);
-    for stanza in text.split("\n\n").take(MOST) {
-        let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name));
-        let (Some(name), Some(version)) = (field("P:"), field("V:")) else { continue };
-        put(into, "apk", name, version, field("A:"));
+    if let ([(_, before)], [(_, after)]) = (gone.as_slice(), new.as_slice()) {
+        found.push((before, after));
+        gone.clear();
+        new.clear();
     }
-}
-
-fn put(into: &mut Packages, kind: &'static str, name: &str, version: &str, architecture: Option<&str>) {
-    let architecture = architecture.unwrap_or_default().to_owned();
-    into.insert(Package { kind, name: name.to_owned(), architecture }, version.to_owned());
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    const STATUS: &str = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2-1\nDescription: shell\n Package: not\n\n\
-        Package: old\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: libc6\nStatus: install ok installed\nVersion: 2.36\n\
-        Architecture: amd64\n\nPackage: libc6\nStatus: install ok installed\nVersion: 2.36\nArchitecture: i386\n";
-    const INSTALLED: &str = "C:Q1abc=\nP:musl\nV:1.2.4-r2\nA:x86_64\nF:lib\nR:libc.so\n\nP:busybox\nV:1.36.1-r5\nA:x86_64\n\n";
+    fn packages(list: &[(PackageKind, &str, &str, &str)]) -> Packages {
+        let package = |&(kind, name, version, architecture): &(PackageKind, &str, &str, &str)| Package {
+            kind,
+            name: name.into(),
+            version: version.into(),
+            architecture: architecture.into(),
+        };
+        list.iter().map(|one| (package(one), crate::model::package::Installed::default())).collect()
+    }
 
-    #[test]
-    fn installed_packages_are_read_and_others_are_not() {
-        let mut found = Packages::new();
-        dpkg(STATUS.as_bytes(), &mut found);
-        apk(INSTALLED.as_bytes(), &mut found);
-        let told: Vec<String> = found.iter().map(|(one, version)| format!("{} {} {version}", one.kind, one.name)).collect();
-        assert_eq!(told, ["apk busybox 1.36.1-r5", "apk musl 1.2.4-r2", "deb bash 5.2-1", "deb libc6 2.36", "deb libc6 2.36"]);
-        let mut part = Packages::new();
-        dpkg(b"Package: tzdata\nVersion: 2024a-0\n", &mut part);
-        assert_eq!(part.len(), 1, "a part has no word on its state");
+    fn told(before: &[(PackageKind, &str, &str, &str)], after: &[(PackageKind, &str, &str, &str)]) -> Vec<String> {
+        let version = |version: Option<Foreign>| version.map_or_else(|| "-".to_owned(), |version| version.raw().to_owned());
+        compare(&packages(before), &packages(after))
+            .into_iter()
+            .map(|one| format!("{} {} {} {}", one.kind.name(), one.name.raw(), version(one.before), version(one.after)))
+            .collect()
     }
 
     #[test]
     fn what_differs_is_told_with_both_versions() {
-        let (mut before, mut after) = (Packages::new(), Packages::new());
-        apk(INSTALLED.as_bytes(), &mut before);
-        apk(INSTALLED.replace("1.2.4-r2", "1.2.5-r0").replace("P:busybox", "P:toybox").as_bytes(), &mut after);
-        let told: Vec<_> = compare(&before, &after).into_iter().map(|one| (one.name, one.before, one.after)).collect();
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            told,
-            [
-                ("busybox".to_owned(), some("1.36.1-r5"), None),
-                ("musl".to_owned(), some("1.2.4-r2"), some("1.2.5-r0")),
-                ("toybox".to_owned(), None, some("1.36.1-r5")),
-            ]
-        );
+        use PackageKind::{Apk, Deb};
+        let before = [(Deb, "bash", "5.1", "amd64"), (Apk, "musl", "1.2.4", "x86_64"), (Apk, "busybox", "1.36", "x86_64")];
+        let after = [(Deb, "bash", "5.1", "amd64"), (Apk, "musl", "1.2.5", "x86_64"), (Apk, "toybox", "1.36", "x86_64")];
+        assert_eq!(told(&before, &after), ["apk busybox 1.36 -", "apk musl 1.2.4 1.2.5", "apk toybox - 1.36"]);
+        assert_eq!(told(&before, &before), [""; 0]);
+        assert_eq!(told(&[], &after).len(), 3);
     }
 
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut found = Packages::new();
-            dpkg(&bytes, &mut found);
-            apk(&bytes, &mut found);
-        }
+    #[test]
+    fn of_several_versions_only_those_that_differ_are_told() {
+        use PackageKind::Npm;
+        let of = |versions: &[&'static str]| versions.iter().map(|version| (Npm, "ms", *version, "")).collect::<Vec<_>>();
+        assert_eq!(told(&of(&["1", "2"]), &of(&["2", "3"])), ["npm ms 1 3"]);
+        assert_eq!(told(&of(&["1", "2"]), &of(&["3"])), ["npm ms 1 -", "npm ms 2 -", "npm ms - 3"]);
+        assert_eq!(told(&of(&["1", "2"]), &of(&["1"])), ["npm ms 2 -"]);
+    }
+
+    #[test]
+    fn architectures_are_held_against_their_own() {
+        use PackageKind::Deb;
+        let before = [(Deb, "libc6", "2.36", "amd64"), (Deb, "libc6", "2.36", "i386")];
+        let after = [(Deb, "libc6", "2.37", "amd64"), (Deb, "libc6", "2.37", "i386")];
+        assert_eq!(told(&before, &after), ["deb libc6 2.36 2.37", "deb libc6 2.36 2.37"]);
+        let arm = [(Deb, "libc6", "2.37", "arm64")];
+        assert_eq!(told(&before[..1], &arm), ["deb libc6 2.36 2.37"]);
+        assert_eq!(told(&after[..1], &arm), [""; 0], "the same version for another machine");
+    }
+
+    #[test]
+    fn names_of_python_are_the_same_in_many_spellings() {
+        use PackageKind::Pypi;
+        assert_eq!(told(&[(Pypi, "Zope._Interface", "5", "")], &[(Pypi, "zope-interface", "6", "")]), ["pypi zope-interface 5 6"]);
     }
 }

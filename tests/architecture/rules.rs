@@ -25,7 +25,7 @@ const NO_SCREEN: &[&str] = &["ratatui", "crossterm"];
 const WIDGETS: &[&str] = &["tokio", "bollard", "reqwest", "std::fs"];
 const PURE: &[&str] = &["tokio", "crossterm", "bollard", "reqwest", "std::fs"];
 const CLOCKS: &[&str] = &["Instant", "SystemTime", "Timestamp", "Zoned"];
-const ALL: &[&str] = &["model", "flow", "curate", "layer", "source", "work", "ui", "pane", "app", "shell", "cli"];
+const ALL: &[&str] = &["model", "flow", "curate", "layer", "source", "scan", "work", "ui", "pane", "app", "shell", "cli"];
 
 /// The table of `src/lib.rs`.
 pub(crate) const ROOMS: &[Room] = &[
@@ -34,7 +34,8 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { name: "curate", ours: &["model"], not: PLAIN, timeless: true, draws: false },
     Room { name: "layer", ours: &["model"], not: READERS, timeless: false, draws: false },
     Room { name: "source", ours: &["model", "layer"], not: NO_SCREEN, timeless: false, draws: false },
-    Room { name: "work", ours: &["model", "flow", "curate", "layer", "source"], not: NO_SCREEN, timeless: false, draws: false },
+    Room { name: "scan", ours: &["model", "layer", "source"], not: NO_SCREEN, timeless: false, draws: false },
+    Room { name: "work", ours: &["model", "flow", "curate", "layer", "source", "scan"], not: NO_SCREEN, timeless: false, draws: false },
     Room { name: "ui", ours: &["model"], not: WIDGETS, timeless: true, draws: false },
     Room { name: "pane", ours: &["model", "flow", "curate", "layer"], not: PURE, timeless: true, draws: true },
     Room { name: "app", ours: &["model", "flow", "curate", "layer", "pane"], not: PURE, timeless: true, draws: true },

@@ -50,6 +50,8 @@ pub struct ImageSpec {
     pub architecture: String,
     /// Path and content, a layer each.
     pub layers: Vec<Vec<(String, Vec<u8>)>>,
+    /// Paths of files that may be run.
+    pub programs: Vec<String>,
     pub labels: Vec<(String, String)>,
     pub created: String,
 }
@@ -59,7 +61,7 @@ impl ImageSpec {
     pub fn new(name: &str) -> Self {
         let names = if name.is_empty() { Vec::new() } else { vec![name.to_owned()] };
         let created = "2026-01-02T03:04:05Z".to_owned();
-        Self { names, architecture: "amd64".to_owned(), layers: Vec::new(), labels: Vec::new(), created }
+        Self { names, architecture: "amd64".to_owned(), layers: Vec::new(), programs: Vec::new(), labels: Vec::new(), created }
     }
 
     #[must_use]
@@ -71,6 +73,12 @@ impl ImageSpec {
     #[must_use]
     pub fn layer(mut self, files: &[(&str, &[u8])]) -> Self {
         self.layers.push(files.iter().map(|(path, body)| ((*path).to_owned(), body.to_vec())).collect());
+        self
+    }
+
+    #[must_use]
+    pub fn program(mut self, path: &str) -> Self {
+        self.programs.push(path.to_owned());
         self
     }
 
@@ -114,11 +122,15 @@ pub struct Built {
 
 /// A tar of these files, in this order.
 pub fn tar<P: AsRef<str>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Vec<u8> {
+    tar_with(files, &[])
+}
+
+fn tar_with<P: AsRef<str>, B: AsRef<[u8]>>(files: &[(P, B)], programs: &[String]) -> Vec<u8> {
     let mut out = tar::Builder::new(Vec::new());
     for (path, body) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(body.as_ref().len() as u64);
-        header.set_mode(0o644);
+        header.set_mode(if programs.iter().any(|program| program == path.as_ref()) { 0o755 } else { 0o644 });
         header.set_mtime(0);
         out.append_data(&mut header, path.as_ref(), body.as_ref()).unwrap();
     }
@@ -130,7 +142,7 @@ pub fn build(spec: &ImageSpec, pack: Pack) -> Built {
         .layers
         .iter()
         .map(|files| {
-            let tar = tar(files);
+            let tar = tar_with(files, &spec.programs);
             let stored = pack.pack(&tar);
             BuiltLayer { diff_id: Digest::sha256(&tar), digest: Digest::sha256(&stored), tar, stored }
         })

@@ -1,0 +1,207 @@
+//! Reads the wanted files out of the layers of an image, each layer once and no further than its last wanted file where the source knows which
+//! layer it has opened. A file is parsed as it passes, so that no more than the packages it lists are kept of it.
+//!
+//! What is read of a layer is not the whole, so no digest vouches for it: every file is held against what the layer's index says of its content.
+//!
+//! May use model, layer and source.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::listed::{Listed, Unreadable};
+use super::wanted::{List, Wanted, wanted};
+use super::{HEAD, KINDS, Reads};
+use crate::layer::compare::Finished;
+use crate::layer::{ContentHash, Digests, Entry, Kind, TarError, Walker};
+use crate::model::package::{Inventory, Packages};
+use crate::model::{Image, Problem, ProblemKind};
+use crate::source::{Ctx, Opened, ReadLayer, Source, read_layers};
+
+/// Files of more bytes than that are kept in memory one at a time, however many layers are read at once.
+const LARGE: u64 = 4 << 20;
+/// Packages of one image that are believed; what lists more is named as left out.
+const MOST: usize = 500_000;
+
+/// The packages of `image`, as `source` gave it, whose finished tree `side` is.
+///
+/// # Errors
+/// A layer that can't be read, or is no longer what it was when it was indexed; what [`Source::open_layers`] says.
+pub async fn read(source: &dyn Source, ctx: &Ctx, image: &Image, side: &Finished<'_>) -> Result<Inventory, Problem> {
+    read_wanted(source, ctx, image, wanted(side)).await
+}
+
+/// The same where the files have been found before.
+///
+/// # Errors
+/// As [`read()`].
+pub async fn read_wanted(source: &dyn Source, ctx: &Ctx, image: &Image, wanted: Wanted) -> Result<Inventory, Problem> {
+    ctx.meter.phase("reading the packages");
+    let plan = Arc::new(Plan::new(&wanted.lists));
+    let layers: Vec<usize> = plan.by_layer.keys().copied().collect();
+    let mut told = BTreeMap::new();
+    if !layers.is_empty() {
+        let slot: Arc<Mutex<BTreeMap<usize, ReadLayer<Taken>>>> = Arc::default();
+        let settled = Arc::clone(&slot);
+        let each = move |read: ReadLayer<Taken>| {
+            settled.lock().unwrap_or_else(PoisonError::into_inner).insert(read.layer, read);
+        };
+        read_layers(source, ctx, image, &layers, move |opened| take(opened, &plan), each).await?;
+        told = std::mem::take(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    gather(wanted, told)
+}
+
+/// Where in layers something is to be read.
+struct Plan {
+    /// By layer and place in its tar: size and kinds.
+    by_layer: BTreeMap<usize, HashMap<u64, (u64, u32)>>,
+    /// The same of all layers, for one of which it is not known yet which it is.
+    any: HashMap<(u64, u64), u32>,
+    /// Held by who has a large file in memory.
+    large: Mutex<()>,
+}
+
+impl Plan {
+    fn new(lists: &[List]) -> Self {
+        let mut plan = Self { by_layer: BTreeMap::new(), any: HashMap::new(), large: Mutex::new(()) };
+        for list in lists {
+            // Names of one file lead to one place.
+            let places = plan.by_layer.entry(list.place.layer).or_default();
+            places.entry(list.offset).or_insert((list.size, 0)).1 |= list.kinds;
+            *plan.any.entry((list.offset, list.size)).or_default() |= list.kinds;
+        }
+        plan
+    }
+
+    /// What a file of `layer` is to be read as; 0 for one that is not wanted.
+    fn kinds(&self, layer: Option<usize>, entry: &Entry) -> u32 {
+        if entry.kind != Kind::File {
+            return 0;
+        }
+        match layer {
+            None => self.any.get(&(entry.data_offset, entry.size)).copied().unwrap_or_default(),
+            Some(layer) => {
+                let at = self.by_layer.get(&layer).and_then(|places| places.get(&entry.data_offset));
+                at.filter(|(size, _)| *size == entry.size).map_or(0, |(_, kinds)| *kinds)
+            }
+        }
+    }
+}
+
+/// What was made of a layer.
+struct Taken {
+    /// By place in the tar and size.
+    files: HashMap<(u64, u64), Parsed>,
+    /// It was left as soon as all was there.
+    enough: bool,
+}
+
+/// What was made of a file.
+struct Parsed {
+    listed: Listed,
+    why_not: Option<Unreadable>,
+    /// `None` where its first bytes said that it is of no use.
+    content: Option<ContentHash>,
+}
+
+fn take(opened: Opened<'_>, plan: &Plan) -> (io::Result<Digests>, Taken) {
+    let layer = opened.layer.map(|layer| layer.index);
+    let mut left = layer.map_or(usize::MAX, |layer| plan.by_layer.get(&layer).map_or(0, HashMap::len));
+    let mut taken = Taken { files: HashMap::new(), enough: false };
+    let found = opened.reader().and_then(|mut reader| {
+        let mut walker = Walker::buffered(&mut reader);
+        while left > 0
+            && let Some(entry) = walker.next_entry().map_err(broken)?
+        {
+            let kinds = plan.kinds(layer, &entry);
+            if kinds != 0 {
+                taken.files.insert((entry.data_offset, entry.size), parsed(&mut walker, entry.size, kinds, &plan.large)?);
+                left -= 1;
+            }
+        }
+        taken.enough = layer.is_some() && left == 0;
+        drop(walker);
+        // Where the layer's digests have yet to say which it is, all of it is needed.
+        if taken.enough { Err(io::Error::other("no more of it is needed")) } else { reader.finish() }
+    });
+    (found, taken)
+}
+
+fn broken(error: TarError) -> io::Error {
+    match error {
+        TarError::Io { source, .. } => source,
+        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
+
+fn parsed(data: &mut impl Read, size: u64, kinds: u32, large: &Mutex<()>) -> io::Result<Parsed> {
+    let mut made = Parsed { listed: Listed::default(), why_not: None, content: None };
+    let mut bytes = Vec::new();
+    data.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
+    let fits = |kind: &&Reads| kind.begins.is_none_or(|begins| begins(&bytes));
+    let fitting: Vec<&Reads> = of(kinds).filter(fits).collect();
+    if fitting.is_empty() {
+        return Ok(made);
+    }
+    let _alone = (size > LARGE).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
+    data.read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != size {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within a file that is wanted"));
+    }
+    made.content = Some(ContentHash::of(&bytes));
+    for kind in fitting {
+        made.why_not = (kind.parse)(&bytes, &mut made.listed).err().or(made.why_not);
+    }
+    Ok(made)
+}
+
+fn of(kinds: u32) -> impl Iterator<Item = &'static Reads> {
+    KINDS.iter().enumerate().filter(move |(bit, _)| kinds & (1 << bit) != 0).map(|(_, kind)| kind)
+}
+
+/// Puts together what the layers gave.
+fn gather(mut wanted: Wanted, told: BTreeMap<usize, ReadLayer<Taken>>) -> Result<Inventory, Problem> {
+    let mut layers = HashMap::new();
+    for (layer, read) in told {
+        match (read.made, read.found) {
+            (Some(made), found) if made.enough || found.is_ok() => drop(layers.insert(layer, made)),
+            (_, Err(problem)) => return Err(problem),
+            // Whatever is missing is said of the files.
+            (_, Ok(_)) => {}
+        }
+    }
+    let (mut packages, mut lists) = (Packages::new(), 0);
+    for list in std::mem::take(&mut wanted.lists) {
+        let layer = list.place.layer;
+        let parsed = layers.get(&layer).and_then(|taken| taken.files.get(&(list.offset, list.size)));
+        let Some(parsed) = parsed.filter(|parsed| parsed.content.is_none_or(|content| content == list.content)) else {
+            let doing = format!("read the packages in layer {layer}");
+            return Err(Problem::new(ProblemKind::Corrupt, doing, "it is not what it was when the layer was read"));
+        };
+        let is_list = of(list.kinds).any(|kind| kind.begins.is_none()) || !parsed.listed.packages.is_empty();
+        lists += usize::from(is_list);
+        let full = !put(&mut packages, &list, &parsed.listed);
+        if let Some(Unreadable(why)) = parsed.why_not {
+            wanted.skip(list.place, why);
+        } else if full || parsed.listed.cut {
+            wanted.skip(list.place, "it lists more than is believed: only a part was taken in");
+        }
+    }
+    Ok(Inventory { packages, lists, skipped: wanted.skipped, skipped_count: wanted.skipped_count })
+}
+
+/// Whether all of it could be taken in.
+fn put(packages: &mut Packages, list: &List, listed: &Listed) -> bool {
+    for (package, source) in &listed.packages {
+        if packages.len() >= MOST && !packages.contains_key(package) {
+            return false;
+        }
+        let installed = packages.entry(package.clone()).or_default();
+        installed.source = installed.source.take().or_else(|| source.clone());
+        if installed.places.last() != Some(&list.place) {
+            installed.places.push(list.place.clone());
+        }
+    }
+    true
+}

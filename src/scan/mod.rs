@@ -1,0 +1,5 @@
+//! What is in images beyond their files: looks for it in layers, wherever a source has them, and gives it as data.
+//!
+//! May use model, layer and source; must not name the screen, `app` or `pane`.
+
+pub mod inventory;
