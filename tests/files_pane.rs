@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use lighterman::app::overlay::Overlay;
 use lighterman::app::{State, update};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Msg, Shared};
 use lighterman::layer::index::{self, Known};
-use lighterman::layer::{Index, Tree, View};
-use lighterman::model::{Problem, ProblemKind, SourceId};
+use lighterman::layer::{Index, Peek, Tree, View};
+use lighterman::model::{Problem, ProblemKind, Progress, Safe, SourceId, Step, StepState};
 use lighterman::pane::PaneId;
 use lighterman::pane::layers::Files;
 use lighterman::ui::Theme;
@@ -144,9 +145,6 @@ fn a_step_opens_its_files_and_the_tree_grows_while_layers_are_read() {
     deck.press("jj");
     // What arrives later neither folds nor moves anything.
     deck.read(&[base(), second()]);
-    assert_eq!((deck.rows().len(), deck.path().as_str()), (5, "etc/passwd"));
-    // A file has nothing to open, and nothing is lost.
-    deck.key(Key::Enter);
     assert_eq!((deck.rows().len(), deck.path().as_str()), (5, "etc/passwd"));
     deck.act(Action::Zoom);
     let screen = deck.screen();
@@ -307,4 +305,137 @@ fn of_an_image_far_away_only_the_layers_that_are_looked_at_are_read() {
     // What was passed by before it came is not wanted any longer.
     deck.press("m]]");
     assert_eq!(wanted(&deck), [2, 4]);
+}
+
+/// A layer with a file of these bytes beside a link to it and a device.
+fn readable(bytes: &[u8]) -> Arc<Index> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o640);
+    header.set_size(bytes.len() as u64);
+    tar.append_data(&mut header, "etc/conf", bytes).unwrap();
+    for (kind, path) in [(tar::EntryType::Symlink, "etc/link"), (tar::EntryType::Char, "etc/null")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        tar.append_link(&mut header, path, "../srv/none").unwrap();
+    }
+    Arc::new(index::read(tar.into_inner().unwrap().as_slice(), &Known::default()))
+}
+
+/// In the files of one layer, on `etc/conf`.
+fn on_a_file(width: u16, height: u16, bytes: &[u8]) -> Deck {
+    let mut deck = Deck::new(width, height);
+    deck.key(Key::Enter);
+    deck.read(&[readable(bytes)]);
+    deck.press("lj");
+    deck
+}
+
+/// Answers what the deck asked to see of a file.
+fn peeked(deck: &mut Deck, bytes: &[u8], whole: u64) {
+    let (id, Job::Peek { columns, .. }) = deck.job(|job| matches!(job, Job::Peek { .. })) else { panic!() };
+    let peek = Peek::new(bytes.to_vec(), whole, bytes.len() as u64 == whole, columns);
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Peeked(Shared::new(peek)))));
+}
+
+#[test]
+fn a_file_is_read_where_it_lies_and_looked_through() {
+    let text: String = (1..=200).map(|n| format!("line\t{n}\n")).collect();
+    let mut deck = on_a_file(100, 30, text.as_bytes());
+    deck.key(Key::Enter);
+    let (id, Job::Peek { lies, .. }) = deck.job(|job| matches!(job, Job::Peek { .. })) else { panic!() };
+    assert_eq!((lies.layer, lies.length), (0, text.len() as u64));
+    assert!(deck.screen().contains("Reading the file"));
+    // How far it is, is said only of what takes long.
+    let steps = vec![Step { label: Safe::new("layer"), state: StepState::Running, done: 12_000_000, total: Some(80_000_000) }];
+    deck.tell(Msg::Job(id, JobEvent::Progress(Progress { steps, ..Progress::default() })));
+    assert!(!deck.screen().contains("80.0 MB"));
+    let later = deck.state.now + jiff::SignedDuration::from_millis(600);
+    deck.tell(Msg::Now(later));
+    assert!(deck.screen().contains("12.0 MB of at most 80.0 MB"), "{}", deck.screen());
+    peeked(&mut deck, text.as_bytes(), text.len() as u64);
+    let screen = deck.screen();
+    for words in ["/etc/conf", "layer 1 of", "200 lines", "     1  line    1", "1-25 of 200"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    deck.press("G");
+    assert!(deck.screen().contains("   200  line    200"), "{}", deck.screen());
+    deck.key(Key::Tab);
+    assert!(deck.screen().contains("0a 6c 69 6e 65 09"), "{}", deck.screen());
+    deck.press("g");
+    assert!(deck.screen().contains("000000 6c 69 6e 65 09 31"), "{}", deck.screen());
+    deck.key(Key::Esc);
+    assert!(deck.state.overlays.is_empty() && deck.path() == "etc/conf");
+}
+
+#[test]
+fn what_is_left_or_asked_anew_is_not_read_any_further() {
+    let mut deck = on_a_file(100, 30, b"text");
+    deck.press("p");
+    let (id, _) = deck.job(|job| matches!(job, Job::Peek { .. }));
+    deck.key(Key::Esc);
+    assert!(deck.effects.contains(&Effect::Cancel(id)) && deck.state.overlays.is_empty());
+    // Its answer comes too late for the next one.
+    deck.press("p");
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Peeked(Shared::new(Peek::new(b"late".to_vec(), 4, true, 80))))));
+    assert!(deck.screen().contains("Reading the file"));
+    let (id, _) = deck.job(|job| matches!(job, Job::Peek { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Corrupt, "read a file", "it is not what it was"))));
+    assert!(deck.screen().contains("it is not what it was"));
+}
+
+#[test]
+fn a_file_that_is_no_text_too_long_or_hostile_is_shown_for_what_it_is() {
+    let mut deck = on_a_file(80, 24, b"\0");
+    deck.press("p");
+    peeked(&mut deck, b"\x7fELF\0\\x1b[2J\x1b[2J", 5_000_000_000);
+    let screen = deck.screen();
+    for words in ["not text", "only the first 16 B, not checked", "7f 45 4c 46 00", ".ELF."] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    deck.key(Key::Esc);
+    deck.press("p");
+    let evil = "\u{1b}]0;title\u{7}\u{202e}txt\r\nzero\u{200b}width \u{feff}日本語";
+    peeked(&mut deck, evil.as_bytes(), evil.len() as u64);
+    for (width, height) in [(40, 10), (80, 24), (200, 60)] {
+        deck.tell(Msg::Resize { width, height });
+        let screen = deck.screen();
+        assert!(screen.contains("\\x1b]0;title"), "{screen}");
+        assert!(!screen.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{200b}', '\u{feff}']), "{screen:?}");
+    }
+}
+
+#[test]
+fn a_link_tells_where_it_leads_and_what_has_no_content_says_so() {
+    let mut deck = on_a_file(100, 30, b"text");
+    deck.press("jp");
+    let screen = deck.screen();
+    assert!(screen.contains("A symbolic link to") && screen.contains("/srv/none is not there"), "{screen}");
+    deck.press("e");
+    assert!(matches!(deck.state.overlays.last(), Some(Overlay::File(_))), "there is nothing to save");
+    deck.key(Key::Esc);
+    deck.press("j");
+    for key in ["p", "e"] {
+        deck.press(key);
+        assert!(deck.state.overlays.is_empty() && deck.screen().contains("a device has no content"), "{}", deck.screen());
+    }
+    assert!(!deck.state.jobs.values().any(|job| matches!(job, Job::Peek { .. })));
+}
+
+#[test]
+fn a_file_is_saved_under_its_own_name() {
+    let mut deck = on_a_file(100, 30, b"text");
+    deck.press("e");
+    let screen = deck.screen();
+    assert!(screen.contains("Save a file") && screen.contains("/home/ana/conf") && screen.contains("nothing is replaced"), "{screen}");
+    deck.key(Key::Enter);
+    let (id, Job::SaveFile { file, lies, .. }) = deck.job(|job| matches!(job, Job::SaveFile { .. })) else { panic!() };
+    assert_eq!((file.to_str().unwrap(), lies.length), ("/home/ana/conf", 4));
+    assert!(deck.state.tasks.tasks.iter().any(|task| task.id == id), "it is a task that can be seen and cancelled");
+    deck.tell(Msg::Job(
+        id,
+        JobEvent::Failed(Problem::new(ProblemKind::Conflict, "write /home/ana/conf", "a file of that name is already there")),
+    ));
+    assert!(deck.state.overlays.is_empty() && deck.screen().contains("a file of that name is already"), "{}", deck.screen());
 }

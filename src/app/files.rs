@@ -1,13 +1,16 @@
 //! The files of the image that the Layers pane is on: opened at a step, read layer by layer, and looked at from one layer or another.
 
+use std::fmt::Write as _;
+
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
-use crate::model::{Image, Safe};
+use crate::layer::tree::{Change, Held};
+use crate::model::{Image, Safe, size};
 use crate::pane::PaneId;
 use crate::pane::layers::{Files, Layers, Wanted};
 
 use super::actions::ask;
 use super::jobs::{self, answer};
-use super::overlay::Ask;
+use super::overlay::{Ask, FileAt, file, prompt};
 use super::state::State;
 use super::toast::ToastKind;
 
@@ -70,14 +73,63 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             let (source, image, order) = (files.source.clone(), files.image.clone(), files.order);
             state.layers.files = Some(Box::new(Files { order, ..Files::new(source, image, layer, merged) }));
         }
-        // A file has nothing to open: Enter stays here all the same.
-        Action::Open => {
-            files.act(action);
+        // Enter folds what has something in it, and shows what else there is.
+        Action::Open if files.act(action) => return Some(Vec::new()),
+        Action::Open | Action::ViewFile => return Some(view(state)),
+        Action::SaveFile => {
+            match at(state) {
+                Some(at) if at.lies().is_some() => prompt::save_file(state, at),
+                Some(at) => return Some(vec![nothing(state, &at)]),
+                None => {}
+            }
             return Some(Vec::new());
         }
         _ => return files.act(action).then(Vec::new),
     }
     Some(look(state))
+}
+
+/// Shows what the path under the cursor holds.
+fn view(state: &mut State) -> Vec<Effect> {
+    match at(state) {
+        Some(at) if matches!(at.held, Held::Nothing(_)) => vec![nothing(state, &at)],
+        Some(at) => file::open(state, at),
+        None => Vec::new(),
+    }
+}
+
+fn nothing(state: &mut State, at: &FileAt) -> Effect {
+    let why = match at.held {
+        Held::Nothing(why) => why,
+        Held::Link(_) => "a link has no content of its own",
+        Held::File(_) => "",
+    };
+    state.toasts.show(ToastKind::Info, format!("{}: {why}", at.path), None)
+}
+
+/// The path under the cursor, and where what it holds is.
+fn at(state: &State) -> Option<FileAt> {
+    let files = state.layers.files.as_ref()?;
+    let (seen, row) = (files.shown.as_ref()?, files.selected()?);
+    let (tree, held) = (&*seen.tree, seen.view.held(&seen.tree, row.node));
+    let name = String::from_utf8_lossy(tree.name(row.node)).into_owned();
+    let from = seen.view.origin(tree, row.node).map_or(files.layer, |(layer, _)| layer);
+    let mut about = format!("layer {} of {}", from + 1, files.count());
+    if let Held::File(lies) = &held {
+        about = format!("{}, {about}", size::human(lies.length));
+    }
+    if seen.view.change(row.node) == Some(Change::Removed) {
+        let _ = write!(about, ", removed by layer {}", files.layer + 1);
+    }
+    let leads = match &held {
+        Held::Link(target) => {
+            let to = tree.leads(row.node, target, files.layer);
+            Some((Safe::from(format!("/{}", String::from_utf8_lossy(&to.0))), to.1))
+        }
+        Held::File(_) | Held::Nothing(_) => None,
+    };
+    let path = Safe::from(format!("/{}", String::from_utf8_lossy(&tree.path(row.node))));
+    Some(FileAt { source: files.source.clone(), image: files.image.clone(), path, name, about: Safe::from(about), held, leads })
 }
 
 /// What was typed to find files by.

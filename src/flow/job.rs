@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::layer::tree::{Order, Scope};
-use crate::layer::{Tree, View};
+use crate::layer::tree::{Lies, Order, Scope};
+use crate::layer::{Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
@@ -39,6 +39,7 @@ pub enum Slot {
     Labels,
     Files,
     Arrange,
+    Peek,
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
@@ -81,6 +82,20 @@ pub enum Job {
         tree: Shared<Tree>,
         scope: Scope,
         order: Order,
+    },
+    /// The beginning of a file in a layer, laid out for that many columns.
+    Peek {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+        columns: u16,
+    },
+    /// Write one file of a layer into a new file.
+    SaveFile {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+        file: PathBuf,
     },
     /// What an archive holds, before it is imported.
     PreviewImport {
@@ -236,6 +251,7 @@ impl Job {
             Self::Labels { .. } => Some(Slot::Labels),
             Self::Files { .. } => Some(Slot::Files),
             Self::Arrange { .. } => Some(Slot::Arrange),
+            Self::Peek { .. } => Some(Slot::Peek),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
@@ -248,6 +264,7 @@ impl Job {
             | Self::LogIn { .. }
             | Self::LogOut { .. }
             | Self::Export { .. }
+            | Self::SaveFile { .. }
             | Self::Change(_)
             | Self::View { .. }
             | Self::Weigh { .. }
@@ -299,6 +316,7 @@ impl Job {
     pub const fn transfer(&self) -> Option<&SourceId> {
         match self {
             Self::Export { source, .. }
+            | Self::SaveFile { source, .. }
             | Self::Change(
                 Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. } | Change::Copy { source, .. },
             ) => Some(source),
@@ -309,7 +327,7 @@ impl Job {
     /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
     #[must_use]
     pub const fn is_task(&self) -> bool {
-        matches!(self, Self::Export { .. } | Self::Change(_) | Self::Apply(_))
+        matches!(self, Self::Export { .. } | Self::SaveFile { .. } | Self::Change(_) | Self::Apply(_))
     }
 }
 
@@ -342,6 +360,8 @@ pub enum JobOutput {
         tree: Shared<Tree>,
         view: Shared<View>,
     },
+    /// The beginning of a file.
+    Peeked(Shared<Peek>),
     /// Some repositories of a registry, while they arrive.
     Repositories(Vec<RepoRow>),
     /// Some tags of a repository, while they arrive.

@@ -67,6 +67,8 @@ const FILES: &[Action] = &[
     Action::LayerBelow,
     Action::LayerAbove,
     Action::FindFiles,
+    Action::ViewFile,
+    Action::SaveFile,
     Action::FilesBySize,
     Action::FilesByName,
     Action::Back,

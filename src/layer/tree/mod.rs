@@ -9,6 +9,7 @@
 //! later layer is a directory from then on. Marks are no files, nor are members of unknown kinds.
 
 mod build;
+mod held;
 mod history;
 mod rows;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod view;
 
 use std::sync::Arc;
 
+pub use held::{Held, Lies};
 pub use history::{Cause, Deed, Step};
 pub use rows::{Row, Rows};
 pub use view::{Change, Counts, Order, Scope, View};
