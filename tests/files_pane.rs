@@ -13,7 +13,7 @@ use lighterman::app::overlay::Overlay;
 use lighterman::app::{State, update};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Msg, Shared};
 use lighterman::layer::index::{self, Known};
-use lighterman::layer::{Index, Peek, Tree, View};
+use lighterman::layer::{Cost, Index, Peek, Tree, View};
 use lighterman::model::{Problem, ProblemKind, Progress, Safe, SourceId, Step, StepState};
 use lighterman::pane::PaneId;
 use lighterman::pane::layers::Files;
@@ -90,6 +90,17 @@ impl Deck {
         let read = (first..layers.len()).map(|at| (at, None)).collect();
         self.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Files { tree, read })));
         self.arrange();
+    }
+
+    /// Gives all layers, of which those above are empty, and reckons up what they carry for nothing.
+    fn read_all(&mut self, layers: &[Arc<Index>]) {
+        let (id, Job::Files { image, .. }) = self.job(|job| matches!(job, Job::Files { .. })) else { panic!() };
+        let mut all = layers.to_vec();
+        all.resize_with(image.layers.as_ref().unwrap().len(), Arc::default);
+        self.read(&all);
+        self.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+        let (id, Job::Cost(tree)) = self.job(|job| matches!(job, Job::Cost(_))) else { panic!() };
+        self.tell(Msg::Job(id, JobEvent::Done(JobOutput::Cost(Shared::new(Cost::new(&tree))))));
     }
 
     /// Does what the deck asked to have summed up.
@@ -438,4 +449,117 @@ fn a_file_is_saved_under_its_own_name() {
         JobEvent::Failed(Problem::new(ProblemKind::Conflict, "write /home/ana/conf", "a file of that name is already there")),
     ));
     assert!(deck.state.overlays.is_empty() && deck.screen().contains("a file of that name is already"), "{}", deck.screen());
+}
+
+/// Two layers with a hidden file, a removed key, a copy and a left cache.
+fn wasteful() -> [Arc<Index>; 2] {
+    [
+        layer(&[("etc/passwd", 900), ("opt/data", 4_000_000), ("root/.ssh/id_rsa", 1700), ("srv/copy", 5000), ("srv/same", 5000)]),
+        layer(&[("etc/passwd", 950), ("opt/.wh.data", 0), ("root/.ssh/.wh.id_rsa", 0), ("var/cache/apt/archives/big.deb", 70_000)]),
+    ]
+}
+
+#[test]
+fn what_is_carried_for_nothing_is_listed_and_each_row_leads_into_the_tree() {
+    let mut deck = Deck::new(120, 40);
+    deck.act(Action::Zoom);
+    deck.press("c");
+    assert!(deck.screen().contains("hidden files") && deck.screen().contains("Reading the layers"), "{}", deck.screen());
+    deck.read_all(&wasteful());
+    let screen = deck.screen();
+    for words in ["4.00 MB wasted", "% efficient", "4.00 MB  removed", "/opt/data", "900 B  overwritten", "/etc/passwd", "1/3"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    // Who wrote it and who took it away, as for every row of the tree.
+    for words in ["added    4.00 MB    1", "removed             2"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    deck.key(Key::Enter);
+    deck.arrange();
+    let files = deck.state.layers.files.as_ref().unwrap();
+    assert_eq!((deck.path().as_str(), files.layer, files.merged), ("opt/data", 1, true), "where it was lost");
+    deck.press("c");
+    deck.press("jj");
+    assert!(deck.screen().contains("3/3"), "{}", deck.screen());
+    deck.press("c");
+    let screen = deck.screen();
+    for words in ["copies", "5.00 kB       2   5.00 kB  /srv/copy", "/srv/same"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    deck.press("j");
+    deck.key(Key::Enter);
+    assert!(deck.job(|job| matches!(job, Job::Arrange { .. })).0.0 > 0);
+    deck.arrange();
+    assert_eq!((deck.path().as_str(), deck.state.layers.files.as_ref().unwrap().layer), ("srv/same", 0));
+    deck.press("ccc");
+    let screen = deck.screen();
+    for words in
+        ["hints", "/root/.ssh/id_rsa looks secret: layer 2 took it away, but it is in layer 1", "apt left 1 file in /var/cache/apt"]
+    {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    // Keys of the tree do nothing to a list.
+    let before = deck.effects.len();
+    deck.press("p]m/e");
+    assert!(deck.state.overlays.is_empty() && deck.effects.len() == before, "{:?}", &deck.effects[before..]);
+    deck.press("c");
+    assert!(deck.screen().contains("files all after layer 1"), "round to the tree: {}", deck.screen());
+    // Back at the steps, each says what of it nobody sees.
+    deck.key(Key::Esc);
+    let screen = deck.screen();
+    for words in ["Wasted", "4.00 MB wasted", "hidden later"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    deck.press("f");
+    assert!(deck.screen().contains("wasted 4.00 MB"), "{}", deck.screen());
+    // Another image is another story.
+    deck.act(Action::FocusImages);
+    deck.press("j");
+    assert!(deck.state.layers.reckoned.is_none());
+}
+
+#[test]
+fn of_layers_that_are_not_whole_nothing_is_reckoned() {
+    let mut deck = Deck::new(120, 40);
+    deck.press("c");
+    let (id, Job::Files { image, .. }) = deck.job(|job| matches!(job, Job::Files { .. })) else { panic!() };
+    let count = image.layers.as_ref().unwrap().len();
+    let mut layers = vec![base()];
+    layers.resize_with(count, Arc::default);
+    let broken = Problem::new(ProblemKind::Corrupt, "read the layer", "it ends early");
+    let read = (0..count).map(|at| (at, (at == 2).then(|| broken.clone()))).collect();
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Files { tree: Shared::new(Tree::new(layers).unwrap()), read })));
+    deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+    assert!(!deck.state.jobs.values().any(|job| matches!(job, Job::Cost(_))));
+    assert!(deck.screen().contains("Layer 3 could not be read whole"), "{}", deck.screen());
+    deck.key(Key::Esc);
+    deck.key(Key::Esc);
+    assert!(deck.state.layers.files.is_none());
+}
+
+#[test]
+fn of_an_image_far_away_all_layers_are_read_for_its_waste() {
+    let mut deck = Deck::new(160, 40);
+    let image = deck.state.layers.image.value.clone().unwrap();
+    let count = image.layers.as_ref().unwrap().len();
+    deck.state.layers.files = Some(Box::new(Files::new(SourceId::registry("registry.example.com"), image, 1, false)));
+    deck.press("c");
+    let (_, Job::Files { layers, .. }) = deck.job(|job| matches!(job, Job::Files { .. })) else { panic!() };
+    assert_eq!(layers.len(), count);
+}
+
+#[test]
+fn a_long_story_says_that_there_is_more_and_what_it_cost_in_all() {
+    let mut deck = Deck::new(120, 40);
+    deck.act(Action::Zoom);
+    deck.key(Key::Enter);
+    let opaque = layer(&[("a/.wh..wh..opq", 0)]);
+    let write = |bytes| layer(&[("a/file", bytes)]);
+    deck.read(&[write(1000), write(2000), opaque, write(3000), write(4000), write(5000), write(6000)]);
+    deck.press("lj");
+    let screen = deck.screen();
+    assert!(screen.contains("/a/file") && screen.contains("21.0 kB in all"), "{screen}");
+    assert!(screen.contains("with all of its folder"), "{screen}");
+    deck.tell(Msg::Resize { width: 120, height: 24 });
+    assert!(deck.screen().contains("times before that") && deck.screen().contains("6.00 kB"), "{}", deck.screen());
 }

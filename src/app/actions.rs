@@ -115,6 +115,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Back => back(state),
         Action::Filter => filter::open(state),
         Action::Inspect | Action::InspectLayers => return overlay::inspect::open(state),
+        Action::Waste => return files::waste(state),
         Action::Copy => overlay::menu::copy(state),
         Action::Retag => retag(state),
         Action::BatchRetag => return overlay::rename::open(state),

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput};
+use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Shared};
+use crate::layer::Tree;
 use crate::layer::tree::{Change, Held};
 use crate::model::{Image, Safe, size};
 use crate::pane::PaneId;
-use crate::pane::layers::{Files, Layers, Wanted};
+use crate::pane::layers::{Files, Layers, Listing, Reckoned, Wanted};
 
 use super::actions::ask;
 use super::jobs::{self, answer};
@@ -31,6 +32,17 @@ pub(super) fn open(state: &mut State) -> Vec<Effect> {
     look(state)
 }
 
+/// Opens the files at the list of what is carried for nothing.
+pub(super) fn waste(state: &mut State) -> Vec<Effect> {
+    let mut effects = open(state);
+    let reckoned = state.layers.reckoned.clone();
+    if let Some(files) = &mut state.layers.files {
+        files.list(Listing::Wasted, reckoned.as_ref());
+        effects.extend(look(state));
+    }
+    effects
+}
+
 /// The layer of the step under the cursor, and whether that step made it; else the last one before it.
 fn layer_of(layers: &Layers, image: &Image) -> (usize, bool) {
     let history = layers.history();
@@ -53,8 +65,24 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     if !has_keys(state) {
         return None;
     }
+    let reckoned = state.layers.reckoned.as_ref();
     let files = state.layers.files.as_mut()?;
+    if files.listing != Listing::Tree {
+        match action {
+            Action::Back => files.list(Listing::Tree, reckoned),
+            Action::Open if reckoned.is_some_and(|reckoned| files.go_to_row(reckoned)) => {}
+            Action::NextListing | Action::Refresh => return listed(state, action),
+            // They are about a tree, which is not on the screen.
+            Action::Open | Action::ViewFile | Action::SaveFile | Action::FindFiles | Action::FilesByName | Action::FilesBySize => {
+                return Some(Vec::new());
+            }
+            Action::WholeTree | Action::LayerBelow | Action::LayerAbove => return Some(Vec::new()),
+            _ => return files.act(action).then(Vec::new),
+        }
+        return Some(look(state));
+    }
     match action {
+        Action::NextListing => return listed(state, action),
         Action::Back if files.filter.is_some() => files.set_filter(None),
         Action::Back => state.layers.files = None,
         Action::LayerBelow => files.layer = files.layer.saturating_sub(1),
@@ -68,11 +96,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             ask(state, Ask::FindFiles, "Find files", about, text, "Enter find · Esc cancel");
             return Some(Vec::new());
         }
-        Action::Refresh => {
-            let (layer, merged) = (files.layer, files.merged);
-            let (source, image, order) = (files.source.clone(), files.image.clone(), files.order);
-            state.layers.files = Some(Box::new(Files { order, ..Files::new(source, image, layer, merged) }));
-        }
+        Action::Refresh => return listed(state, action),
         // Enter folds what has something in it, and shows what else there is.
         Action::Open if files.act(action) => return Some(Vec::new()),
         Action::Open | Action::ViewFile => return Some(view(state)),
@@ -86,6 +110,20 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
         }
         _ => return files.act(action).then(Vec::new),
     }
+    Some(look(state))
+}
+
+/// Goes on to the next list, or has all of it read again.
+fn listed(state: &mut State, action: Action) -> Option<Vec<Effect>> {
+    let files = state.layers.files.as_mut()?;
+    let listing = if action == Action::Refresh { files.listing } else { files.listing.next() };
+    if action == Action::Refresh {
+        let (layer, merged) = (files.layer, files.merged);
+        let (source, image, order) = (files.source.clone(), files.image.clone(), files.order);
+        **files = Files { order, ..Files::new(source, image, layer, merged) };
+        state.layers.reckoned = None;
+    }
+    files.list(listing, state.layers.reckoned.as_ref());
     Some(look(state))
 }
 
@@ -190,7 +228,12 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             files.arranging = None;
             files.arranged(tree, view);
         }
-        Ok(_) => state.layers.reading = None,
+        Ok(_) => {
+            state.layers.reading = None;
+            let mut effects = Vec::from_iter(reckon(state));
+            effects.extend(arrange(state));
+            return effects;
+        }
         Err(problem) => {
             files.problem = (!problem.is_cancelled()).then_some(problem);
             if !reading {
@@ -202,6 +245,38 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         }
     }
     arrange(state).into_iter().collect()
+}
+
+/// Has reckoned up what the layers carry for nothing, once all of them are there.
+fn reckon(state: &mut State) -> Option<Effect> {
+    let files = state.layers.files.as_ref().filter(|files| files.is_whole())?;
+    let tree = files.tree.clone()?;
+    if state.layers.reckoned.as_ref().is_some_and(|reckoned| reckoned.tree == tree) {
+        return None;
+    }
+    let (id, effect) = jobs::start(state, Job::Cost(tree));
+    state.layers.reckoning = Some(id);
+    Some(effect)
+}
+
+/// Takes what was reckoned.
+pub(super) fn reckoned(state: &mut State, id: JobId, tree: Shared<Tree>, event: JobEvent) {
+    if state.layers.reckoning != Some(id) {
+        return;
+    }
+    state.layers.reckoning = None;
+    match answer(event, "reckon up the waste") {
+        Ok(JobOutput::Cost(cost)) => state.layers.reckoned = Some(Reckoned { tree, cost }),
+        Ok(_) => {}
+        Err(problem) => {
+            if let Some(files) = &mut state.layers.files {
+                files.problem = (!problem.is_cancelled()).then_some(problem);
+            }
+        }
+    }
+    if let Some(files) = &mut state.layers.files {
+        files.relist(state.layers.reckoned.as_ref());
+    }
 }
 
 /// What is read for files that nobody looks at any more is not read any further.

@@ -199,6 +199,10 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             Vec::new()
         }
         Job::Files { .. } | Job::Arrange { .. } => files::event(state, id, event),
+        Job::Cost(tree) => {
+            files::reckoned(state, id, tree, event);
+            Vec::new()
+        }
         Job::Peek { .. } => {
             overlay::file::event(state, id, event);
             Vec::new()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::layer::tree::{Lies, Order, Scope};
-use crate::layer::{Peek, Tree, View};
+use crate::layer::{Cost, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
@@ -39,6 +39,7 @@ pub enum Slot {
     Labels,
     Files,
     Arrange,
+    Cost,
     Peek,
     Referrers,
     /// How local tags stand to those of their registries.
@@ -83,6 +84,8 @@ pub enum Job {
         scope: Scope,
         order: Order,
     },
+    /// What all layers of a tree carry for nothing.
+    Cost(Shared<Tree>),
     /// The beginning of a file in a layer, laid out for that many columns.
     Peek {
         source: SourceId,
@@ -251,6 +254,7 @@ impl Job {
             Self::Labels { .. } => Some(Slot::Labels),
             Self::Files { .. } => Some(Slot::Files),
             Self::Arrange { .. } => Some(Slot::Arrange),
+            Self::Cost(_) => Some(Slot::Cost),
             Self::Peek { .. } => Some(Slot::Peek),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
@@ -360,6 +364,8 @@ pub enum JobOutput {
         tree: Shared<Tree>,
         view: Shared<View>,
     },
+    /// What a tree carries for nothing.
+    Cost(Shared<Cost>),
     /// The beginning of a file.
     Peeked(Shared<Peek>),
     /// Some repositories of a registry, while they arrive.

@@ -7,6 +7,7 @@
 
 pub mod compare;
 mod content;
+pub mod cost;
 mod decompress;
 pub mod efficiency;
 mod error;
@@ -23,6 +24,7 @@ mod walk;
 pub mod waste;
 
 pub use content::{ContentHash, ContentHasher};
+pub use cost::Cost;
 pub use decompress::{Compression, Decompress, Limits};
 pub use efficiency::Efficiency;
 pub use error::TarError;

@@ -9,7 +9,7 @@ use super::layer_index::{self, Indexed};
 use super::run::{Chunks, Env};
 use crate::flow::{JobOutput, Shared};
 use crate::layer::tree::{Order, Scope};
-use crate::layer::{Index, Tree, View};
+use crate::layer::{Cost, Index, Tree, View};
 use crate::model::{Image, Problem, SourceId};
 use crate::source::{Ctx, blocking};
 
@@ -85,4 +85,12 @@ pub(super) async fn arrange(tree: Shared<Tree>, scope: Scope, order: Order) -> R
         Ok(JobOutput::Arranged { tree, view: Shared::new(view) })
     })
     .await
+}
+
+/// Reckons up what a tree carries for nothing.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(super) async fn cost(tree: Shared<Tree>) -> Result<JobOutput, Problem> {
+    blocking("reckon up the waste", move || Ok(JobOutput::Cost(Shared::new(Cost::new(&tree))))).await
 }

@@ -52,6 +52,7 @@ const REGISTRIES: &[Action] = &[
 ];
 const LAYERS: &[Action] = &[
     Action::Open,
+    Action::Waste,
     Action::Dockerfile,
     Action::ShowEmpty,
     Action::Copy,
@@ -69,6 +70,7 @@ const FILES: &[Action] = &[
     Action::FindFiles,
     Action::ViewFile,
     Action::SaveFile,
+    Action::NextListing,
     Action::FilesBySize,
     Action::FilesByName,
     Action::Back,

@@ -11,6 +11,7 @@ use crate::layer::{Tree, View};
 use crate::model::{Image, Problem, SourceId};
 
 use super::super::ListCursor;
+use super::costs::Listing;
 use super::wanted::Wanted;
 
 #[derive(Debug)]
@@ -36,6 +37,11 @@ pub struct Files {
     pub filter: Option<Wanted>,
     pub cursor: ListCursor,
     pub shift: u16,
+    /// The tree, or a list of what is carried for nothing.
+    pub listing: Listing,
+    pub listed: ListCursor,
+    /// The path that the cursor goes to as soon as it is on the screen.
+    pub going: Option<Vec<u8>>,
 }
 
 /// What is on the screen: a tree, one look at it, and the rows of that.
@@ -64,6 +70,17 @@ impl Files {
             filter: None,
             cursor: ListCursor::default(),
             shift: 0,
+            listing: Listing::Tree,
+            listed: ListCursor::default(),
+            going: None,
+        }
+    }
+
+    /// The cursor of the list that shows.
+    pub const fn cursor_mut(&mut self) -> &mut ListCursor {
+        match self.listing {
+            Listing::Tree => &mut self.cursor,
+            _ => &mut self.listed,
         }
     }
 
@@ -81,6 +98,9 @@ impl Files {
     /// The layers that what is looked at is made of.
     #[must_use]
     pub fn needed(&self) -> BTreeSet<usize> {
+        if self.listing != Listing::Tree {
+            return (0..self.count()).collect();
+        }
         // What a layer changed is told by what was there before: of an image far away that would be all of it, so it is its own files then.
         let from = if self.merged || self.source.registry_host().is_none() { 0 } else { self.layer };
         let to = if self.source.registry_host().is_none() { self.count() } else { self.layer + 1 };
@@ -109,6 +129,7 @@ impl Files {
         let to = at.and_then(|path| tree.find(&path)).and_then(|id| rows.reveal(&tree, &view, id));
         self.shown = Some(Seen { tree, view, rows });
         self.resize(to.unwrap_or(self.cursor.at));
+        self.arrive();
     }
 
     /// Shows only what is wanted and what is above it; all of it again with `None`.
@@ -146,7 +167,15 @@ impl Files {
 
     /// Moves, folds and scrolls; `false` when the action is something else.
     pub fn act(&mut self, action: Action) -> bool {
-        if self.cursor.act(action) {
+        if self.cursor_mut().act(action) {
+            return true;
+        }
+        if self.listing != Listing::Tree {
+            match action {
+                Action::Left => self.shift = self.shift.saturating_sub(8),
+                Action::Right => self.shift = self.shift.saturating_add(8).min(4000),
+                _ => return false,
+            }
             return true;
         }
         let at = self.cursor.at;
@@ -179,7 +208,7 @@ impl Files {
         true
     }
 
-    fn resize(&mut self, at: usize) {
+    pub(super) fn resize(&mut self, at: usize) {
         self.cursor.set_len(self.shown.as_ref().map_or(0, |seen| seen.rows.len()));
         self.cursor.go(at);
     }
