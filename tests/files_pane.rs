@@ -13,7 +13,7 @@ use lighterman::app::overlay::Overlay;
 use lighterman::app::{State, update};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Msg, Shared};
 use lighterman::layer::index::{self, Known};
-use lighterman::layer::{Cost, Index, Peek, Tree, View};
+use lighterman::layer::{Cost, Index, Peek, Tree};
 use lighterman::model::{Problem, ProblemKind, Progress, Safe, SourceId, Step, StepState};
 use lighterman::pane::PaneId;
 use lighterman::pane::layers::Files;
@@ -105,10 +105,9 @@ impl Deck {
 
     /// Does what the deck asked to have summed up.
     fn arrange(&mut self) {
-        let (id, Job::Arrange { tree, scope, order }) = self.job(|job| matches!(job, Job::Arrange { .. })) else { panic!() };
-        let mut view = View::new(&tree, scope);
-        view.set_order(&tree, order);
-        self.tell(Msg::Job(id, JobEvent::Done(JobOutput::Arranged { tree, view: Shared::new(view) })));
+        let (id, Job::Arrange { tree, look, open }) = self.job(|job| matches!(job, Job::Arrange { .. })) else { panic!() };
+        let (view, rows) = look.at(&tree, open.as_ref().map(|(of, open)| (&**of, open.as_slice())));
+        self.tell(Msg::Job(id, JobEvent::Done(JobOutput::Arranged { tree, look, view: Shared::new(view), rows: Shared::new(rows) })));
     }
 
     fn screen(&self) -> String {
@@ -217,6 +216,8 @@ fn files_are_found_by_name_size_and_change_in_all_folders() {
     }
     deck.press(">1k");
     deck.key(Key::Enter);
+    assert_eq!(deck.rows(), ["0 etc", "0 usr", "0 var"], "looking takes as long as there are files: not while a key is answered");
+    deck.arrange();
     assert_eq!(deck.rows(), ["0 usr", "1 usr/bin", "2 usr/bin/tool", "0 var", "1 var/cache", "2 var/cache/big"]);
     deck.press("]m");
     deck.arrange();
@@ -224,8 +225,10 @@ fn files_are_found_by_name_size_and_change_in_all_folders() {
     deck.tell(Msg::Key { chord: Chord::ctrl('u'), held: false });
     deck.press("change:removed");
     deck.key(Key::Enter);
+    deck.arrange();
     assert_eq!(deck.rows(), ["0 var", "1 var/cache", "2 var/cache/big"]);
     deck.key(Key::Esc);
+    deck.arrange();
     assert_eq!(deck.rows().first().map(String::as_str), Some("0 etc"), "without the filter");
     assert!(deck.state.layers.files.is_some());
     deck.key(Key::Esc);
@@ -514,7 +517,7 @@ fn what_is_carried_for_nothing_is_listed_and_each_row_leads_into_the_tree() {
     assert!(deck.screen().contains("wasted 4.00 MB"), "{}", deck.screen());
     // Another image is another story.
     deck.act(Action::FocusImages);
-    deck.press("j");
+    deck.press("g");
     assert!(deck.state.layers.reckoned.is_none());
 }
 
@@ -562,4 +565,22 @@ fn a_long_story_says_that_there_is_more_and_what_it_cost_in_all() {
     assert!(screen.contains("with all of its folder"), "{screen}");
     deck.tell(Msg::Resize { width: 120, height: 24 });
     assert!(deck.screen().contains("times before that") && deck.screen().contains("6.00 kB"), "{}", deck.screen());
+}
+
+#[test]
+fn what_is_folded_while_files_are_summed_up_stays_as_it_was_put() {
+    let mut deck = Deck::new(120, 40);
+    deck.key(Key::Enter);
+    deck.read(&[base()]);
+    deck.press("l");
+    // A new tree came and is being summed up: one folder is folded meanwhile, and another opened.
+    let (id, Job::Files { image, .. }) = deck.job(|job| matches!(job, Job::Files { .. })) else { panic!() };
+    let mut layers = vec![base(), second()];
+    layers.resize_with(image.layers.as_ref().unwrap().len(), Arc::default);
+    let tree = Shared::new(Tree::new(layers).unwrap());
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Files { tree, read: BTreeMap::from([(0, None), (1, None)]) })));
+    deck.press("hjl");
+    assert_eq!((deck.rows(), deck.path().as_str()), (["0 etc", "0 usr", "1 usr/bin", "0 var"].map(str::to_owned).to_vec(), "usr"));
+    deck.arrange();
+    assert_eq!((deck.rows(), deck.path().as_str()), (["0 etc", "0 usr", "1 usr/bin", "0 var"].map(str::to_owned).to_vec(), "usr"));
 }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Shared};
 use crate::layer::Tree;
-use crate::layer::tree::{Change, Held};
+use crate::layer::tree::{Change, Held, Wanted};
 use crate::model::{Image, Safe, size};
 use crate::pane::PaneId;
-use crate::pane::layers::{Files, Layers, Listing, Reckoned, Wanted};
+use crate::pane::layers::{Files, Layers, Listing, Reckoned};
 
 use super::actions::ask;
 use super::jobs::{self, answer};
@@ -83,7 +83,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     }
     match action {
         Action::NextListing => return listed(state, action),
-        Action::Back if files.filter.is_some() => files.set_filter(None),
+        Action::Back if files.filter.is_some() => files.filter = None,
         Action::Back => state.layers.files = None,
         Action::LayerBelow => files.layer = files.layer.saturating_sub(1),
         Action::LayerAbove => files.layer = (files.layer + 1).min(files.count().saturating_sub(1)),
@@ -118,9 +118,7 @@ fn listed(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     let files = state.layers.files.as_mut()?;
     let listing = if action == Action::Refresh { files.listing } else { files.listing.next() };
     if action == Action::Refresh {
-        let (layer, merged) = (files.layer, files.merged);
-        let (source, image, order) = (files.source.clone(), files.image.clone(), files.order);
-        **files = Files { order, ..Files::new(source, image, layer, merged) };
+        files.forget();
         state.layers.reckoned = None;
     }
     files.list(listing, state.layers.reckoned.as_ref());
@@ -171,10 +169,10 @@ fn at(state: &State) -> Option<FileAt> {
 }
 
 /// What was typed to find files by.
-pub(super) fn find(state: &mut State, text: &str) {
-    if let (Some(files), Ok(wanted)) = (&mut state.layers.files, Wanted::parse(text)) {
-        files.set_filter(Some(wanted));
-    }
+pub(super) fn find(state: &mut State, text: &str) -> Vec<Effect> {
+    let (Some(files), Ok(wanted)) = (&mut state.layers.files, Wanted::parse(text)) else { return Vec::new() };
+    files.filter = Some(wanted);
+    look(state)
 }
 
 /// Has read what is looked at and was not read, and summed up what is there.
@@ -202,14 +200,16 @@ fn arrange(state: &mut State) -> Option<Effect> {
     if files.is_settled() {
         return None;
     }
-    let job = Job::Arrange { tree: files.tree.clone()?, scope: files.scope(), order: files.order };
+    let (tree, look) = (files.tree.clone()?, files.look());
     // The same key again, or a layer that is the last one already, asks for nothing new.
-    if files.arranging.is_some_and(|id| state.jobs.get(&id) == Some(&job)) {
+    let same = |job: &Job| matches!(job, Job::Arrange { tree: of, look: other, .. } if *of == tree && *other == look);
+    if files.arranging.is_some_and(|id| state.jobs.get(&id).is_some_and(same)) {
         return None;
     }
-    let (id, effect) = jobs::start(state, job);
+    let open = files.open();
+    let (id, effect) = jobs::start(state, Job::Arrange { tree, look, open });
     if let Some(files) = &mut state.layers.files {
-        files.arranging = Some(id);
+        files.ask(id);
     }
     Some(effect)
 }
@@ -224,10 +224,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             files.tree = Some(tree);
             files.read.extend(read);
         }
-        Ok(JobOutput::Arranged { tree, view }) => {
-            files.arranging = None;
-            files.arranged(tree, view);
-        }
+        Ok(JobOutput::Arranged { tree, look, view, rows }) => files.arranged(tree, look, view, rows.take()),
         Ok(_) => {
             state.layers.reading = None;
             let mut effects = Vec::from_iter(reckon(state));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::layer::tree::{Lies, Order, Scope};
-use crate::layer::{Cost, Peek, Tree, View};
+use crate::layer::tree::{Lies, Look, Rows};
+use crate::layer::{Cost, NodeId, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
@@ -78,11 +78,11 @@ pub enum Job {
         image: Arc<Image>,
         layers: Vec<usize>,
     },
-    /// What is to be seen of a tree, summed up.
+    /// What is to be seen of a tree, summed up. What is open stays open: directories of that tree or the one before it.
     Arrange {
         tree: Shared<Tree>,
-        scope: Scope,
-        order: Order,
+        look: Look,
+        open: Option<(Shared<Tree>, Vec<NodeId>)>,
     },
     /// What all layers of a tree carry for nothing.
     Cost(Shared<Tree>),
@@ -362,7 +362,9 @@ pub enum JobOutput {
     /// A tree as it is to be seen.
     Arranged {
         tree: Shared<Tree>,
+        look: Look,
         view: Shared<View>,
+        rows: Shared<Rows>,
     },
     /// What a tree carries for nothing.
     Cost(Shared<Cost>),

@@ -89,7 +89,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
         Job::Files { source, image, layers } => explore::explore(env, &source, &image, &layers, ctx, chunks).await,
-        Job::Arrange { tree, scope, order } => explore::arrange(tree, scope, order).await,
+        Job::Arrange { tree, look, open } => explore::arrange(tree, look, open).await,
         Job::Cost(tree) => explore::cost(tree).await,
         Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
         Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,

@@ -8,7 +8,7 @@ use tui_input::Input;
 
 use crate::curate::describe;
 use crate::flow::{Chord, Effect, Job, Key};
-use crate::layer::tree::Lies;
+use crate::layer::tree::{Lies, Wanted};
 use crate::model::{ArchiveFormat, Change, Digest, Image, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
 
 use super::super::actions;
@@ -21,7 +21,6 @@ use super::super::state::State;
 use super::super::update::edit;
 use super::super::what_if;
 use super::{Agreed, Confirm, FileAt, Overlay};
-use crate::pane::layers::Wanted;
 
 /// What is asked for, with what the answer applies to.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,10 +164,7 @@ impl Prompt {
                 state.plan.override_selected(text);
                 Vec::new()
             }
-            Ask::FindFiles => {
-                files::find(state, text);
-                Vec::new()
-            }
+            Ask::FindFiles => files::find(state, text),
             Ask::SaveFile { source, image, lies } => {
                 let file = path(state, text);
                 jobs::task(state, Job::SaveFile { source, image, lies, file })

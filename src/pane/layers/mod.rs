@@ -4,11 +4,9 @@
 mod costs;
 pub mod draw;
 mod files;
-mod wanted;
 
 pub use costs::{Listing, Reckoned};
 pub use files::{Files, Seen};
-pub use wanted::Wanted;
 
 use std::sync::Arc;
 
