@@ -157,6 +157,7 @@ fn title(job: &Job) -> Safe {
     use crate::model::Change;
     Safe::from(match job {
         Job::Export { file, keys, .. } => format!("export {} to {}", crate::curate::words::counted(keys.len(), "image"), file.display()),
+        Job::SaveFile { lies, file, .. } => format!("save {} of layer {} to {}", size::human(lies.length), lies.layer + 1, file.display()),
         Job::Change(Change::Pull { name, .. }) => format!("pull {}", name.safe()),
         Job::Change(Change::Push { name, .. }) => format!("push {}", name.safe()),
         Job::Change(Change::Copy { copy, .. }) => format!("copy to {}", copy.to.safe()),
@@ -179,6 +180,8 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         if let Some(task) = state.tasks.get_mut(id) {
             task.progressed(progress, now);
             state.tasks.rebuild();
+        } else {
+            overlay::file::progressed(state, id, progress);
         }
         return Vec::new();
     }
@@ -197,6 +200,14 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             Vec::new()
         }
         Job::Files { .. } | Job::Arrange { .. } => files::event(state, id, event),
+        Job::Cost(tree) => {
+            files::reckoned(state, id, tree, event);
+            Vec::new()
+        }
+        Job::Peek { .. } => {
+            overlay::file::event(state, id, event);
+            Vec::new()
+        }
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),
@@ -224,7 +235,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         }
         Job::Drift { tags } => drift::event(state, id, &tags, event),
         Job::LogIn { source, .. } | Job::LogOut { source } => login::ended(state, &source, event),
-        Job::Export { .. } | Job::Change(_) | Job::Apply(_) => task_ended(state, id, &job, event),
+        Job::Export { .. } | Job::SaveFile { .. } | Job::Change(_) | Job::Apply(_) => task_ended(state, id, &job, event),
     }
 }
 

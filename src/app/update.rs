@@ -101,6 +101,7 @@ fn fit(state: &mut State) {
     state.layers.cursor.set_height(height(PaneId::Layers));
     if let Some(files) = &mut state.layers.files {
         files.cursor.set_height(height(PaneId::Layers));
+        files.listed.set_height(height(PaneId::Layers));
     }
     state.tasks.cursor.set_height(height(PaneId::Tasks));
     state.plan.cursor.set_height(height(PaneId::Plan));

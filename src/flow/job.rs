@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::layer::tree::{Order, Scope};
-use crate::layer::{Tree, View};
+use crate::layer::tree::{Lies, Look, Rows};
+use crate::layer::{Cost, NodeId, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
@@ -39,6 +39,8 @@ pub enum Slot {
     Labels,
     Files,
     Arrange,
+    Cost,
+    Peek,
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
@@ -76,11 +78,27 @@ pub enum Job {
         image: Arc<Image>,
         layers: Vec<usize>,
     },
-    /// What is to be seen of a tree, summed up.
+    /// What is to be seen of a tree, summed up. What is open stays open: directories of that tree or the one before it.
     Arrange {
         tree: Shared<Tree>,
-        scope: Scope,
-        order: Order,
+        look: Look,
+        open: Option<(Shared<Tree>, Vec<NodeId>)>,
+    },
+    /// What all layers of a tree carry for nothing.
+    Cost(Shared<Tree>),
+    /// The beginning of a file in a layer, laid out for that many columns.
+    Peek {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+        columns: u16,
+    },
+    /// Write one file of a layer into a new file.
+    SaveFile {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+        file: PathBuf,
     },
     /// What an archive holds, before it is imported.
     PreviewImport {
@@ -235,6 +253,8 @@ impl Job {
             Self::Labels { .. } => Some(Slot::Labels),
             Self::Files { .. } => Some(Slot::Files),
             Self::Arrange { .. } => Some(Slot::Arrange),
+            Self::Cost(_) => Some(Slot::Cost),
+            Self::Peek { .. } => Some(Slot::Peek),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
@@ -247,6 +267,7 @@ impl Job {
             | Self::LogIn { .. }
             | Self::LogOut { .. }
             | Self::Export { .. }
+            | Self::SaveFile { .. }
             | Self::Change(_)
             | Self::View { .. }
             | Self::Weigh { .. }
@@ -298,6 +319,7 @@ impl Job {
     pub const fn transfer(&self) -> Option<&SourceId> {
         match self {
             Self::Export { source, .. }
+            | Self::SaveFile { source, .. }
             | Self::Change(
                 Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. } | Change::Copy { source, .. },
             ) => Some(source),
@@ -308,7 +330,7 @@ impl Job {
     /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
     #[must_use]
     pub const fn is_task(&self) -> bool {
-        matches!(self, Self::Export { .. } | Self::Change(_) | Self::Apply(_))
+        matches!(self, Self::Export { .. } | Self::SaveFile { .. } | Self::Change(_) | Self::Apply(_))
     }
 }
 
@@ -339,8 +361,14 @@ pub enum JobOutput {
     /// A tree as it is to be seen.
     Arranged {
         tree: Shared<Tree>,
+        look: Look,
         view: Shared<View>,
+        rows: Shared<Rows>,
     },
+    /// What a tree carries for nothing.
+    Cost(Shared<Cost>),
+    /// The beginning of a file.
+    Peeked(Shared<Peek>),
     /// Some repositories of a registry, while they arrive.
     Repositories(Vec<RepoRow>),
     /// Some tags of a repository, while they arrive.

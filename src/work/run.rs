@@ -16,7 +16,7 @@ use super::known::KnownLists;
 use super::layer_cache::LayerCache;
 use super::ledger::Ledgers;
 use super::table::Table;
-use super::{catalog, curation, explore, layers, pullable, trace};
+use super::{catalog, content, curation, explore, layers, pullable, trace};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -89,7 +89,10 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
         Job::Files { source, image, layers } => explore::explore(env, &source, &image, &layers, ctx, chunks).await,
-        Job::Arrange { tree, scope, order } => explore::arrange(tree, scope, order).await,
+        Job::Arrange { tree, look, open } => explore::arrange(tree, look, open).await,
+        Job::Cost(tree) => explore::cost(tree).await,
+        Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
+        Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,
         Job::PreviewImport { source, file } => {
             let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;

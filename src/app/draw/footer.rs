@@ -52,6 +52,7 @@ const REGISTRIES: &[Action] = &[
 ];
 const LAYERS: &[Action] = &[
     Action::Open,
+    Action::Waste,
     Action::Dockerfile,
     Action::ShowEmpty,
     Action::Copy,
@@ -67,6 +68,9 @@ const FILES: &[Action] = &[
     Action::LayerBelow,
     Action::LayerAbove,
     Action::FindFiles,
+    Action::ViewFile,
+    Action::SaveFile,
+    Action::NextListing,
     Action::FilesBySize,
     Action::FilesByName,
     Action::Back,

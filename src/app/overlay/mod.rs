@@ -2,6 +2,7 @@
 
 pub mod cleanup;
 pub mod confirm;
+pub mod file;
 pub mod help;
 pub mod inspect;
 pub mod menu;
@@ -13,6 +14,7 @@ pub mod rename;
 
 pub use cleanup::{CleanRow, CleanUp};
 pub use confirm::{Agreed, Confirm, Tone};
+pub use file::{FileAt, FileView};
 pub use help::{Help, HelpRow};
 pub use inspect::{Inspect, InspectLine};
 pub use menu::{Choice, Menu, MenuItem};
@@ -43,6 +45,7 @@ pub enum Overlay {
     Rename(Box<Rename>),
     CleanUp(Box<CleanUp>),
     Quarantine(Box<Quarantine>),
+    File(Box<FileView>),
     /// Something is being read before a dialog can be shown, or before what is wished can go into the plan.
     Waiting {
         what: Safe,
@@ -61,6 +64,7 @@ impl Overlay {
             Self::Rename(rename) => rename.fit(height),
             Self::CleanUp(it) => it.cursor.set_height(height.saturating_sub(5)),
             Self::Quarantine(it) => it.cursor.set_height(height.saturating_sub(3)),
+            Self::File(it) => it.fit(height),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -79,6 +83,7 @@ impl Overlay {
         match self {
             Self::CleanUp(it) => it.asked.job.is_some(),
             Self::Quarantine(it) => it.job.is_some(),
+            Self::File(it) => it.content.is_loading(),
             _ => false,
         }
     }
@@ -104,6 +109,7 @@ impl Overlay {
             Self::Rename(rename) => rename.scroll(rows),
             Self::CleanUp(it) => it.cursor.scroll(rows),
             Self::Quarantine(it) => it.cursor.scroll(rows),
+            Self::File(it) => it.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -126,6 +132,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Rename(rename) => rename.key(state, chord),
         Overlay::CleanUp(it) => it.key(state, chord),
         Overlay::Quarantine(it) => it.key(state, chord),
+        Overlay::File(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job, wishes } => {
