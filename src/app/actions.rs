@@ -121,6 +121,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::BatchRetag => return overlay::rename::open(state),
         Action::Delete => return plan::delete_images(state),
         Action::CleanUp => return overlay::cleanup::open(state),
+        Action::Compare => return overlay::compare::open(state),
         Action::Quarantine | Action::QuarantineLayer => return overlay::quarantine::open(state),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
         Action::Push => return push(state),

@@ -181,7 +181,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             task.progressed(progress, now);
             state.tasks.rebuild();
         } else {
-            overlay::file::progressed(state, id, progress);
+            overlay::progressed(state, id, &progress);
         }
         return Vec::new();
     }
@@ -204,8 +204,8 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             files::reckoned(state, id, tree, event);
             Vec::new()
         }
-        Job::Peek { .. } => {
-            overlay::file::event(state, id, event);
+        Job::Peek { .. } | Job::Compare(_) => {
+            overlay::read_for(state, id, &job, event);
             Vec::new()
         }
         Job::View { .. } => plan::viewed(state, id, event),

@@ -103,6 +103,7 @@ actions! {
     Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Put untagging or deleting the marked rows into the plan; nothing goes before it is run.";
     Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
     Quarantine "quarantine" "quarantine" [c('Q')] Rows false "Find everything that contains this image, to put it away, delete or list it.";
+    Compare "compare" "compare" [c('=')] Rows false "Show what differs between the two marked images, or the marked one and this one.";
     InspectLayers "inspect-layers" "inspect" [k(Key::F(4))] Layers false "Show everything known of this image.";
     Waste "waste" "waste" [c('c')] Layers false "Read all layers and list what they carry for nothing: hidden files, copies, hints.";
     LayerBelow "layer-below" "layer below" [c('[')] Files false "Look at the files of the layer below.";

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::layer::tree::{Lies, Look, Rows};
 use crate::layer::{Cost, NodeId, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
+use crate::model::comparison::Comparison;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
@@ -48,6 +49,7 @@ pub enum Slot {
     Layers,
     Pullable,
     Trace,
+    Compare,
     Runs,
     Restorable,
     DryRun,
@@ -127,6 +129,8 @@ pub enum Job {
         format: ArchiveFormat,
         overwrite: bool,
     },
+    /// What differs between two images: first what their documents say, then what their layers hold.
+    Compare(Box<[(SourceId, ImageKey); 2]>),
     /// Every repository of a registry, in chunks while they arrive.
     Repositories {
         source: SourceId,
@@ -261,6 +265,7 @@ impl Job {
             Self::DryRun(_) => Some(Slot::DryRun),
             Self::Pullable { .. } => Some(Slot::Pullable),
             Self::Trace { .. } => Some(Slot::Trace),
+            Self::Compare(_) => Some(Slot::Compare),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -397,6 +402,8 @@ pub enum JobOutput {
     CopyPreview(Box<Copy>),
     /// What the tag that a push gives is at now, or why that can't be seen from here.
     PushPreview(Vec<Result<Option<Digest>, Problem>>),
+    /// What differs so far, and why some of it is not known.
+    Compared(Arc<Comparison>, Vec<Problem>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.

@@ -3,6 +3,7 @@
 //! Foreign text is kept as [`Foreign`] (raw, for JSON and requests) and becomes [`Safe`] before anybody sees it.
 
 pub mod change;
+pub mod comparison;
 pub mod digest;
 pub mod dockerfile;
 pub mod filter;

@@ -16,7 +16,7 @@ use super::known::KnownLists;
 use super::layer_cache::LayerCache;
 use super::ledger::Ledgers;
 use super::table::Table;
-use super::{catalog, content, curation, explore, layers, pullable, trace};
+use super::{catalog, compare, content, curation, explore, layers, pullable, trace};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Cost(tree) => explore::cost(tree).await,
         Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
         Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,
+        Job::Compare(both) => Box::pin(compare::run(env, &both, ctx, chunks)).await,
         Job::PreviewImport { source, file } => {
             let source = env.table.get(&source).await?;
             let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;

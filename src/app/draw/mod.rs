@@ -3,6 +3,7 @@
 //! A drawing room: may use `ui` and ratatui; takes the state by reference and never changes it.
 
 mod cleanup;
+mod compare;
 mod file;
 mod footer;
 mod header;

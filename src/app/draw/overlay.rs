@@ -23,6 +23,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, overlay: &Overlay, sta
         Overlay::Palette(it) => palette(canvas, screen, it, state),
         Overlay::Rename(it) => super::rename::draw(canvas, screen, it, state.settings.editor.as_ref()),
         Overlay::CleanUp(it) => super::cleanup::draw(canvas, screen, it, state),
+        Overlay::Compare(it) => super::compare::draw(canvas, screen, it, state),
         Overlay::Quarantine(it) => super::quarantine::draw(canvas, screen, it, state),
         Overlay::File(it) => super::file::draw(canvas, Overlay::frame(screen).into(), it, state),
         Overlay::Help(it) => reader::help(canvas, screen.into(), Overlay::frame(screen).into(), it),

@@ -162,14 +162,14 @@ fn of_job(state: &mut State, id: JobId) -> Option<&mut FileView> {
 }
 
 /// How far reading is.
-pub(in crate::app) fn progressed(state: &mut State, id: JobId, progress: Progress) {
+pub(super) fn progressed(state: &mut State, id: JobId, progress: &Progress) {
     if let Some(view) = of_job(state, id) {
-        view.progress = progress;
+        view.progress.clone_from(progress);
     }
 }
 
 /// What was read, or why not.
-pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) {
+pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) {
     let answer = match answer(event, "read the file") {
         Ok(JobOutput::Peeked(peek)) => Ok(peek),
         Ok(_) => return,

@@ -1,6 +1,7 @@
 //! What stands over the panes: dialogs, prompts, menus, the palette, help and the inspect view. A stack; the top one has the keys.
 
 pub mod cleanup;
+pub mod compare;
 pub mod confirm;
 pub mod file;
 pub mod help;
@@ -13,6 +14,7 @@ pub mod quarantine;
 pub mod rename;
 
 pub use cleanup::{CleanRow, CleanUp};
+pub use compare::Compare;
 pub use confirm::{Agreed, Confirm, Tone};
 pub use file::{FileAt, FileView};
 pub use help::{Help, HelpRow};
@@ -28,8 +30,8 @@ pub(super) use preview::{offer_overwrite, previewed, wait};
 use tui_input::{Input, InputRequest};
 
 use crate::curate::plan::Wish;
-use crate::flow::{Action, Chord, Effect, JobId, Key, Place};
-use crate::model::{Problem, Safe};
+use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, Key, Place};
+use crate::model::{Problem, Progress, Safe};
 use crate::pane::{Area, ListCursor};
 
 use super::state::State;
@@ -46,6 +48,7 @@ pub enum Overlay {
     CleanUp(Box<CleanUp>),
     Quarantine(Box<Quarantine>),
     File(Box<FileView>),
+    Compare(Box<Compare>),
     /// Something is being read before a dialog can be shown, or before what is wished can go into the plan.
     Waiting {
         what: Safe,
@@ -64,6 +67,8 @@ impl Overlay {
             Self::Rename(rename) => rename.fit(height),
             Self::CleanUp(it) => it.cursor.set_height(height.saturating_sub(5)),
             Self::Quarantine(it) => it.cursor.set_height(height.saturating_sub(3)),
+            // It takes all of the screen.
+            Self::Compare(it) => it.cursor.set_height(usize::from(screen.height).saturating_sub(2 + 1 + compare::AROUND).max(1)),
             Self::File(it) => it.fit(height),
             Self::Help(help) => {
                 help.height = height;
@@ -83,6 +88,7 @@ impl Overlay {
         match self {
             Self::CleanUp(it) => it.asked.job.is_some(),
             Self::Quarantine(it) => it.job.is_some(),
+            Self::Compare(it) => it.job.is_some(),
             Self::File(it) => it.content.is_loading(),
             _ => false,
         }
@@ -109,6 +115,7 @@ impl Overlay {
             Self::Rename(rename) => rename.scroll(rows),
             Self::CleanUp(it) => it.cursor.scroll(rows),
             Self::Quarantine(it) => it.cursor.scroll(rows),
+            Self::Compare(it) => it.cursor.scroll(rows),
             Self::File(it) => it.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
@@ -133,6 +140,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::CleanUp(it) => it.key(state, chord),
         Overlay::Quarantine(it) => it.key(state, chord),
         Overlay::File(it) => it.key(state, chord),
+        Overlay::Compare(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job, wishes } => {
@@ -220,6 +228,21 @@ pub(super) fn labelled(state: &mut State) {
         rename.labelled(state);
     }
     state.overlays.insert(at, overlay);
+}
+
+/// How far the reading for an overlay is.
+pub(super) fn progressed(state: &mut State, id: JobId, progress: &Progress) {
+    compare::progressed(state, id, progress);
+    file::progressed(state, id, progress);
+}
+
+/// What an overlay had read came, or will not.
+pub(super) fn read_for(state: &mut State, id: JobId, job: &Job, event: JobEvent) {
+    if matches!(job, Job::Compare(_)) {
+        compare::event(state, id, event);
+    } else {
+        file::event(state, id, event);
+    }
 }
 
 /// The user's editor has ended.

@@ -62,6 +62,10 @@ pub enum Ask {
     SavePlan,
     /// What contains something polluted, for others.
     SaveReport,
+    /// What differs between two images, for others.
+    SaveComparison,
+    /// Which rows of a comparison are to be seen.
+    FindDifference,
     /// Into which file.
     SavePolicy {
         toml: String,
@@ -91,6 +95,8 @@ impl Ask {
                 | Self::SaveFile { .. }
                 | Self::SavePlan
                 | Self::SaveReport
+                | Self::SaveComparison
+                | Self::FindDifference
                 | Self::SavePolicy { .. }
                 | Self::PolicyName { .. }
         )
@@ -179,6 +185,11 @@ impl Prompt {
             }
             Ask::PolicyName { .. } => what_if::named(state),
             Ask::SaveReport => super::quarantine::save_to(state, text),
+            Ask::SaveComparison => super::compare::save_to(state, text),
+            Ask::FindDifference => {
+                super::compare::find(state, text);
+                Vec::new()
+            }
             _ => Vec::new(),
         }
     }
@@ -281,7 +292,13 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         Ask::SaveFile { .. } => Ok(Some(Safe::new("a new file that only you may read; nothing is replaced"))),
         Ask::PolicyName { repository } if text == repository => Ok(None),
         Ask::PolicyName { .. } => Err(Safe::new("that is another name")),
-        Ask::SavePlan | Ask::SaveReport | Ask::SavePolicy { .. } | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
+        Ask::SavePlan
+        | Ask::SaveReport
+        | Ask::SaveComparison
+        | Ask::FindDifference
+        | Ask::SavePolicy { .. }
+        | Ask::LogInName { .. }
+        | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;
