@@ -5,6 +5,7 @@
 pub mod change;
 pub mod digest;
 pub mod dockerfile;
+pub mod family;
 pub mod filter;
 pub mod history;
 pub mod image;
@@ -27,6 +28,7 @@ pub mod version;
 
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer, Why};
 pub use digest::{Digest, DigestError, Hasher};
+pub use family::Family;
 pub use history::HistoryEntry;
 pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};
