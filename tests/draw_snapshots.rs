@@ -2,6 +2,8 @@
 //! text makes drawing panic. A snapshot holds the text; colours have their own below it, run by run, where the picture hangs on them.
 #![allow(clippy::allow_attributes, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are not inside test functions")]
 
+#[path = "common/explored.rs"]
+mod explored;
 #[path = "common/remote.rs"]
 mod remote;
 #[path = "common/scene.rs"]
@@ -414,6 +416,46 @@ fn what_can_go_and_what_is_polluted() {
     each_size("overlay-what-can-go", cleaning);
     each_size("overlay-quarantine", |width, height| quarantined(true, width, height));
     check("overlay-quarantine-reading-80x24", &quarantined(false, 80, 24));
+}
+
+/// The deck in the files of its image, on a path of them, after these keys.
+fn exploring(keys: &str, content: &[u8], width: u16, height: u16) -> State {
+    let mut state = focused(scene::full(width, height), PaneId::Layers);
+    let layers = explored::layers();
+    for c in keys.chars() {
+        if c == '\n' {
+            let _ = update(&mut state, Msg::Key { chord: Chord::plain(Key::Enter), held: false });
+        } else {
+            press(&mut state, &c.to_string());
+        }
+        explored::settle(&mut state, &layers, content);
+    }
+    state
+}
+
+#[test]
+fn files_and_what_they_cost() {
+    // A tree with the third layer's changes, a list of each kind, and the steps after all was read.
+    for (name, keys) in [("tree", "g\nm]]]ljGljG"), ("hidden", "cj"), ("copies", "ccj"), ("hints", "ccc"), ("text", "g\n/os-release\nG\nj")]
+    {
+        each_size(&format!("files-{name}"), |width, height| exploring(keys, &explored::text(), width, height));
+    }
+    let bytes: Vec<u8> = (0..=255).cycle().take(1500).collect();
+    each_size("files-bytes", |width, height| exploring("g\n/os-release\nG\nj", &bytes, width, height));
+    each_size("layers-cost", |width, height| {
+        let mut state = exploring("c", &[], width, height);
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        press(&mut state, "gjjj");
+        state
+    });
+    check("layers-cost-dockerfile-120x40", &{
+        let mut state = exploring("c", &[], 120, 40);
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        press(&mut state, "f+");
+        state
+    });
 }
 
 #[test]

@@ -195,8 +195,9 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Open(_) => opened(state, event),
         Job::List { .. } => listed(state, id, event),
         Job::Watch { .. } => watched(state, event),
-        Job::Inspect { .. } => {
-            inspected(state, id, event);
+        Job::Inspect { .. } => inspected(state, id, event),
+        Job::Family { list, .. } => {
+            overlay::inspect::found(state, id, list, event);
             Vec::new()
         }
         Job::Files { .. } | Job::Arrange { .. } => files::event(state, id, event),
@@ -418,16 +419,16 @@ fn watched(state: &mut State, event: JobEvent) -> Vec<Effect> {
     }
 }
 
-fn inspected(state: &mut State, id: JobId, event: JobEvent) {
+fn inspected(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     let result = match answer(event, "inspect the image") {
         Ok(JobOutput::Image(image)) => Ok(image),
-        Ok(_) => return,
+        Ok(_) => return Vec::new(),
         Err(problem) => Err(problem),
     };
     if state.layers.image.finish(id, result.clone()) {
         state.layers.arrived();
     }
-    overlay::inspect::arrived(state);
+    overlay::inspect::arrived(state)
 }
 
 fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {

@@ -13,9 +13,9 @@ use crate::model::comparison::Comparison;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    Change, Copy, Digest, Drift, Found, Image, ImageKey, ImageList, ImportPreview, Labels, LineState, Listed, LocalTag, Locator, LoggedIn,
-    LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo,
-    Stack, TagDetails, TagRow, Transfer, Uses,
+    Change, Copy, Digest, Drift, Family, Found, Image, ImageKey, ImageList, ImportPreview, Labels, Layers, LineState, Listed, LocalTag,
+    Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe,
+    SourceId, SourceInfo, Stack, TagDetails, TagRow, Transfer, Uses,
 };
 
 use super::Shared;
@@ -47,6 +47,7 @@ pub enum Slot {
     Drift,
     /// What the images of this machine hold.
     Layers,
+    Family,
     Pullable,
     Trace,
     Compare,
@@ -184,6 +185,12 @@ pub enum Job {
         source: SourceId,
         images: Vec<Digest>,
     },
+    /// Where an image comes from and what came of it, among those of a list of which this is known.
+    Family {
+        image: Shared<Image>,
+        list: Shared<ImageList>,
+        layers: Shared<Layers>,
+    },
     /// What images are made of, to find one layer among them: images of a source, and manifests of repositories, in chunks.
     Trace {
         local: Option<(SourceId, Vec<Digest>)>,
@@ -262,6 +269,7 @@ impl Job {
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
+            Self::Family { .. } => Some(Slot::Family),
             Self::DryRun(_) => Some(Slot::DryRun),
             Self::Pullable { .. } => Some(Slot::Pullable),
             Self::Trace { .. } => Some(Slot::Trace),
@@ -419,6 +427,7 @@ pub enum JobOutput {
     Held(BTreeMap<Digest, Held>),
     /// What some images hold; `None` of those of which it can't be told.
     Layers(Vec<LayersOf>),
+    Family(Box<Family>),
     /// How some lines of a plan stand now, that runs or is looked at.
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.

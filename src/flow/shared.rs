@@ -13,6 +13,12 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T> From<Arc<T>> for Shared<T> {
+    fn from(it: Arc<T>) -> Self {
+        Self(it)
+    }
+}
+
 impl<T: Clone> Shared<T> {
     /// The thing itself: without a copy where nobody else has it.
     #[must_use]

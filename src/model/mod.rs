@@ -6,6 +6,7 @@ pub mod change;
 pub mod comparison;
 pub mod digest;
 pub mod dockerfile;
+pub mod family;
 pub mod filter;
 pub mod history;
 pub mod image;
@@ -29,6 +30,7 @@ pub mod version;
 
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer, Why};
 pub use digest::{Digest, DigestError, Hasher};
+pub use family::Family;
 pub use history::HistoryEntry;
 pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};

@@ -178,7 +178,7 @@ fn hint(mut pen: Pen<'_, '_>, reckoned: &Reckoned, at: usize, shift: u16) {
     let (words, role) = match hint {
         Hint::Cache { manager, dir, files: count, .. } => (format!("{manager} left {} in {}", files(count), path(*dir)), Role::Text),
         Hint::Secret { node, written, removed } => {
-            let words = format!("{} looks secret: layer {} took it away, but it is in layer {}", path(*node), removed + 1, written + 1);
+            let words = format!("secret left in layer {}: {}, which layer {} only hides", written + 1, path(*node), removed + 1);
             (words, Role::Warning)
         }
         Hint::Rights { layer, files: count, .. } => {

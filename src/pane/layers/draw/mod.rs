@@ -89,6 +89,10 @@ fn about(canvas: &mut Canvas<'_>, image: &Image, layers: &Layers, face: &Face<'_
     }
     let count = image.layers.as_ref().map_or_else(|| layers.history().iter().filter(|step| !step.empty_layer).count(), Vec::len);
     part(&mut pen, words!("{count} layer{}", if count == 1 { "" } else { "s" }), Role::Text);
+    if let Some(reckoned) = &layers.reckoned {
+        let (score, role) = costs::scored(&reckoned.cost);
+        part(&mut pen, score, role);
+    }
     if let Some(platform) = &image.platform {
         part(&mut pen, words!("{platform}"), Role::Text);
     }
@@ -96,15 +100,14 @@ fn about(canvas: &mut Canvas<'_>, image: &Image, layers: &Layers, face: &Face<'_
         part(&mut pen, words!("{} old", time::age(then, face.now)), Role::Text);
     }
     part(&mut pen, words!("{}", image.id.short()), Role::Digest);
-    if let Some(reckoned) = &layers.reckoned {
-        let (score, role) = costs::scored(&reckoned.cost);
-        part(&mut pen, score, role);
-    }
     if let Some(problem) = &layers.image.problem {
         part(&mut pen, words!("not fresh: {}", problem.cause), Role::Warning);
     }
     let mut pen = canvas.pen(heading, heading.y.saturating_add(1));
     if layers.dockerfile.is_some() {
+        if layers.reckoned.is_some() && pen.room() > ROOMY {
+            pen.right("    Files   Wasted ", Role::Heading);
+        }
         pen.gap(5);
         pen.put("What the history tells; not what was copied, nor from which base", Role::Heading);
         return;
@@ -193,17 +196,14 @@ fn command(mut pen: Pen<'_, '_>, step: &HistoryEntry, shift: u16, aligned: bool)
     }
 }
 
-/// At the right end of a line of the Dockerfile: what its layer cost, and what of that nobody sees.
+/// At the right end of a line of the Dockerfile: the files that its layer brought, and what of them nobody sees.
 fn step_cost(pen: &mut Pen<'_, '_>, layers: &Layers, step: usize) {
     let Some(waste) = layers.waste(step) else { return };
-    if pen.room() < ROOMY / 2 {
-        return;
+    let bytes = |bytes: u64| if bytes > 0 { size::human(bytes) } else { String::new() };
+    if pen.room() > ROOMY {
+        pen.right(&words!("{:>9} ", bytes(waste.hidden)), Role::Warning);
+        pen.right(&words!("{:>9}", bytes(waste.written)), Role::Muted);
     }
-    pen.right(" ", Role::Muted);
-    if waste.hidden > 0 {
-        pen.right(&words!(" wasted {}", size::human(waste.hidden)), Role::Warning);
-    }
-    pen.right(&words!("  {}", size::human(waste.written)), Role::Muted);
 }
 
 fn dockerfile_line(mut pen: Pen<'_, '_>, line: &dockerfile::Line, at: usize, shift: u16) {
