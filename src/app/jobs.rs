@@ -220,13 +220,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             log::event(state, id, &job, event)
         }
         Job::PreviewImport { .. } | Job::PreviewCopy { .. } | Job::PreviewPush { .. } => overlay::previewed(state, id, job, event),
-        Job::PreviewPrune { .. } => {
-            // Bytes are less exact without it, and that is said.
-            if let Ok(JobOutput::Prunable(dangling)) = answer(event, "ask what images share") {
-                overlay::cleanup::weighed(state, &dangling);
-            }
-            Vec::new()
-        }
+        Job::PreviewPrune { .. } => overlay::cleanup::prunable(state, event),
         Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
         Job::Trace { .. } => overlay::quarantine::event(state, id, event),
         Job::SaveText { .. } => overlay::quarantine::saved(state, event),

@@ -1,6 +1,7 @@
 //! What each job does: one `match` over [`Job`], in terms of the sources' verbs.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -8,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::curate::family::family;
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{Change, Digest, ImageKey, ImageList, Name, Problem, ProblemKind, SourceId};
+use crate::model::{Change, Digest, ImageKey, ImageList, Locator, Name, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::{Applier, There};
@@ -80,12 +81,7 @@ impl Env {
 pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
     match job {
         Job::Discover => Ok(JobOutput::Sources(env.table.discover().await?)),
-        Job::Open(locator) => {
-            let info = env.table.open(&locator)?;
-            // Opened now, so that a file that is none is not switched to.
-            env.table.get(&info.id).await?;
-            Ok(JobOutput::Opened(info))
-        }
+        Job::Open(locator) => open(env, &locator).await,
         Job::List { source } => list(&source, env, ctx, chunks).await,
         Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
@@ -95,16 +91,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
         Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,
         Job::Compare(both) => Box::pin(compare::run(env, &both, ctx, chunks)).await,
-        Job::PreviewImport { source, file } => {
-            let source = env.table.get(&source).await?;
-            let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;
-            Ok(JobOutput::ImportPreview(curator.preview_import(ctx, &file).await?))
-        }
-        Job::PreviewPrune { source } => {
-            let source = env.table.get(&source).await?;
-            let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
-            Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
-        }
+        Job::PreviewImport { source, file } => preview_import(&*env.table.get(&source).await?, &file, ctx).await,
+        Job::PreviewPrune { source } => preview_prune(&*env.table.get(&source).await?, ctx).await,
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,
         Job::Tags { source, repository } => catalog::tags(env, &source, &repository, ctx, chunks).await,
         Job::Details { source, repository, tags } => catalog::details(env, &source, &repository, &tags, ctx, chunks).await,
@@ -142,6 +130,23 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         }
         Job::Change(change) => transfer(env, &change, ctx).await,
     }
+}
+
+async fn open(env: &Env, locator: &Locator) -> Result<JobOutput, Problem> {
+    let info = env.table.open(locator)?;
+    // Opened now, so that a file that is none is not switched to.
+    env.table.get(&info.id).await?;
+    Ok(JobOutput::Opened(info))
+}
+
+async fn preview_import(source: &dyn Source, file: &Path, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let curator = source.curator().ok_or_else(|| unable("import an archive", source))?;
+    Ok(JobOutput::ImportPreview(curator.preview_import(ctx, file).await?))
+}
+
+async fn preview_prune(source: &dyn Source, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let curator = source.curator().ok_or_else(|| unable("prune images", source))?;
+    Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
 }
 
 async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Problem> {
