@@ -411,6 +411,62 @@ fn quarantined(ended: bool, width: u16, height: u16) -> State {
     deck.state
 }
 
+/// Two images side by side, in a section, with layers read or while they are.
+fn compared(section: &str, read: bool, width: u16, height: u16) -> State {
+    use lighterman::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, LayerChange, Side};
+    let mut state = scene::full(width, height);
+    press(&mut state, "g =");
+    let id = state.jobs.iter().find(|(_, job)| matches!(job, Job::Compare(_))).map(|(id, _)| *id).expect("it is asked for");
+    let layer = |change, seed: &str, by: &str| LayerChange {
+        change,
+        diff_id: Some(scene::digest(seed)),
+        size: Some(30_000_000),
+        created_by: Some(by.into()),
+    };
+    let setting = |field: &str, before: Option<&str>, after: Option<&str>| ConfigChange {
+        field: field.into(),
+        before: before.map(Into::into),
+        after: after.map(Into::into),
+    };
+    let mut found = Comparison {
+        config: vec![
+            setting("env.PATH", Some("/usr/local/bin:/usr/bin"), Some("/opt/app/bin:/usr/local/bin:/usr/bin")),
+            setting("labels.org.opencontainers.image.version", None, Some("2.0.1")),
+            setting("user", Some("root"), None),
+        ],
+        layers: vec![
+            layer(Side::Shared, "base", "ADD rootfs.tar.xz / # buildkit"),
+            layer(Side::Removed, "one", "RUN make install # buildkit"),
+            layer(Side::Added, "two", "COPY dist /srv # buildkit"),
+        ],
+        ..Comparison::default()
+    };
+    if read {
+        let file = |size| Some(ComparedFile { kind: "file", size, mode: Some("0644".into()), link: None });
+        let one = |path: &str, change, before, after| FileChange { path: path.into(), change, before, after };
+        let many = (0..60).map(|n| one(&format!("srv/app/static/chunk-{n:03}.js"), Changed::Added, None, file(1000 + n)));
+        let few = [
+            one("etc/passwd", Changed::Modified, file(1200), file(1300)),
+            one("usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.33", Changed::Removed, file(2_400_000), None),
+        ];
+        found.files = Some(few.into_iter().chain(many).collect());
+        found.packages = Some(Vec::new());
+    }
+    let output = JobOutput::Compared(Arc::new(found), Vec::new());
+    let _ = update(&mut state, Msg::Job(id, if read { JobEvent::Done(output) } else { JobEvent::Chunk(output) }));
+    press(&mut state, section);
+    state
+}
+
+#[test]
+fn two_images_side_by_side() {
+    each_size("overlay-compare-files", |width, height| compared("3jj", true, width, height));
+    check("overlay-compare-settings-80x24", &compared("1j", true, 80, 24));
+    check("overlay-compare-layers-120x40", &compared("2", true, 120, 40));
+    check("overlay-compare-same-80x24", &compared("4", true, 80, 24));
+    check("overlay-compare-reading-80x24", &compared("3", false, 80, 24));
+}
+
 #[test]
 fn what_can_go_and_what_is_polluted() {
     each_size("overlay-what-can-go", cleaning);

@@ -29,7 +29,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Compare, state: &
         nothing(canvas, rows, it, state);
     } else {
         list(canvas, rows, it, &columns);
-        values(canvas, Rect { y: rows.bottom() + 1, height: 2, ..inside }, it);
+        values(canvas, Rect { y: rows.bottom() + 1, height: 3, ..inside }, it);
     }
     if let Some(why) = it.problems.first() {
         let more = if it.problems.len() > 1 { words!(" and {} more", it.problems.len() - 1) } else { Safe::default() };
@@ -130,10 +130,10 @@ fn role(sign: &str) -> Role {
     }
 }
 
-/// Both values of the row under the cursor, as wide as the dialog.
+/// The row under the cursor: its name and both values, as wide as the dialog.
 fn values(canvas: &mut Canvas<'_>, area: Rect, it: &Compare) {
     let Some(row) = it.row(it.cursor.at) else { return };
-    for (y, (sign, value)) in (area.y..).zip([("-", &row.before), ("+", &row.after)]) {
+    for (y, (sign, value)) in (area.y..).zip([(" ", &row.what), ("-", &row.before), ("+", &row.after)]) {
         let mut pen = canvas.pen(area, y);
         pen.put(sign, role(sign)).gap(1);
         let room = pen.room();

@@ -19,8 +19,8 @@ use super::super::state::State;
 use super::super::toast::ToastKind;
 use super::{Ask, Overlay};
 
-/// Rows of the dialog that are no rows of its list: what is compared, the sections, a gap, both values of the row under the cursor, the keys.
-pub const AROUND: usize = 8;
+/// Rows of the dialog that are no rows of its list: the sections, what is compared, gaps, the row under the cursor in full, the keys.
+pub const AROUND: usize = 9;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
