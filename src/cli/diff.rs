@@ -14,6 +14,7 @@ use crate::layer::compare::{Differs, Finished};
 use crate::layer::{Member, NodeId};
 use crate::model::{Foreign, Inventory, PackageChange, Problem, ProblemKind, Safe, size};
 use crate::scan::inventory;
+use crate::work::layer_index::Depth;
 
 const PACKAGES: &str = "read the packages";
 
@@ -48,7 +49,7 @@ struct File {
 pub(super) async fn run(session: &Session, args: &DiffArgs) -> Verdict {
     let mut looks = Vec::with_capacity(2);
     for reference in [&args.before, &args.after] {
-        looks.push(look(session, reference, args.platform.as_ref(), None).await?);
+        looks.push(look(session, reference, args.platform.as_ref(), None, Depth::Whole).await?);
     }
     let [before, after] = looks.as_slice() else {
         return Err(Problem::new(ProblemKind::Other, "compare two images", "one of them is missing"));
