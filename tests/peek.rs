@@ -145,6 +145,58 @@ async fn every_file_is_read_by_its_pieces_alone() {
     }
 }
 
+/// As the engines' own tools write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_of_skopeo_are_read_by_their_tables() {
+    let run = |args: &[&str]| std::process::Command::new("skopeo").args(args).output();
+    if run(&["--version"]).is_err() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "skopeo is needed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plain = Put::File("etc/zeros", [noise(5000), vec![0; 300_000], b"end".to_vec()].concat());
+    let puts = [sample(2_000_000), vec![plain]].concat();
+    // Packed as anything else, and without a table.
+    let ours = Layer { annotations: json!({}), ..layer(Form::Chunked, &puts, |_| {}) };
+    layout(&folder.path().join("ours"), Form::Chunked, &ours);
+    let at = |name: &str| format!("oci:{}:1", folder.path().join(name).display());
+    let args = ["--insecure-policy", "copy", "--dest-decompress", &at("ours"), &format!("dir:{}", folder.path().join("plain").display())];
+    let done = run(&args).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let from = format!("dir:{}", folder.path().join("plain").display());
+    let done =
+        run(&["--insecure-policy", "copy", "--dest-compress", "--dest-compress-format", "zstd:chunked", &from, &at("theirs")]).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    let blobs = folder.path().join("theirs/blobs/sha256");
+    let read_json = |path: &std::path::Path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
+    let index = read_json(&folder.path().join("theirs/index.json"));
+    let hex = |value: &Value| value["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
+    let manifest = std::fs::read(blobs.join(hex(&index["manifests"][0]))).unwrap();
+    let told: Value = serde_json::from_slice(&manifest).unwrap();
+    let stored = std::fs::read(blobs.join(hex(&told["layers"][0]))).unwrap();
+    let registry = Fake::new();
+    registry.blob("acme/app", &std::fs::read(blobs.join(hex(&told["config"]))).unwrap());
+    registry.blob("acme/app", &stored);
+    registry.put_bytes("acme/app", Some("1"), "application/vnd.oci.image.manifest.v1+json", manifest);
+
+    let (source, image) = source(&registry.host(), "acme/app").await;
+    let index = peek::index(&source, &Ctx::default(), &image, 0).await.unwrap().unwrap();
+    let whole = lighterman::layer::index::read(&stored[..], &lighterman::layer::index::Known::default());
+    assert!(whole.problem().is_none() && whole.len() == puts.len());
+    let row = |member: lighterman::layer::Member<'_>| {
+        let owner = (member.mode(), member.uid(), member.gid(), member.mtime());
+        (member.told(), member.kind(), member.size(), owner, member.link().map(<[u8]>::to_vec), member.linked())
+    };
+    let rows = |index: &Index| index.members().map(|(_, member)| row(member)).collect::<Vec<_>>();
+    assert_eq!(rows(&index), rows(&whole));
+    for put in &puts {
+        if let Put::File(path, body) = put {
+            assert_eq!(read(&source, &image, &index, path).await.unwrap(), *body, "{path}");
+        }
+    }
+}
+
 /// What is read whole gives the same files by another way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_a_layer_without_a_table_is_read_from_its_start() {

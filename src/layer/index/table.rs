@@ -32,12 +32,13 @@ struct Told {
     name: String,
     #[serde(default)]
     size: u64,
+    /// Numbers that are not told are zero.
     #[serde(default)]
-    mode: Option<u32>,
+    mode: u32,
     #[serde(default)]
-    uid: Option<u64>,
+    uid: u64,
     #[serde(default)]
-    gid: Option<u64>,
+    gid: u64,
     #[serde(default)]
     modtime: Option<String>,
     #[serde(default)]
@@ -223,9 +224,9 @@ fn entry(told: &Told, kind: Kind, size: u64) -> Entry {
         size,
         content_size: size,
         data_offset: 0,
-        mode: told.mode,
-        uid: told.uid,
-        gid: told.gid,
+        mode: Some(told.mode),
+        uid: Some(told.uid),
+        gid: Some(told.gid),
         mtime: told.modtime.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok()).map(jiff::Timestamp::as_second),
         device: matches!(kind, Kind::Char | Kind::Block).then_some((told.dev_major, told.dev_minor)),
         capability,

@@ -85,9 +85,11 @@ fn contents(layer: &Descriptor) -> Option<ContentsAt> {
     if let Some(digest) = told("containerd.io/snapshot/stargz/toc.digest") {
         return Some(ContentsAt::Estargz { digest: digest.parse().ok()? });
     }
-    let digest = told("io.github.containers.zstd-chunked.manifest-checksum")?.parse().ok()?;
+    // The second is how it was called at first, and some still do.
+    let of = |name: &str| ["io.github.containers", "io.containers"].iter().find_map(|house| told(&format!("{house}.zstd-chunked.{name}")));
+    let digest = of("manifest-checksum")?.parse().ok()?;
     // The last part is the kind of table; there is one kind.
-    let mut parts = told("io.github.containers.zstd-chunked.manifest-position")?.split(':').map(str::parse::<u64>);
+    let mut parts = of("manifest-position")?.split(':').map(str::parse::<u64>);
     match (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()) {
         (Ok(offset), Ok(length), Ok(unpacked), Ok(1), None) => Some(ContentsAt::Chunked { offset, length, unpacked, digest }),
         _ => None,
