@@ -321,6 +321,7 @@ fn saving(body: Vec<u8>, whole: bool) -> (Scripted, Image) {
         compression: None,
         created_by: None,
         verified: None,
+        contents: None,
     });
     let image = Image {
         id,

@@ -16,6 +16,7 @@ use crate::layer::Tree;
 use crate::layer::efficiency::Efficiency;
 use crate::layer::waste::Waste;
 use crate::model::{Safe, size};
+use crate::work::layer_index::Depth;
 
 /// The least efficiency where no bound was given, as `dive` has it.
 const USUAL: f64 = 0.9;
@@ -31,7 +32,7 @@ struct Score {
 }
 
 pub(super) async fn run(session: &Session, args: &CiArgs) -> Verdict {
-    let look = look(session, &args.reference, args.platform.as_ref(), None).await?;
+    let look = look(session, &args.reference, args.platform.as_ref(), None, Depth::Whole).await?;
     // A part of an image says nothing of the whole.
     if let Some(problem) = look.problems().next() {
         return Err(problem.clone());

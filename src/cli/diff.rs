@@ -9,11 +9,12 @@ use crate::curate::compare;
 use crate::model::comparison::{Comparison, FileChange};
 use crate::model::{Foreign, PackageChange, Problem, ProblemKind, Safe, size};
 use crate::work::compare::{Read, all};
+use crate::work::layer_index::Depth;
 
 pub(super) async fn run(session: &Session, args: &DiffArgs) -> Verdict {
     let mut looks = Vec::with_capacity(2);
     for reference in [&args.before, &args.after] {
-        looks.push(look(session, reference, args.platform.as_ref(), None).await?);
+        looks.push(look(session, reference, args.platform.as_ref(), None, Depth::Whole).await?);
     }
     let [before, after] = looks.as_slice() else {
         return Err(Problem::new(ProblemKind::Other, "compare two images", "one of them is missing"));

@@ -12,7 +12,7 @@ use super::{Tally, Verdict};
 use crate::layer::tree::{Change, Scope};
 use crate::layer::{Member, NodeId, Tree, View};
 use crate::model::{Foreign, Image, Platform, Problem, ProblemKind, Safe, size};
-use crate::work::layer_index::{self, Indexed};
+use crate::work::layer_index::{self, Depth, Indexed};
 
 /// A file as it is printed.
 #[derive(Debug, Serialize)]
@@ -50,8 +50,11 @@ impl Look {
 }
 
 pub(super) async fn run(session: &Session, args: &FilesArgs) -> Verdict {
-    let look = look(session, &args.reference, args.platform.as_ref(), args.layer).await?;
+    let look = look(session, &args.reference, args.platform.as_ref(), args.layer, Depth::Contents).await?;
     let mut tally = Tally::default();
+    for layer in look.layers.iter().filter(|layer| layer.index.pieces().is_some()) {
+        session.printer.say(format_args!("layer {}: by its own table of contents, not read and verified as a whole", layer.layer));
+    }
     for problem in look.problems() {
         tally.failed(problem, &session.printer);
     }
@@ -66,7 +69,13 @@ pub(super) async fn run(session: &Session, args: &FilesArgs) -> Verdict {
 }
 
 /// Reads the layers of an image from the lowest up to `highest`, or all of them.
-pub(super) async fn look(session: &Session, reference: &str, platform: Option<&Platform>, highest: Option<usize>) -> Result<Look, Problem> {
+pub(super) async fn look(
+    session: &Session,
+    reference: &str,
+    platform: Option<&Platform>,
+    highest: Option<usize>,
+    depth: Depth,
+) -> Result<Look, Problem> {
     let place = session.place(reference).await?;
     let (place, cache) = (&place, &session.layer_cache());
     let (image, layers) = session
@@ -80,7 +89,7 @@ pub(super) async fn look(session: &Session, reference: &str, platform: Option<&P
                     Some(layer) => return Err(no_layer(reference, layer, count)),
                 };
                 let wanted: Vec<usize> = (0..end).collect();
-                let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, |_| {}).await?;
+                let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, depth, |_| {}).await?;
                 Ok((image, layers))
             })
         })

@@ -178,6 +178,7 @@ mod tests {
             compression: None,
             created_by: None,
             verified: None,
+            contents: None,
         };
         Image {
             id: Digest::sha256(b"id"),

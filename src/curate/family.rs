@@ -123,6 +123,7 @@ mod tests {
             compression: None,
             created_by: None,
             verified: None,
+            contents: None,
         };
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), Foreign::new(value))).collect();
         Image {

@@ -54,6 +54,14 @@ impl Digest {
         self.hex().get(..12).unwrap_or_default()
     }
 
+    /// Whether it is the digest of `bytes`.
+    #[must_use]
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        let mut hasher = self.hasher();
+        hasher.update(bytes);
+        hasher.finish() == *self
+    }
+
     /// A hasher of this digest's algorithm, for checking bytes against it.
     #[must_use]
     pub fn hasher(&self) -> Hasher {

@@ -149,6 +149,18 @@ pub struct LayerInfo {
     pub created_by: Option<Foreign>,
     /// Whether its bytes were read and agree with `digest` and `diff_id`; `None` until read.
     pub verified: Option<bool>,
+    /// Where it says itself what is in it, for whoever can read it in pieces.
+    #[serde(skip)]
+    pub contents: Option<ContentsAt>,
+}
+
+/// A table of contents in a layer's stored bytes, as the manifest that lists the layer tells of it: what vouches for the manifest vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentsAt {
+    /// eStargz: the last bytes say where it starts. The digest is of the table as JSON.
+    Estargz { digest: Digest },
+    /// zstd:chunked: it lies there, packed; the digest is of the packed bytes.
+    Chunked { offset: u64, length: u64, unpacked: u64, digest: Digest },
 }
 
 /// Everything known of one image, in the shape `inspect --json` prints.

@@ -35,6 +35,7 @@ pub mod meter;
 pub mod oci;
 pub mod opened;
 mod part;
+pub mod peek;
 mod picked;
 pub mod registry;
 pub mod sink;
@@ -131,6 +132,17 @@ pub trait Source: Send + Sync + Debug {
     fn catalog(&self) -> Option<&dyn Catalog> {
         None
     }
+
+    fn ranged(&self) -> Option<&dyn Ranged> {
+        None
+    }
+}
+
+/// The power to read a stretch of a layer's stored bytes without what stands before it.
+pub trait Ranged: Send + Sync {
+    /// `length` bytes from `offset` on of the layer of `image` at `place`, as they are stored. No digest vouches for them: whoever asks knows one.
+    /// Unsupported where whoever has the layer gives it as a whole only.
+    fn stretch<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, place: usize, offset: u64, length: u64) -> Answer<'a, bytes::Bytes>;
 }
 
 /// Where and how to export.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::layer_index::{self, Indexed};
+use super::layer_index::{self, Depth, Indexed};
 use super::run::{Chunks, Env};
 use crate::curate::{compare, packages};
 use crate::flow::JobOutput;
@@ -146,7 +146,7 @@ pub(super) async fn run(env: &Env, [before, after]: &[(SourceId, ImageKey); 2], 
     let mut read = Vec::with_capacity(2);
     for (source, image) in [(&one, &ours), (&other, &theirs)] {
         let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
-        read.push(layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, |_| {}).await?);
+        read.push(layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, |_| {}).await?);
     }
     let [first, second] = read.as_slice() else { return Ok(JobOutput::Told) };
     let ours = Read { source: one.as_ref(), image: &ours, layers: first };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::layer_index::{self, Indexed};
+use super::layer_index::{self, Depth, Indexed};
 use super::run::{Chunks, Env};
 use crate::flow::{JobOutput, Shared};
 use crate::layer::tree::Look;
@@ -43,7 +43,7 @@ pub(super) async fn explore(
         taking.read.lock().unwrap_or_else(PoisonError::into_inner).insert(indexed.layer, indexed.clone());
         taking.any.notify_one();
     };
-    let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, each);
+    let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, Depth::Contents, each);
     let mut reading = std::pin::pin!(reading);
     let (mut told, mut ended, mut building) = (None, None, None);
     loop {

@@ -6,12 +6,28 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
 use super::LayerCache;
 use crate::layer::{Digests, Index, index};
 use crate::model::{Image, LayerInfo, Problem, ProblemKind};
-use crate::source::{Ctx, Opened, ReadLayer, Source, blocking, read_layers};
+use crate::source::{Ctx, Opened, ReadLayer, Source, blocking, peek, read_layers};
 
 const DOING: &str = "read the layers";
+
+/// Tables of contents that are fetched at a time.
+const TABLES_AT_ONCE: usize = 4;
+
+/// How much of layers is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// All of each: what is told is what is there.
+    Whole,
+    /// No more than its own table of contents of a layer that has one, where that can be had alone: enough to list files by, and each can be read
+    /// alone by [`peek::read_file`], but no content is known, nor anything verified but the table.
+    Contents,
+}
 
 /// A layer of an image as far as it could be read.
 #[derive(Debug, Clone)]
@@ -36,6 +52,7 @@ pub async fn read(
     cache: &LayerCache,
     image: &Image,
     wanted: &[usize],
+    depth: Depth,
     each: impl Fn(&Indexed) + Send + Sync + 'static,
 ) -> Result<Vec<Indexed>, Problem> {
     ctx.meter.phase("reading the layers");
@@ -59,12 +76,47 @@ pub async fn read(
             None => rest.push(place),
         }
     }
+    if depth == Depth::Contents {
+        let (by_table, others) = tables(source, ctx, image, rest, &each).await?;
+        told.extend(by_table);
+        rest = others;
+    }
     if !rest.is_empty() {
         rest.sort_by_key(|place| std::cmp::Reverse(layer(image, *place).and_then(|layer| layer.size)));
         told.extend(fresh(source, ctx, cache, image, &rest, each).await?);
     }
     told.sort_by_key(|indexed| indexed.layer);
     Ok(told)
+}
+
+/// The layers whose tables of contents could be had, and the places of the others.
+async fn tables(
+    source: &dyn Source,
+    ctx: &Ctx,
+    image: &Image,
+    wanted: Vec<usize>,
+    each: &(impl Fn(&Indexed) + Sync),
+) -> Result<(Vec<Indexed>, Vec<usize>), Problem> {
+    let (mut told, mut rest) = (Vec::new(), Vec::new());
+    let look = |place| async move { (place, peek::index(source, ctx, image, place).await) };
+    let mut found = stream::iter(wanted).map(look).buffer_unordered(TABLES_AT_ONCE);
+    while let Some((place, index)) = found.next().await {
+        match index {
+            Ok(Some(index)) => {
+                let indexed = Indexed { layer: place, index: Arc::new(index), problem: None };
+                each(&indexed);
+                told.push(indexed);
+            }
+            Ok(None) => rest.push(place),
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            // The layer itself says it better.
+            Err(problem) => {
+                tracing::warn!(%problem, "a layer is read whole");
+                rest.push(place);
+            }
+        }
+    }
+    Ok((told, rest))
 }
 
 fn layer(image: &Image, place: usize) -> Option<&LayerInfo> {

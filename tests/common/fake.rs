@@ -237,6 +237,13 @@ impl State {
     fn blob(&mut self, request: &Request, repo: &str, target: &str) -> Reply {
         let found = target.parse().ok().and_then(|digest: Digest| self.blobs.get(&(repo.to_owned(), digest)));
         let Some(bytes) = found else { return error(404, "BLOB_UNKNOWN") };
+        if let Some((first, last)) = request.stretch()
+            && first <= last
+            && last < bytes.len()
+        {
+            let range = format!("bytes {first}-{last}/{}", bytes.len());
+            return Reply::Plain(206, vec![("Content-Range", range)], bytes[first..=last].to_vec());
+        }
         match request.range() {
             Some(from) if from < bytes.len() => {
                 let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());

@@ -167,6 +167,7 @@ pub fn whole(summary: &ImageSummary, history: Vec<HistoryEntry>) -> Image {
         compression: Some("gzip"),
         created_by: step.created_by.clone(),
         verified: None,
+        contents: None,
     });
     let words = |list: &[&str]| list.iter().map(|word| Foreign::new(word)).collect::<Vec<_>>();
     let config = ImageConfig {

@@ -29,6 +29,14 @@ impl Request {
     }
 }
 
+impl Request {
+    /// The first and the last byte of a Range that has both.
+    pub fn stretch(&self) -> Option<(usize, usize)> {
+        let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        Some((first.parse().ok()?, last.parse().ok()?))
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// With a Content-Length of its own.

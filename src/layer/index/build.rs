@@ -69,6 +69,9 @@ impl Builder {
             let capability = entry.capability.as_deref().map_or(Ok(Span::NONE), |value| self.keep(value))?;
             self.index.xattrs.push(Attributes { member: at, capability, others: entry.xattrs });
         }
+        if entry.kind == Kind::File && content.is_none() {
+            flags |= flag::UNREAD;
+        }
         if entry.size != entry.content_size {
             flags |= flag::STORED;
             self.index.stored.push((at, entry.size));

@@ -153,6 +153,7 @@ impl Index {
             stored,
             digests: Some(digests),
             problem: None,
+            pieces: None,
         })
     }
 

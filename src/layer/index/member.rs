@@ -152,11 +152,11 @@ impl<'a> Member<'a> {
         matches!(self.kind(), Kind::Char | Kind::Block).then(|| (part(major), part(minor)))
     }
 
-    /// The fingerprint of a regular file's content.
+    /// The fingerprint of a regular file's content; `None` where it was not read.
     #[must_use]
     pub fn content(&self) -> Option<ContentHash> {
         let [low, high] = self.record.body;
-        (self.kind() == Kind::File).then_some(ContentHash(u128::from(high) << 64 | u128::from(low)))
+        (self.kind() == Kind::File && !self.has(flag::UNREAD)).then_some(ContentHash(u128::from(high) << 64 | u128::from(low)))
     }
 
     /// The value of `security.capability`.
@@ -188,7 +188,8 @@ impl<'a> Member<'a> {
         one.record.kind == two.record.kind
             && one.size() == two.size()
             && match one.kind() {
-                Kind::File => one.content() == two.content(),
+                // Of what nobody has read it is not known whether it is the same.
+                Kind::File => one.content().is_some() && one.content() == two.content(),
                 // To a file of another layer: of that it is not known whether it stayed.
                 Kind::Symlink | Kind::Hardlink => one.link() == two.link(),
                 Kind::Char | Kind::Block => one.device() == two.device(),

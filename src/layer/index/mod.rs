@@ -10,7 +10,9 @@
 mod build;
 mod codec;
 mod member;
+mod pieces;
 mod read;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,9 @@ pub use codec::{Broken, FORMAT};
 
 pub(super) use member::whiteout;
 pub use member::{Member, Whiteout};
+pub use pieces::{Packing, Piece, Pieces};
 pub use read::{Indexer, Known, read};
+pub use table::{BadTable, from_table};
 
 use super::content::ContentHash;
 use super::header::Kind;
@@ -73,6 +77,8 @@ pub struct Index {
     stored: Vec<(u32, u64)>,
     digests: Option<Digests>,
     problem: Option<Problem>,
+    /// Where files lie in the stored bytes, of an index by a table of contents.
+    pieces: Option<Pieces>,
 }
 
 /// A piece of `texts`.
@@ -121,6 +127,9 @@ mod flag {
     pub(super) const XATTRS: u8 = 32;
     /// It has less data than content: `stored` says how much.
     pub(super) const STORED: u8 = 64;
+    /// A file whose content nobody has read.
+    pub(super) const UNREAD: u8 = 128;
+    /// Those of an index that is kept: all but the last.
     pub(super) const ALL: u8 = 127;
 }
 
@@ -175,6 +184,7 @@ impl Default for Index {
             stored: Vec::new(),
             digests: None,
             problem: None,
+            pieces: None,
         }
     }
 }
@@ -240,6 +250,13 @@ impl Index {
         self.problem.as_ref()
     }
 
+    /// Where its files lie in the layer's stored bytes, where it was made from the layer's own table of contents. Then nobody has read the layer: its
+    /// contents are not known, nor is it known whether the table tells all that is in it.
+    #[must_use]
+    pub const fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()
+    }
+
     /// About how many bytes of memory it takes.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -251,6 +268,7 @@ impl Index {
             + size_of::<(u32, Span)>() * self.told.capacity()
             + size_of::<Attributes>() * self.xattrs.capacity()
             + size_of::<(u32, u64)>() * self.stored.capacity()
+            + self.pieces.as_ref().map_or(0, Pieces::memory)
     }
 
     fn text(&self, span: Span) -> &[u8] {

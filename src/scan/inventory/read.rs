@@ -175,7 +175,7 @@ fn gather(mut wanted: Wanted, told: BTreeMap<usize, ReadLayer<Taken>>) -> Result
     for list in std::mem::take(&mut wanted.lists) {
         let layer = list.place.layer;
         let parsed = layers.get(&layer).and_then(|taken| taken.files.get(&(list.offset, list.size)));
-        let Some(parsed) = parsed.filter(|parsed| parsed.content.is_none_or(|content| content == list.content)) else {
+        let Some(parsed) = parsed.filter(|parsed| parsed.content.is_none_or(|content| Some(content) == list.content)) else {
             let doing = format!("read the packages in layer {layer}");
             return Err(Problem::new(ProblemKind::Corrupt, doing, "it is not what it was when the layer was read"));
         };

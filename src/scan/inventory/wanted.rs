@@ -76,7 +76,8 @@ pub(super) struct List {
     /// Where its data starts in its layer's tar.
     pub(super) offset: u64,
     pub(super) size: u64,
-    pub(super) content: ContentHash,
+    /// `None` where nobody has read it.
+    pub(super) content: Option<ContentHash>,
     /// A bit for each of [`KINDS`].
     pub(super) kinds: u32,
 }
@@ -102,6 +103,8 @@ impl Wanted {
         let sum = self.bytes.saturating_add(list.size);
         if list.size > most {
             self.skip(list.place, &format!("it is larger than {}", size::human(most)));
+        } else if list.content.is_none() {
+            self.skip(list.place, "of its layer only the table of contents was read");
         } else if self.lists.len() >= MOST_FILES {
             self.skip(list.place, &format!("there are more than {MOST_FILES} such files"));
         } else if sum > MOST_BYTES {
@@ -132,7 +135,9 @@ fn list(side: &Finished<'_>, id: NodeId) -> Option<(List, u64)> {
     if let Some(first) = member.linked() {
         member = tree.layers().get(layer)?.member(first)?;
     }
-    let (Kind::File, Some(content)) = (member.kind(), member.content()) else { return None };
+    if member.kind() != Kind::File {
+        return None;
+    }
     let is_executable = member.mode().is_some_and(|mode| mode & 0o111 != 0);
     let file = Candidate { tree, id, name: tree.name(id), is_executable };
     let mut kinds = 0;
@@ -148,5 +153,5 @@ fn list(side: &Finished<'_>, id: NodeId) -> Option<(List, u64)> {
     }
     let path = Foreign::from(String::from_utf8_lossy(&tree.path(id)).into_owned());
     let (offset, size) = (member.offset(), member.size());
-    Some((List { place: PackagePlace { layer, path }, offset, size, content, kinds }, most))
+    Some((List { place: PackagePlace { layer, path }, offset, size, content: member.content(), kinds }, most))
 }

@@ -126,6 +126,7 @@ fn layer(index: usize, diff_id: Option<Digest>) -> LayerInfo {
         compression: None,
         created_by: None,
         verified: None,
+        contents: None,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::config::Config;
 use super::media;
+use crate::model::image::ContentsAt;
 use crate::model::{Foreign, HistoryEntry, Image, ImageSummary, LayerInfo};
-use crate::source::content::Packed;
+use crate::source::content::{Descriptor, Packed};
 
 /// The whole image. Steps of the history get their layer's size and digests only where steps and layers match in number; an image
 /// without a history gets one nameless step a layer. Diff IDs are given only where there is one for each layer.
@@ -73,8 +74,26 @@ fn layers(packed: &Packed, config: &Config) -> Vec<LayerInfo> {
             compression: media::compression(&layer.media_type),
             created_by,
             verified: None,
+            contents: contents(layer),
         })
         .collect()
+}
+
+/// Where a layer's descriptor says that its table of contents is. One that can't be understood is none: the layer is read as any other.
+fn contents(layer: &Descriptor) -> Option<ContentsAt> {
+    let told = |name: &str| layer.annotations.get(name).map(Foreign::raw);
+    if let Some(digest) = told("containerd.io/snapshot/stargz/toc.digest") {
+        return Some(ContentsAt::Estargz { digest: digest.parse().ok()? });
+    }
+    // The second is how it was called at first, and some still do.
+    let of = |name: &str| ["io.github.containers", "io.containers"].iter().find_map(|house| told(&format!("{house}.zstd-chunked.{name}")));
+    let digest = of("manifest-checksum")?.parse().ok()?;
+    // The last part is the kind of table; there is one kind.
+    let mut parts = of("manifest-position")?.split(':').map(str::parse::<u64>);
+    match (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()) {
+        (Ok(offset), Ok(length), Ok(unpacked), Ok(1), None) => Some(ContentsAt::Chunked { offset, length, unpacked, digest }),
+        _ => None,
+    }
 }
 
 fn history(config: &Config, layers: &[LayerInfo]) -> Vec<HistoryEntry> {

@@ -365,7 +365,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// `bytes FIRST-LAST/TOTAL`.
-fn range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
+pub(super) fn range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim();
     let (part, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = part.split_once('-')?;

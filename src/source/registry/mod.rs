@@ -67,6 +67,7 @@ mod relay;
 mod retry;
 mod save;
 mod source;
+mod stretch;
 mod survey;
 mod upload;
 mod write;

@@ -57,7 +57,7 @@ impl Client {
 }
 
 /// The repository that an image was read from: its first digest names it.
-fn repository(image: &Image) -> Result<Repo, Problem> {
+pub(super) fn repository(image: &Image) -> Result<Repo, Problem> {
     let none = || Problem::new(ProblemKind::Usage, "open the layers of an image", "it was not read from a repository");
     Repo::of(&image.repo_digests.first().map(Name::reference).ok_or_else(none)??)
 }

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::source::content::{Descriptor, Packed};
 use crate::source::oci::{self, ImageManifest, LARGEST, Manifest};
-use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, LabelsAnswer, Resolved, Source, TagAnswer, Taker};
+use crate::source::{Answer, Catalog, Ctx, Curator, Each, ExportTo, LabelsAnswer, Ranged, Resolved, Source, TagAnswer, Taker};
 
 /// Platforms of an index that are inspected at a time.
 const AT_ONCE: usize = 8;
@@ -224,8 +224,19 @@ impl Source for RegistrySource {
         Box::pin(stoppable(ctx, format!("open layers in {}", self.host), self.client.open_layers(ctx, image, layers, taker)))
     }
 
+    fn ranged(&self) -> Option<&dyn Ranged> {
+        Some(self)
+    }
+
     fn export<'a>(&'a self, _ctx: &'a Ctx, _keys: &'a [ImageKey], _to: &'a ExportTo) -> Answer<'a, Transfer> {
         Box::pin(async { self.unsupported("export from") })
+    }
+}
+
+impl Ranged for RegistrySource {
+    fn stretch<'a>(&'a self, ctx: &'a Ctx, image: &'a Image, place: usize, offset: u64, length: u64) -> Answer<'a, bytes::Bytes> {
+        let doing = format!("read a stretch of a layer in {}", self.host);
+        Box::pin(stoppable(ctx, doing, self.client.stretch(image, place, offset, length)))
     }
 }
 
