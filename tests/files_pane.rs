@@ -206,6 +206,7 @@ fn files_are_found_by_name_size_and_change_in_all_folders() {
     assert_eq!(deck.rows(), ["0 etc", "0 usr", "0 var"], "looking takes as long as there are files: not while a key is answered");
     deck.arrange();
     assert_eq!(deck.rows(), ["0 usr", "1 usr/bin", "2 usr/bin/tool", "0 var", "1 var/cache", "2 var/cache/big"]);
+    assert_eq!(deck.path(), "usr/bin/tool", "on the first of them");
     deck.press("]m");
     deck.arrange();
     deck.act(Action::FindFiles);

@@ -36,6 +36,12 @@ impl Rows {
         rows
     }
 
+    /// The first row that is not open: with a filter, the first of what is looked for.
+    #[must_use]
+    pub fn first_folded(&self) -> Option<usize> {
+        self.rows.iter().position(|row| !row.open)
+    }
+
     /// Whether a directory's row is there and open.
     #[must_use]
     pub fn is_open(&self, id: NodeId) -> bool {

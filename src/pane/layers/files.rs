@@ -160,10 +160,11 @@ impl Files {
         self.turned.clear();
         let at = before.as_ref().and_then(|seen| Some(seen.tree.path(seen.rows.get(self.cursor.at)?.node)));
         let to = at.and_then(|path| tree.find(&path)).and_then(|id| rows.reveal(&tree, &view, id));
-        // What is found is looked through from its first row, unless the cursor's own is among it.
-        let found = look.wanted.is_some() && before.as_ref().is_none_or(|seen| seen.look.wanted != look.wanted);
+        // What is found is looked through from the first of it, unless the cursor's own is among it.
+        let new = look.wanted.is_some() && before.as_ref().is_none_or(|seen| seen.look.wanted != look.wanted);
+        let first = if new { rows.first_folded() } else { None };
         self.shown = Some(Seen { tree, look, view, rows });
-        self.resize(to.unwrap_or(if found { 0 } else { self.cursor.at }));
+        self.resize(to.or(first).unwrap_or(self.cursor.at));
         self.arrive();
     }
 

@@ -92,11 +92,10 @@ pub(super) fn reading(pen: &mut Pen<'_, '_>, layers: &Layers, files: &Files, fac
     if layers.reading.is_none() {
         return;
     }
-    let (dot, spinner) = (pen.signs().separator, pen.signs().spin(face.spin));
+    let spinner = pen.signs().spin(face.spin);
     pen.put(spinner, Role::Info).gap(1);
     let read = files.wanted.iter().filter(|at| files.read.contains_key(at)).count();
-    pen.put(&words!("{read} of {} layers read ", files.wanted.len()), Role::Info);
-    pen.put(dot, Role::Muted).gap(1);
+    pen.put(&words!("{read} of {} layers read  ", files.wanted.len()), Role::Info);
 }
 
 fn rows(canvas: &mut Canvas<'_>, files: &Files, seen: &Seen, face: &Face<'_>) {
