@@ -156,7 +156,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
 
 /// Keys of an overlay that is only read: the list keys scroll, whatever leaves a pane leaves it.
 fn read(state: &mut State, mut overlay: Overlay, chord: Chord) -> Vec<Effect> {
-    let action = state.settings.keymap.action(chord, &[Place::List, Place::Deck]);
+    let action = state.settings.keymap.action(chord, &[Place::List, Place::Deck, Place::Images]);
     let height = match &overlay {
         Overlay::Help(help) => help.height,
         Overlay::Inspect(inspect) => inspect.height,
@@ -173,6 +173,11 @@ fn read(state: &mut State, mut overlay: Overlay, chord: Chord) -> Vec<Effect> {
         Some(Action::HalfDown) => (page / 2).max(1),
         Some(Action::Top) => isize::MIN / 2,
         Some(Action::Bottom) => isize::MAX / 2,
+        Some(Action::Drift) => {
+            let effect = if let Overlay::Inspect(inspect) = &mut overlay { inspect::ask_about_base(state, inspect) } else { None };
+            state.overlays.push(overlay);
+            return effect.into_iter().collect();
+        }
         Some(Action::Left | Action::Right) => {
             if let Overlay::Inspect(inspect) = &mut overlay {
                 let step = if action == Some(Action::Left) { inspect.shift.saturating_sub(8) } else { inspect.shift.saturating_add(8) };
