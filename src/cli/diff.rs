@@ -83,10 +83,12 @@ async fn contents(session: &Session, before: &Look, after: &Look, tally: &mut Ta
     let (ours, theirs) = (Finished::new(&one), Finished::new(&other));
     let found = crate::layer::compare::compare(&ours, &theirs);
     let files = found.into_iter().map(|pair| file_change(&ours, &theirs, pair)).collect();
-    let mut known = Vec::with_capacity(2);
+    let (mut known, mut reader) = (Vec::with_capacity(2), inventory::Reader::default());
     for (look, side) in [(before, &ours), (after, &theirs)] {
-        let source = look.place.source.as_ref();
-        let read = session.run(PACKAGES, |ctx| Box::pin(async move { inventory::read(source, &ctx, &look.image, side).await })).await;
+        let (source, reader) = (look.place.source.as_ref(), &mut reader);
+        let read = session
+            .run(PACKAGES, |ctx| Box::pin(async move { reader.read(source, &ctx, &look.image, inventory::wanted(side)).await }))
+            .await;
         match read {
             Ok(read) => {
                 for problem in skipped(&read) {
