@@ -240,7 +240,7 @@ mod tests {
         ]);
         let library = layer(&[("lib/a.so", 0o755, 9), ("lib/a.so.1", 0o755, 9), ("bin/c.py", 0o755, 9)]);
         let (lists, skipped) = found(vec![base, next, library]);
-        assert_eq!(lists, ["1:bin/a", "1:bin/b", "2:bin/c.py", "1:var/lib/dpkg/status"]);
+        assert_eq!(lists, ["1:bin/a", "1:bin/b", "1:var/lib/dpkg/status", "2:bin/c.py"]);
         assert_eq!(skipped, ["node_modules/p/package.json: it is larger than 4.19 MB"]);
         let table = br#"{"version": 1, "entries": [{"name": "var/lib/dpkg/status", "type": "reg", "size": 9, "offset": 1}]}"#;
         let (lists, skipped) = found(vec![Arc::new(from_table(table, Packing::Gzip, 99, None).unwrap())]);
