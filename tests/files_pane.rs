@@ -128,6 +128,20 @@ fn second() -> Arc<Index> {
     layer(&[("etc/", 0), ("etc/passwd", 950), ("srv/app", 7000), ("var/cache/.wh.big", 0)])
 }
 
+/// Nobody has read such a layer: that is said beside what it is said to hold.
+#[test]
+fn a_layer_that_is_known_by_its_own_table_is_marked() {
+    let table = br#"{"version": 1, "entries": [{"name": "etc/issue", "type": "reg", "size": 9, "offset": 1}]}"#;
+    let told = Arc::new(index::from_table(table, index::Packing::Gzip, 99, None).unwrap());
+    let mut deck = Deck::new(120, 40);
+    deck.key(Key::Enter);
+    deck.read(&[told]);
+    let screen = deck.screen();
+    assert!(screen.contains("etc/") && screen.contains("by its own table"), "{screen}");
+    deck.read(&[base()]);
+    assert!(!deck.screen().contains("own table"));
+}
+
 #[test]
 fn a_step_opens_its_files_and_the_tree_grows_while_layers_are_read() {
     let mut deck = Deck::new(120, 40);

@@ -4,10 +4,14 @@
 mod common;
 #[path = "common/elf.rs"]
 mod elf;
+#[path = "common/fake.rs"]
+mod fake;
+#[path = "common/scripted.rs"]
+mod scripted;
 
 use std::io::Write as _;
 
-use common::images::{ImageSpec, Pack, docker_archive, oci_archive, oci_layout};
+use common::images::{ImageSpec, Pack, build, docker_archive, oci_archive, oci_layout};
 use common::program::Program;
 use serde_json::{Value, json};
 
@@ -130,6 +134,28 @@ fn lists_that_cannot_be_read_are_named_and_the_others_are_compared() {
     for told in ["var/lib/rpm/Packages", "node_modules/bad/package.json"] {
         assert!(ran.stderr.contains(told), "{}", ran.stderr);
     }
+}
+
+/// Layers that both images have are fetched once to be listed, and once for their packages.
+#[test]
+fn packages_of_shared_layers_are_read_once() {
+    let registry = fake::Fake::new();
+    let base = ("var/lib/dpkg/status", &b"Package: bash\nStatus: install ok installed\nVersion: 5\n"[..]);
+    for (tag, version) in [("1", "1.0"), ("2", "2.0")] {
+        let module = json!({"name": "left", "version": version}).to_string();
+        let spec = ImageSpec::new("acme/app").layer(&[base]).layer(&[("node_modules/left/package.json", module.as_bytes())]);
+        let built = build(&spec, Pack::Gzip);
+        for blob in built.layers.iter().map(|layer| &layer.stored).chain([&built.config]) {
+            registry.blob("acme/app", blob);
+        }
+        registry.put_bytes("acme/app", Some(tag), "application/vnd.oci.image.manifest.v1+json", built.manifest);
+    }
+    let program = Program::without_engine();
+    let at = |tag: &str| format!("docker://{}/acme/app:{tag}", registry.host());
+    let wanted = ["npm", "left", "1.0", "2.0"].map(str::to_owned);
+    assert_eq!(rows(&program.json(&["diff", &at("1"), &at("2")])), [wanted]);
+    let shared = build(&ImageSpec::new("acme/app").layer(&[base]), Pack::Gzip).layers[0].digest.clone();
+    assert_eq!(registry.count("GET", shared.as_str()), 2);
 }
 
 #[test]

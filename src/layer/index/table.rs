@@ -29,6 +29,8 @@ pub struct BadTable(String);
 struct Told {
     #[serde(rename = "type")]
     kind: String,
+    /// Of a further piece it may be left out.
+    #[serde(default)]
     name: String,
     #[serde(default)]
     size: u64,
@@ -107,7 +109,11 @@ const FULL: &str = "it tells of more than an index can hold";
 impl Making {
     fn take(&mut self, told: &Told) -> Result<(), &'static str> {
         if told.kind == "chunk" {
-            let mut current = self.current.take().filter(|current| current.name == told.name).ok_or("it has a piece of no file")?;
+            let mut current = self
+                .current
+                .take()
+                .filter(|current| told.name.is_empty() || current.name == told.name)
+                .ok_or("it has a piece of no file")?;
             self.piece(&mut current, told)?;
             self.current = Some(current);
             return Ok(());

@@ -18,7 +18,7 @@ mod rpm;
 mod rust;
 mod wanted;
 
-pub use read::{read, read_wanted};
+pub use read::{Reader, read};
 pub use wanted::{Wanted, wanted};
 
 use listed::{Listed, Unreadable};

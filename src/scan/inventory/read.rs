@@ -6,6 +6,7 @@
 //! May use model, layer and source.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use super::{HEAD, KINDS, Reads};
 use crate::layer::compare::Finished;
 use crate::layer::{ContentHash, Digests, Entry, Kind, TarError, Walker};
 use crate::model::package::{Inventory, Packages};
-use crate::model::{Image, Problem, ProblemKind};
+use crate::model::{Digest, Image, Problem, ProblemKind};
 use crate::source::{Ctx, Opened, ReadLayer, Source, read_layers};
 
 /// Files of more bytes than that are kept in memory one at a time, however many layers are read at once.
@@ -28,28 +29,69 @@ const MOST: usize = 500_000;
 /// # Errors
 /// A layer that can't be read, or is no longer what it was when it was indexed; what [`Source::open_layers`] says.
 pub async fn read(source: &dyn Source, ctx: &Ctx, image: &Image, side: &Finished<'_>) -> Result<Inventory, Problem> {
-    read_wanted(source, ctx, image, wanted(side)).await
+    Reader::default().read(source, ctx, image, wanted(side)).await
 }
 
-/// The same where the files have been found before.
-///
-/// # Errors
-/// As [`read()`].
-pub async fn read_wanted(source: &dyn Source, ctx: &Ctx, image: &Image, wanted: Wanted) -> Result<Inventory, Problem> {
-    ctx.meter.phase("reading the packages");
-    let plan = Arc::new(Plan::new(&wanted.lists));
-    let layers: Vec<usize> = plan.by_layer.keys().copied().collect();
-    let mut told = BTreeMap::new();
-    if !layers.is_empty() {
-        let slot: Arc<Mutex<BTreeMap<usize, ReadLayer<Taken>>>> = Arc::default();
-        let settled = Arc::clone(&slot);
-        let each = move |read: ReadLayer<Taken>| {
-            settled.lock().unwrap_or_else(PoisonError::into_inner).insert(read.layer, read);
-        };
-        read_layers(source, ctx, image, &layers, move |opened| take(opened, &plan), each).await?;
-        told = std::mem::take(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner));
+/// Reads the packages of several images, and what their layers have in common only once.
+#[derive(Default)]
+pub struct Reader {
+    known: HashMap<Place, Arc<Parsed>>,
+}
+
+/// A file by the diff ID of its layer, where its data starts in that layer's tar, and its size.
+type Place = (Digest, u64, u64);
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("known", &self.known.len()).finish()
     }
-    gather(wanted, told)
+}
+
+impl Reader {
+    /// The packages of an image in whose finished tree `wanted` was found.
+    ///
+    /// # Errors
+    /// As [`read()`].
+    pub async fn read(&mut self, source: &dyn Source, ctx: &Ctx, image: &Image, wanted: Wanted) -> Result<Inventory, Problem> {
+        ctx.meter.phase("reading the packages");
+        let layers = image.layers.as_deref().unwrap_or_default();
+        let place = |layer: usize, offset: u64, size: u64| Some((layers.get(layer)?.diff_id.clone()?, offset, size));
+        let is_new = |list: &&List| {
+            let place = place(list.place.layer, list.offset, list.size);
+            place.is_none_or(|place| !self.known.contains_key(&place))
+        };
+        let plan = Arc::new(Plan::new(wanted.lists.iter().filter(is_new)));
+        for (layer, taken) in fresh(source, ctx, image, plan).await? {
+            for ((offset, size), parsed) in &taken.files {
+                // Where the source doesn't say what a layer unpacks to, none of its layers can be read.
+                self.known.extend(place(layer, *offset, *size).map(|place| (place, Arc::clone(parsed))));
+            }
+        }
+        gather(wanted, |list| self.known.get(&place(list.place.layer, list.offset, list.size)?))
+    }
+}
+
+/// Reads what is planned, and gives what was made of each layer.
+async fn fresh(source: &dyn Source, ctx: &Ctx, image: &Image, plan: Arc<Plan>) -> Result<Vec<(usize, Arc<Taken>)>, Problem> {
+    let layers: Vec<usize> = plan.by_layer.keys().copied().collect();
+    if layers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let slot: Arc<Mutex<Vec<ReadLayer<Taken>>>> = Arc::default();
+    let settled = Arc::clone(&slot);
+    let each = move |read: ReadLayer<Taken>| settled.lock().unwrap_or_else(PoisonError::into_inner).push(read);
+    read_layers(source, ctx, image, &layers, move |opened| take(opened, &plan), each).await?;
+    let told = std::mem::take(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut made = Vec::with_capacity(told.len());
+    for read in told {
+        match (read.made, read.found) {
+            (Some(taken), found) if taken.enough || found.is_ok() => made.push((read.layer, taken)),
+            (_, Err(problem)) => return Err(problem),
+            // Whatever is missing is said of the files.
+            (_, Ok(_)) => {}
+        }
+    }
+    Ok(made)
 }
 
 /// Where in layers something is to be read.
@@ -63,7 +105,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(lists: &[List]) -> Self {
+    fn new<'a>(lists: impl Iterator<Item = &'a List>) -> Self {
         let mut plan = Self { by_layer: BTreeMap::new(), any: HashMap::new(), large: Mutex::new(()) };
         for list in lists {
             // Names of one file lead to one place.
@@ -92,7 +134,7 @@ impl Plan {
 /// What was made of a layer.
 struct Taken {
     /// By place in the tar and size.
-    files: HashMap<(u64, u64), Parsed>,
+    files: HashMap<(u64, u64), Arc<Parsed>>,
     /// It was left as soon as all was there.
     enough: bool,
 }
@@ -116,7 +158,7 @@ fn take(opened: Opened<'_>, plan: &Plan) -> (io::Result<Digests>, Taken) {
         {
             let kinds = plan.kinds(layer, &entry);
             if kinds != 0 {
-                taken.files.insert((entry.data_offset, entry.size), parsed(&mut walker, entry.size, kinds, &plan.large)?);
+                taken.files.insert((entry.data_offset, entry.size), Arc::new(parsed(&mut walker, entry.size, kinds, &plan.large)?));
                 left -= 1;
             }
         }
@@ -160,22 +202,12 @@ fn of(kinds: u32) -> impl Iterator<Item = &'static Reads> {
     KINDS.iter().enumerate().filter(move |(bit, _)| kinds & (1 << bit) != 0).map(|(_, kind)| kind)
 }
 
-/// Puts together what the layers gave.
-fn gather(mut wanted: Wanted, told: BTreeMap<usize, ReadLayer<Taken>>) -> Result<Inventory, Problem> {
-    let mut layers = HashMap::new();
-    for (layer, read) in told {
-        match (read.made, read.found) {
-            (Some(made), found) if made.enough || found.is_ok() => drop(layers.insert(layer, made)),
-            (_, Err(problem)) => return Err(problem),
-            // Whatever is missing is said of the files.
-            (_, Ok(_)) => {}
-        }
-    }
+/// Puts together what was made of the files.
+fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>>) -> Result<Inventory, Problem> {
     let (mut packages, mut lists) = (Packages::new(), 0);
     for list in std::mem::take(&mut wanted.lists) {
         let layer = list.place.layer;
-        let parsed = layers.get(&layer).and_then(|taken| taken.files.get(&(list.offset, list.size)));
-        let Some(parsed) = parsed.filter(|parsed| parsed.content.is_none_or(|content| Some(content) == list.content)) else {
+        let Some(parsed) = made(&list).filter(|parsed| parsed.content.is_none_or(|content| Some(content) == list.content)) else {
             let doing = format!("read the packages in layer {layer}");
             return Err(Problem::new(ProblemKind::Corrupt, doing, "it is not what it was when the layer was read"));
         };

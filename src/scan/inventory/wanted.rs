@@ -155,3 +155,98 @@ fn list(side: &Finished<'_>, id: NodeId) -> Option<(List, u64)> {
     let (offset, size) = (member.offset(), member.size());
     Some((List { place: PackagePlace { layer, path }, offset, size, content: member.content(), kinds }, most))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::layer::Index;
+    use crate::layer::index::{Known, Packing, from_table, read};
+
+    /// Paths of files that may be run or not, with the bytes they have; one that leads to another is a hard link.
+    fn layer(files: &[(&str, u32, usize)]) -> Arc<Index> {
+        let mut out = tar::Builder::new(Vec::new());
+        for &(path, mode, size) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(mode);
+            if let Some((path, target)) = path.split_once(" = ") {
+                header.set_entry_type(tar::EntryType::Link);
+                header.set_size(0);
+                out.append_link(&mut header, path, target).unwrap();
+            } else {
+                header.set_size(size as u64);
+                out.append_data(&mut header, path, vec![0; size].as_slice()).unwrap();
+            }
+        }
+        Arc::new(read(&out.into_inner().unwrap()[..], &Known::default()))
+    }
+
+    fn found(layers: Vec<Arc<Index>>) -> (Vec<String>, Vec<String>) {
+        let tree = Tree::new(layers).unwrap();
+        let found = wanted(&Finished::new(&tree));
+        let mut lists: Vec<String> = found.lists.iter().map(|list| format!("{}:{}", list.place.layer, list.place.path.raw())).collect();
+        lists.sort_unstable();
+        (lists, found.skipped.iter().map(|one| format!("{}: {}", one.place.path.raw(), one.why)).collect())
+    }
+
+    #[test]
+    fn only_files_that_list_packages_are_wanted() {
+        let all = [
+            "a/node_modules/@s/p/package.json",
+            "a/node_modules/p/package.json",
+            "bin/tool",
+            "lib/apk/db/installed",
+            "py/a.dist-info/METADATA",
+            "py/b.egg-info/PKG-INFO",
+            "py/c.egg-info",
+            "usr/lib/sysimage/rpm/Packages.db",
+            "var/lib/dpkg/status",
+            "var/lib/dpkg/status.d/tzdata",
+            "win/tool.exe",
+        ];
+        let others = [
+            "a/node_modules/p/lib/package.json",
+            "a/node_modules/p/package.json/x",
+            "node_modules/package.json",
+            "package.json",
+            "py/METADATA",
+            "py/a.dist-info/sub/METADATA",
+            "srv/var/lib/dpkg/status",
+            "var/lib/dpkg/status.d/tzdata.md5sums",
+            "var/lib/dpkg/status.d/x/y",
+            "var/lib/rpm/Name",
+        ];
+        let mode = |path: &str| if path == "bin/tool" { 0o755 } else { 0o644 };
+        let files: Vec<_> =
+            all.iter().chain(&others).map(|path| (*path, mode(path), 3)).filter(|(path, ..)| !path.ends_with("/x")).collect();
+        let (lists, skipped) = found(vec![layer(&files)]);
+        assert_eq!(lists, all.map(|path| format!("0:{path}")));
+        assert_eq!(skipped, [""; 0]);
+    }
+
+    #[test]
+    fn what_is_gone_or_covered_is_not_wanted_and_what_is_too_large_is_named() {
+        let base = layer(&[
+            ("var/lib/dpkg/status", 0o644, 3),
+            ("lib/apk/db/installed", 0o644, 3),
+            ("node_modules/p/package.json", 0o644, 5_000_000),
+        ]);
+        let next = layer(&[
+            ("var/lib/dpkg/status", 0o644, 4),
+            ("lib/apk/db/.wh.installed", 0o644, 0),
+            ("bin/a", 0o755, 9),
+            ("bin/b = bin/a", 0, 0),
+        ]);
+        let library = layer(&[("lib/a.so", 0o755, 9), ("lib/a.so.1", 0o755, 9), ("bin/c.py", 0o755, 9)]);
+        let (lists, skipped) = found(vec![base, next, library]);
+        assert_eq!(lists, ["1:bin/a", "1:bin/b", "1:var/lib/dpkg/status", "2:bin/c.py"]);
+        assert_eq!(skipped, ["node_modules/p/package.json: it is larger than 4.19 MB"]);
+        let table = br#"{"version": 1, "entries": [{"name": "var/lib/dpkg/status", "type": "reg", "size": 9, "offset": 1}]}"#;
+        let (lists, skipped) = found(vec![Arc::new(from_table(table, Packing::Gzip, 99, None).unwrap())]);
+        assert_eq!(
+            (lists.len(), skipped.as_slice()),
+            (0, &["var/lib/dpkg/status: of its layer only the table of contents was read".to_owned()][..])
+        );
+    }
+}
