@@ -116,6 +116,7 @@ actions! {
     FilesBySize "files-by-size" "by size" [c('S')] Files false "Order the files of each folder by size, the largest first.";
     QuarantineLayer "quarantine-layer" "quarantine" [c('Q')] Layers false "Find everything that contains this layer, to put it away, delete or list it.";
     CleanUp "clean-up" "clean up" [c('X')] Images false "Show what can go and what that frees; what is picked goes into the plan.";
+    Space "space" "space" [c('b')] Images false "Show what takes the space: bytes that each repository and image alone holds, and those that are shared.";
     Pull "pull" "pull" [c('p')] Rows true "Pull an image from a registry.";
     Push "push" "push" [c('P')] Images true "Push this image to its registry.";
     Export "export" "export" [c('e')] Images false "Write the marked images into an archive file.";

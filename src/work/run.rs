@@ -1,12 +1,12 @@
 //! What each job does: one `match` over [`Job`], in terms of the sources' verbs.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::curate::family::family;
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use crate::model::{Change, Digest, ImageKey, ImageList, Name, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
@@ -94,16 +94,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Cost(tree) => explore::cost(tree).await,
         Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
         Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,
-        Job::PreviewImport { source, file } => {
-            let source = env.table.get(&source).await?;
-            let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;
-            Ok(JobOutput::ImportPreview(curator.preview_import(ctx, &file).await?))
-        }
-        Job::PreviewPrune { source } => {
-            let source = env.table.get(&source).await?;
-            let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
-            Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
-        }
+        Job::PreviewImport { source, file } => preview_import(&*env.table.get(&source).await?, &file, ctx).await,
+        Job::PreviewPrune { source } => preview_prune(&*env.table.get(&source).await?, ctx).await,
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,
         Job::Tags { source, repository } => catalog::tags(env, &source, &repository, ctx, chunks).await,
         Job::Details { source, repository, tags } => catalog::details(env, &source, &repository, &tags, ctx, chunks).await,
@@ -116,9 +108,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::View { source, repository, tags, digests } => curation::view(env, &source, &repository, &tags, &digests, ctx).await,
         Job::Weigh { source, repository, digests } => curation::weigh(env, &source, &repository, &digests, ctx).await,
         Job::Layers { source, images } => layers::tell(env, &source, &images, ctx, chunks).await,
-        Job::Family { image, list, layers } => {
-            blocking("look for the family", move || Ok(JobOutput::Family(Box::new(family(&image, &list, &layers))))).await
-        }
+        Job::Family { image, list, layers } => layers::family(image, list, layers).await,
+        Job::Space { list, layers } => layers::space(list, layers).await,
         Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
         Job::DryRun(plan) => curation::dry_run(env, *plan, ctx, chunks).await,
         Job::Recover => curation::recover(env, ctx).await,
@@ -141,6 +132,16 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         }
         Job::Change(change) => transfer(env, &change, ctx).await,
     }
+}
+
+async fn preview_import(source: &dyn Source, file: &Path, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let curator = source.curator().ok_or_else(|| unable("import an archive", source))?;
+    Ok(JobOutput::ImportPreview(curator.preview_import(ctx, file).await?))
+}
+
+async fn preview_prune(source: &dyn Source, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let curator = source.curator().ok_or_else(|| unable("prune images", source))?;
+    Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
 }
 
 async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Problem> {

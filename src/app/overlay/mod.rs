@@ -11,6 +11,7 @@ mod preview;
 pub mod prompt;
 pub mod quarantine;
 pub mod rename;
+pub mod space;
 
 pub use cleanup::{CleanRow, CleanUp};
 pub use confirm::{Agreed, Confirm, Tone};
@@ -22,6 +23,7 @@ pub use palette::Palette;
 pub use prompt::{Ask, Prompt};
 pub use quarantine::{Quarantine, QuarantineRow};
 pub use rename::{Rename, RenameLine, RenameText, Standing};
+pub use space::{SpaceRow, SpaceView};
 
 pub(super) use preview::{offer_overwrite, previewed, wait};
 
@@ -45,6 +47,7 @@ pub enum Overlay {
     CleanUp(Box<CleanUp>),
     Quarantine(Box<Quarantine>),
     File(Box<FileView>),
+    Space(Box<SpaceView>),
     /// Something is being read before a dialog can be shown.
     Waiting {
         what: Safe,
@@ -63,6 +66,7 @@ impl Overlay {
             Self::CleanUp(it) => it.cursor.set_height(height.saturating_sub(5)),
             Self::Quarantine(it) => it.cursor.set_height(height.saturating_sub(3)),
             Self::File(it) => it.fit(height),
+            Self::Space(it) => it.cursor.set_height(height.saturating_sub(space::AROUND)),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -82,6 +86,7 @@ impl Overlay {
             Self::CleanUp(it) => it.asked.job.is_some(),
             Self::Quarantine(it) => it.job.is_some(),
             Self::File(it) => it.content.is_loading(),
+            Self::Space(it) => it.is_reading,
             _ => false,
         }
     }
@@ -108,6 +113,7 @@ impl Overlay {
             Self::CleanUp(it) => it.cursor.scroll(rows),
             Self::Quarantine(it) => it.cursor.scroll(rows),
             Self::File(it) => it.scroll(rows),
+            Self::Space(it) => it.cursor.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -131,6 +137,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::CleanUp(it) => it.key(state, chord),
         Overlay::Quarantine(it) => it.key(state, chord),
         Overlay::File(it) => it.key(state, chord),
+        Overlay::Space(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job } => {
