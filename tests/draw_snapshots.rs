@@ -469,7 +469,7 @@ fn space(all: bool, width: u16, height: u16) -> State {
     let (id, job) = newest(&state, &|job| matches!(job, Job::Layers { .. }));
     if let Job::Layers { images, .. } = job {
         // Bases of three kinds, and a layer of each image's own that grows.
-        let base = |n: usize| (Digest::sha256(&[n as u8 % 3]), 30_000_000 * (n as u64 % 3 + 1));
+        let base = |n: usize| (Digest::sha256(&(n % 3).to_be_bytes()), 30_000_000 * (n as u64 % 3 + 1));
         let held = |n: usize| vec![base(n), (Digest::sha256(&n.to_le_bytes()), (n as u64).pow(3) * 9_000)];
         let told = images.iter().enumerate().map(|(n, id)| (id.clone(), (all || n % 2 == 0).then(|| held(n)))).collect();
         let _ = update(&mut state, Msg::Job(id, JobEvent::Chunk(JobOutput::Layers(told))));

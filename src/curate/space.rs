@@ -44,16 +44,16 @@ pub fn space(list: &ImageList, layers: &Layers) -> Space {
         more: names.len().saturating_sub(1),
         bytes: of_images.get(*item).map(bytes).filter(|_| holdings.knows(*item)),
     };
-    let repository = |((name, images), sums): ((&Option<&str>, &Members<'_>), &(u64, u64))| {
+    let mut told = Vec::with_capacity(repositories.len());
+    for ((name, images), sums) in repositories.iter().zip(&of_groups) {
         let mut images: Vec<ImageSpace> = images.iter().map(image).collect();
         images.sort_by(|a, b| key(b.bytes).cmp(&key(a.bytes)).then_with(|| a.name.cmp(&b.name)));
-        RepositorySpace { name: name.map(Name::new), bytes: bytes(sums), images }
-    };
-    let mut repositories: Vec<RepositorySpace> = repositories.iter().zip(&of_groups).map(repository).collect();
+        told.push(RepositorySpace { name: name.map(Name::new), bytes: bytes(sums), images });
+    }
     // Those of one size stay in the order of their names.
-    repositories.sort_by_key(|repository| std::cmp::Reverse((repository.bytes.own, repository.bytes.shared)));
+    told.sort_by_key(|repository| std::cmp::Reverse((repository.bytes.own, repository.bytes.shared)));
     let (stored, own) = (holdings.stored(), of_groups.iter().fold(0_u64, |sum, (own, _)| sum.saturating_add(*own)));
-    Space { stored, bytes: Bytes { own, shared: stored.saturating_sub(own) }, repositories, based_on: holdings.based_on() }
+    Space { stored, bytes: Bytes { own, shared: stored.saturating_sub(own) }, repositories: told, based_on: holdings.based_on() }
 }
 
 #[cfg(test)]
