@@ -103,9 +103,10 @@ pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Ve
 }
 
 impl SpaceView {
-    /// Takes what was reckoned; the cursor stays on its row.
+    /// Takes what was reckoned; the cursor stays on its row, or at the top where it was never moved.
     fn take(&mut self, space: Shared<Space>) {
-        let at = self.rows.get(self.cursor.at).and_then(|row| self.name_of(*row));
+        let at = Some(self.cursor.at).filter(|at| *at > 0);
+        let at = at.and_then(|at| self.rows.get(at)).and_then(|row| self.name_of(*row));
         self.space = Some(space);
         self.lay_out();
         let found = at.and_then(|at| self.rows.iter().position(|row| self.name_of(*row).as_ref() == Some(&at)));
