@@ -11,8 +11,8 @@ use lighterman::app::overlay::{InspectLine, Overlay};
 use lighterman::app::{State, update};
 use lighterman::curate;
 use lighterman::flow::{Action, Chord, Job, JobEvent, JobId, JobOutput, Msg};
-use lighterman::model::{Digest, Drift, Problem, ProblemKind};
 use lighterman::model::image::chain_ids;
+use lighterman::model::{Digest, Drift, Problem, ProblemKind};
 
 /// The fields of the view's section `Family`, as `name: value`.
 fn family(state: &State) -> Vec<String> {
@@ -92,7 +92,10 @@ fn the_registry_of_its_base_is_asked_whether_the_tag_has_moved() {
         assert_eq!(now(&state), "its registry is being asked");
         let (id, Job::Drift { tags }) = asked(&state).unwrap() else { panic!() };
         let [tag] = &tags[..] else { panic!("{tags:?}") };
-        assert_eq!((tag.name.raw(), tag.repo_digests[0].raw()), ("registry.example.com/os:12", &*format!("registry.example.com/os@{then}")));
+        assert_eq!(
+            (tag.name.raw(), tag.repo_digests[0].raw()),
+            ("registry.example.com/os:12", &*format!("registry.example.com/os@{then}"))
+        );
         let _ = update(&mut state, Msg::Job(id, JobEvent::Chunk(JobOutput::Drift(vec![(tag.clone(), answer)]))));
         let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::Told)));
         now(&state)

@@ -16,7 +16,7 @@ use lighterman::layer::tree::{Held, Lies, Scope};
 use lighterman::layer::{Tree, View};
 use lighterman::model::{Image, Locator, Problem, ProblemKind};
 use lighterman::source::files::FileSource;
-use lighterman::source::{Ctx, Part, Sink, Source, copy_part};
+use lighterman::source::{Ctx, Part, Sink, copy_part};
 use lighterman::work::content::save;
 
 fn noise(length: usize) -> Vec<u8> {

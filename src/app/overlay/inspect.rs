@@ -93,16 +93,18 @@ pub(in crate::app) fn arrived(state: &mut State) -> Vec<Effect> {
 }
 
 /// Takes the family that was found among the images of `list`.
-pub(in crate::app) fn found(state: &mut State, id: JobId, list: Shared<ImageList>, event: JobEvent) {
-    let Ok(JobOutput::Family(family)) = answer(event, "look for the family") else { return };
+pub(in crate::app) fn found(state: &mut State, id: JobId, list: Shared<ImageList>, event: JobEvent) -> Vec<Effect> {
+    let Ok(JobOutput::Family(family)) = answer(event, "look for the family") else { return Vec::new() };
     for overlay in &mut state.overlays {
         if let Overlay::Inspect(inspect) = overlay
             && inspect.looking == Some(id)
         {
             inspect.family = Some((family, list));
-            return inspect.tell();
+            inspect.tell();
+            break;
         }
     }
+    Vec::new()
 }
 
 /// Asks the registry of the base how its tag stands there. `None` where no base is known by a digest there, or somebody is asked already.
