@@ -2,6 +2,8 @@
 //! text makes drawing panic. A snapshot holds the text; colours have their own below it, run by run, where the picture hangs on them.
 #![allow(clippy::allow_attributes, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are not inside test functions")]
 
+#[path = "common/explored.rs"]
+mod explored;
 #[path = "common/remote.rs"]
 mod remote;
 #[path = "common/scene.rs"]
@@ -312,7 +314,7 @@ fn overlays() {
     }
     check("overlay-waiting-120x40", &{
         let mut state = scene::full(120, 40);
-        state.overlays.push(Overlay::Waiting { what: Safe::new("Reading what can be pruned"), job: JobId(4) });
+        state.overlays.push(Overlay::Waiting { what: Safe::new("Reading what can be pruned"), job: JobId(4), wishes: Vec::new() });
         state
     });
     for (name, there) in [
@@ -323,7 +325,7 @@ fn overlays() {
         let mut state = after("P", 120, 40);
         let asked = state.jobs.iter().find(|(_, job)| matches!(job, Job::PreviewPush { .. })).map(|(id, _)| *id);
         let id = asked.expect("the registry is asked first");
-        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(there))));
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(vec![there]))));
         check(&format!("overlay-{name}-120x40"), &state);
     }
     check("overlay-refused-120x40", &{
@@ -409,11 +411,107 @@ fn quarantined(ended: bool, width: u16, height: u16) -> State {
     deck.state
 }
 
+/// Two images side by side, in a section, with layers read or while they are.
+fn compared(section: &str, read: bool, width: u16, height: u16) -> State {
+    use lighterman::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, LayerChange, Side};
+    let mut state = scene::full(width, height);
+    press(&mut state, "g =");
+    let id = state.jobs.iter().find(|(_, job)| matches!(job, Job::Compare(_))).map(|(id, _)| *id).expect("it is asked for");
+    let layer = |change, seed: &str, by: &str| LayerChange {
+        change,
+        diff_id: Some(scene::digest(seed)),
+        size: Some(30_000_000),
+        created_by: Some(by.into()),
+    };
+    let setting = |field: &str, before: Option<&str>, after: Option<&str>| ConfigChange {
+        field: field.into(),
+        before: before.map(Into::into),
+        after: after.map(Into::into),
+    };
+    let mut found = Comparison {
+        config: vec![
+            setting("env.PATH", Some("/usr/local/bin:/usr/bin"), Some("/opt/app/bin:/usr/local/bin:/usr/bin")),
+            setting("labels.org.opencontainers.image.version", None, Some("2.0.1")),
+            setting("user", Some("root"), None),
+        ],
+        layers: vec![
+            layer(Side::Shared, "base", "ADD rootfs.tar.xz / # buildkit"),
+            layer(Side::Removed, "one", "RUN make install # buildkit"),
+            layer(Side::Added, "two", "COPY dist /srv # buildkit"),
+        ],
+        ..Comparison::default()
+    };
+    if read {
+        let file = |size| Some(ComparedFile { kind: "file", size, mode: Some("0644".into()), link: None });
+        let one = |path: &str, change, before, after| FileChange { path: path.into(), change, before, after };
+        let many = (0..60).map(|n| one(&format!("srv/app/static/chunk-{n:03}.js"), Changed::Added, None, file(1000 + n)));
+        let few = [
+            one("etc/passwd", Changed::Modified, file(1200), file(1300)),
+            one("usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.33", Changed::Removed, file(2_400_000), None),
+        ];
+        found.files = Some(few.into_iter().chain(many).collect());
+        found.packages = Some(Vec::new());
+    }
+    let output = JobOutput::Compared(Arc::new(found), Vec::new());
+    let _ = update(&mut state, Msg::Job(id, if read { JobEvent::Done(output) } else { JobEvent::Chunk(output) }));
+    press(&mut state, section);
+    state
+}
+
+#[test]
+fn two_images_side_by_side() {
+    each_size("overlay-compare-files", |width, height| compared("3jj", true, width, height));
+    check("overlay-compare-settings-80x24", &compared("1j", true, 80, 24));
+    check("overlay-compare-layers-120x40", &compared("2", true, 120, 40));
+    check("overlay-compare-same-80x24", &compared("4", true, 80, 24));
+    check("overlay-compare-reading-80x24", &compared("3", false, 80, 24));
+}
+
 #[test]
 fn what_can_go_and_what_is_polluted() {
     each_size("overlay-what-can-go", cleaning);
     each_size("overlay-quarantine", |width, height| quarantined(true, width, height));
     check("overlay-quarantine-reading-80x24", &quarantined(false, 80, 24));
+}
+
+/// The deck in the files of its image, on a path of them, after these keys.
+fn exploring(keys: &str, content: &[u8], width: u16, height: u16) -> State {
+    let mut state = focused(scene::full(width, height), PaneId::Layers);
+    let layers = explored::layers();
+    for c in keys.chars() {
+        if c == '\n' {
+            let _ = update(&mut state, Msg::Key { chord: Chord::plain(Key::Enter), held: false });
+        } else {
+            press(&mut state, &c.to_string());
+        }
+        explored::settle(&mut state, &layers, content);
+    }
+    state
+}
+
+#[test]
+fn files_and_what_they_cost() {
+    // A tree with the third layer's changes, a list of each kind, and the steps after all was read.
+    for (name, keys) in [("tree", "g\nm]]]ljGljG"), ("hidden", "cj"), ("copies", "ccj"), ("hints", "ccc"), ("text", "g\n/os-release\nG\nj")]
+    {
+        each_size(&format!("files-{name}"), |width, height| exploring(keys, &explored::text(), width, height));
+    }
+    let bytes: Vec<u8> = (0..=255).cycle().take(1500).collect();
+    each_size("files-bytes", |width, height| exploring("g\n/os-release\nG\nj", &bytes, width, height));
+    each_size("layers-cost", |width, height| {
+        let mut state = exploring("c", &[], width, height);
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        press(&mut state, "gjjj");
+        state
+    });
+    check("layers-cost-dockerfile-120x40", &{
+        let mut state = exploring("c", &[], 120, 40);
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        let _ = update(&mut state, Msg::Act(Action::Back));
+        press(&mut state, "f+");
+        state
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod scene;
 
 use lighterman::app::overlay::{InspectLine, Overlay};
 use lighterman::app::{State, update};
+use lighterman::curate;
 use lighterman::flow::{Action, Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::model::Digest;
 use lighterman::model::image::chain_ids;
@@ -22,6 +23,14 @@ fn family(state: &State) -> Vec<String> {
     fields.collect()
 }
 
+/// Does what the deck asked to have looked up.
+fn look(state: &mut State) {
+    let asked = state.jobs.iter().filter(|(_, job)| matches!(job, Job::Family { .. })).max_by_key(|(id, _)| id.0);
+    let (id, Job::Family { image, list, layers }) = asked.map(|(id, job)| (*id, job.clone())).unwrap() else { panic!() };
+    let found = curate::family::family(&image, &list, &layers);
+    let _ = update(state, Msg::Job(id, JobEvent::Done(JobOutput::Family(Box::new(found)))));
+}
+
 #[test]
 fn an_image_is_shown_with_its_base_and_with_what_is_built_on_it() {
     let mut state = scene::full(120, 40);
@@ -31,6 +40,8 @@ fn an_image_is_shown_with_its_base_and_with_what_is_built_on_it() {
     let shown = state.layers.image.value.clone().unwrap();
     let diff_ids: Vec<Digest> = shown.layers.as_ref().unwrap().iter().filter_map(|layer| layer.diff_id.clone()).collect();
     assert!(diff_ids.len() > 2, "the picture has an image of several layers");
+    assert_eq!(family(&state), Vec::<String>::new(), "it is looked for beside the screen");
+    look(&mut state);
     assert_eq!(family(&state), [format!("based on: 0 of {} other images read", images.len() - 1)]);
     let chain: Vec<(Digest, u64)> = chain_ids(&diff_ids).into_iter().map(|id| (id, 10)).collect();
     let mut others = images.iter().filter(|id| **id != shown.id);
@@ -40,6 +51,7 @@ fn an_image_is_shown_with_its_base_and_with_what_is_built_on_it() {
     told.extend(others.map(|id| (id.clone(), Some(vec![(Digest::sha256(b"another"), 1)]))));
     let _ = update(&mut state, Msg::Job(job, JobEvent::Chunk(JobOutput::Layers(told))));
     let _ = update(&mut state, Msg::Job(job, JobEvent::Done(JobOutput::Told)));
+    look(&mut state);
     let lines = family(&state);
     let name = |id: &Digest| {
         let list = state.images.list.value.as_ref().unwrap();

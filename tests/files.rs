@@ -362,6 +362,8 @@ fn two_images_are_compared_wherever_they_are() {
     assert_eq!(found["findings"], Value::Null);
     let text = program.run(&["diff", "acme/app:1", "oci:two"]).ended(0).stdout;
     assert!(text.contains("5.2-2") && text.contains("labels.tier") && text.lines().any(|line| line.ends_with(" gone")), "{text}");
+    let report = program.run(&["diff", "acme/app:1", "oci:two", "--markdown"]).ended(0).stdout;
+    assert!(report.starts_with("# acme/app:1 and oci:two\n") && report.contains("| bash | deb | 5.2-1 | 5.2-2 |"), "{report}");
     let same = program.json(&["diff", "acme/app:1", &format!("docker-archive:{file}")]);
     assert_eq!((&same["config"], &same["files"], &same["packages"]), (&json!([]), &json!([]), &json!([])));
 }

@@ -13,7 +13,10 @@ fn fill(program: &Program, repository: &str, tags: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("image.tar");
     for tag in tags {
-        let image = ImageSpec::new("acme/web:1").layer(&[("tag", tag.as_bytes())]).layer(&[("base", b"base")]);
+        let image = ImageSpec::new("acme/web:1")
+            .layer(&[("tag", tag.as_bytes())])
+            .layer(&[("base", b"base")])
+            .label("version", &format!("of-{tag}"));
         std::fs::write(&file, oci_archive(&[image], Pack::Gzip)).unwrap();
         program.run(&["copy", &format!("oci-archive:{}", file.display()), &format!("{repository}:{tag}")]).ended(0);
     }
@@ -99,6 +102,8 @@ fn run_plan(screen: &mut Screen, lines: usize) {
     screen.answer("y");
     // A toast may still be that of a run before.
     screen.wait_for(&format!("{lines} of {lines} done"));
+    // Its lines are done before the run is.
+    screen.wait_for("has run");
 }
 
 fn close_drawer(screen: &mut Screen) {
@@ -137,8 +142,16 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     assert_eq!(there(&repository), ["nightly", "pr-1", "stable", "v1.0.0", "v1.0.1"]);
     close_drawer(&mut screen);
     tags_are_read(&screen, 5);
-    // Into a namespace of its own, which begins with this.
+    // By a label, which is in the image's configuration.
     screen.send("*T");
+    screen.wait_for("Batch retag of 5");
+    screen.send("{label:version}");
+    screen.wait_for("of-v1.0.0");
+    screen.wait_for("5 to give");
+    screen.send("<Esc>");
+    screen.wait_gone("Batch retag");
+    // Into a namespace of its own, which begins with this.
+    screen.send("T");
     screen.wait_for("Batch retag of 5");
     let mirror = format!("mirror-{}", std::process::id());
     screen.send(&format!("mirror:{registry}/{mirror}"));
@@ -161,5 +174,44 @@ fn a_release_engineer_retags_as_text_mirrors_and_lets_a_policy_clean_up() {
     screen.wait_for("2 to run");
     run_plan(&mut screen, 2);
     assert_eq!(there(&repository), ["nightly", "stable", "v1.0.1"]);
+    assert_eq!(screen.quit(), 0);
+}
+
+#[test]
+fn images_of_this_machine_are_mirrored_and_taken_back() {
+    let Some(registry) = common::registry("images_of_this_machine_are_mirrored_and_taken_back") else { return };
+    let hub = format!("{registry}/hub-{}", std::process::id());
+    let program = Program::without_engine();
+    // One of the tags is there already, at something else.
+    let there = |tag: &str| {
+        let tags = program.run(&["tags", &format!("{hub}/library/app"), "--details", "--json"]).ended(0).document();
+        let found = tags["tags"].as_array().unwrap().iter().find(|row| row["tag"] == tag).cloned();
+        found.map(|row| row["digest"].as_str().unwrap().to_owned())
+    };
+    fill(&program, &format!("docker://{hub}/library/app"), &["2"]);
+    let before = there("2");
+    let images = [ImageSpec::new("app:1").layer(&[("a", b"1")]), ImageSpec::new("app:2").layer(&[("a", b"2")])];
+    std::fs::write(program.home().join("in.tar"), oci_archive(&images, Pack::Gzip)).unwrap();
+    let store = program.home().join("images").display().to_string();
+    program.run(&["--store", &store, "import", "in.tar"]).ended(0);
+    let mut screen = Start::new(&["--host", "store", "--store", &store]).size(120, 40).spawn();
+    screen.wait_for("2 images");
+    screen.send("*T");
+    screen.wait_for("Batch retag of 2");
+    screen.send(&format!("mirror:{hub}"));
+    screen.wait_for("tagged and pushed");
+    screen.send("<Enter>");
+    screen.wait_for("4 to run");
+    screen.wait_for("takes the tag");
+    run_plan(&mut screen, 4);
+    assert!(there("1").is_some() && there("2").is_some() && there("2") != before);
+    screen.send("z");
+    screen.wait_for("4 to run");
+    screen.send("x");
+    screen.wait_for("Run 4 lines");
+    screen.answer("y");
+    screen.wait_for("4 of 4 done");
+    screen.wait_until("the images without their other names", |text| !text.contains("…/library/app"));
+    assert_eq!((there("1"), there("2")), (None, before));
     assert_eq!(screen.quit(), 0);
 }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use lighterman::app::overlay::{Overlay, Rename, Standing};
 use lighterman::flow::{Effect, Job, JobEvent, JobOutput, Key, Msg};
 use lighterman::model::{
-    Completeness, Foreign, ImageList, ImageSummary, Name, Problem, ProblemKind, RepositoryView, Safe, SourceId, SourceInfo, Verb,
+    Completeness, Foreign, ImageList, ImageSummary, Name, Problem, ProblemKind, RepositoryView, Safe, SourceId, SourceInfo, UndoClass, Verb,
 };
 
 fn rename(deck: &Remote) -> &Rename {
@@ -283,8 +283,18 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     };
     let list = Arc::new(ImageList { images: vec![image], at: Timestamp::UNIX_EPOCH, gaps: vec![] });
     deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::Images { list, version: Safe::new("Docker 1") })));
+    let looked = |deck: &mut Remote, there: Result<Option<lighterman::model::Digest>, Problem>| {
+        deck.enter();
+        let id = deck.job(|job| matches!(job, Job::PreviewPush { .. }));
+        let Job::PreviewPush { pushes, .. } = deck.state.jobs[&id].clone() else { panic!() };
+        assert_eq!(pushes, [(Name::new("localhost:5000/hub/app:1"), digest("image"))]);
+        assert!(matches!(deck.state.overlays.last(), Some(Overlay::Waiting { .. })), "it is looked at there first");
+        deck.tell(Msg::Job(id, JobEvent::Done(JobOutput::PushPreview(vec![there]))));
+    };
     deck.press("1Tmirror:localhost:5000/hub");
-    deck.enter();
+    looked(&mut deck, Ok(Some(digest("there"))));
+    let push = |deck: &Remote| deck.state.plan.operations().into_iter().find(|line| line.verb == Verb::Push).unwrap();
+    assert_eq!((push(&deck).before, push(&deck).undo), (Some(digest("there")), UndoClass::UntilGarbageCollection));
     assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1", "push localhost:5000/hub/app:1"]);
     assert!(deck.state.plan.clashes.is_empty(), "{:?}", deck.state.plan.clashes);
     let operations = deck.state.plan.operations();
@@ -294,7 +304,47 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     deck.press("jd");
     assert_eq!(lines(&deck), ["tag localhost:5000/hub/app:1"]);
     deck.press("U1Tmirror:localhost:5000/hub");
-    deck.enter();
+    looked(&mut deck, Err(Problem::new(ProblemKind::Unreachable, "look at it", "connection refused")));
+    assert!(push(&deck).is_blind());
     deck.press("d");
     assert!(deck.state.plan.lines.is_empty(), "{:?}", lines(&deck));
+}
+
+#[test]
+fn labels_that_a_template_looks_at_are_read_first_and_nothing_is_planned_before() {
+    let mut deck = renaming();
+    let asked = |deck: &Remote| deck.jobs(|job| matches!(job, Job::Labels { .. }));
+    deck.press("{major}");
+    assert_eq!(asked(&deck), 0, "what costs requests is read where it is looked at");
+    for _ in 0.."{major}".len() {
+        deck.key(Key::Backspace);
+    }
+    deck.press("{label:version}");
+    assert_eq!((asked(&deck), rename(&deck).unlabelled), (1, 3), "and not once a key");
+    let (buffer, _) = scene::draw(&deck.state, &scene::dark());
+    let drawn: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+    assert!(drawn.contains("The labels of 3 tags are being read"));
+    deck.enter();
+    deck.key(Key::Tab);
+    assert!(rename(&deck).text.is_none() && deck.jobs(|job| matches!(job, Job::View { .. })) == 0);
+    let id = deck.job(|job| matches!(job, Job::Labels { .. }));
+    let Job::Labels { source, repository, details } = deck.state.jobs[&id].clone() else { panic!() };
+    assert_eq!((source, repository.as_str(), details.len()), (registry(), "acme/web", 3));
+    let version: lighterman::model::Labels = [("version".into(), "2.0".into())].into();
+    let unreadable = Problem::new(ProblemKind::Corrupt, "read", "no configuration");
+    let answers = vec![(digest("a"), Ok(version)), (digest("b"), Err(unreadable))];
+    deck.tell(Msg::Job(id, JobEvent::Chunk(JobOutput::Labels(answers))));
+    assert_eq!(rename(&deck).unlabelled, 1);
+    // The connection breaks before the last is told.
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Unreachable, "read labels", "it broke off"))));
+    let told: Vec<(Standing, String)> = rename(&deck).lines.iter().map(|line| (line.standing, line.to.to_string())).collect();
+    let unknown = (Standing::Refused, "its labels are not known".to_owned());
+    assert_eq!(told, [(Standing::New, "2.0".to_owned()), unknown.clone(), unknown]);
+    assert_eq!((asked(&deck), rename(&deck).unlabelled), (1, 0), "nothing is asked for twice");
+    deck.enter();
+    assert_eq!(deck.jobs(|job| matches!(job, Job::View { .. })), 1);
+    // Opened anew, it asks again for what could not be read.
+    deck.key(Key::Esc);
+    deck.press("*T{label:version}");
+    assert_eq!((asked(&deck), rename(&deck).unlabelled, rename(&deck).lines.len()), (2, 2, 3));
 }

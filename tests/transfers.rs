@@ -213,9 +213,9 @@ fn a_copy_that_is_killed_is_told_truly_and_finished_or_taken_back() {
     }
 }
 
-/// What was sent, and from where, is not there to be gone on with.
+/// The image is there still, and what the tag was at in its registry is written down.
 #[test]
-fn a_push_that_is_killed_is_not_chosen_to_be_gone_on_with() {
+fn a_push_that_is_killed_is_gone_on_with_and_taken_back() {
     let (registry, program) = (Fake::new(), Program::without_engine());
     let (old, name) = (registry.image("team/app", Some("stable"), "amd64", "old"), format!("{}/team/app:stable", registry.host()));
     std::fs::write(program.home().join("in.tar"), docker_archive(&[spec(&name, "1")])).unwrap();
@@ -225,16 +225,41 @@ fn a_push_that_is_killed_is_not_chosen_to_be_gone_on_with() {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(9));
     let ran = program.run(&["log", "--json"]).ended(0);
     let run = ran.document()[0].clone();
-    assert!(ran.stderr.contains("push it again") && !ran.stderr.contains("--resume"), "{}", ran.stderr);
-    assert_eq!(
-        (run["kind"].as_str(), run["done"].as_u64(), registry.tag("team/app", "stable")),
-        (Some("transfer"), Some(0), Some(old)),
-        "{run}"
-    );
-    let resumed = program.run(&["apply", "--resume"]).ended(1);
-    assert!(resumed.stderr.contains("there is nothing to resume"), "{}", resumed.stderr);
-    let resumed = program.run(&["apply", "--resume", run["id"].as_str().unwrap()]).ended(1);
-    assert!(resumed.stderr.contains("there is nothing left of it to resume"), "{}", resumed.stderr);
+    assert!(ran.stderr.contains("--resume"), "{}", ran.stderr);
+    let at = || registry.tag("team/app", "stable");
+    assert_eq!((run["kind"].as_str(), run["done"].as_u64(), at()), (Some("transfer"), Some(0), Some(old.clone())), "{run}");
+    assert_eq!(program.json(&["apply", "--resume"])["done"], 1);
+    let new = at();
+    assert!(new.is_some() && new != Some(old.clone()));
+    let again = program.run(&["apply", "--resume"]).ended(1);
+    assert!(again.stderr.contains("there is nothing to resume"), "{}", again.stderr);
+    assert_eq!((program.json(&["undo"])["done"].as_u64(), at()), (Some(1), Some(old)));
+    assert_eq!((program.json(&["redo"])["done"].as_u64(), at()), (Some(1), new));
+}
+
+/// In a plan a push has a precondition as every line has: what its tag is at in the registry.
+#[test]
+fn a_push_of_a_plan_leaves_a_tag_alone_that_moved_since() {
+    let (registry, program) = (Fake::new(), Program::without_engine());
+    let (old, name) = (registry.image("team/app", Some("stable"), "amd64", "old"), format!("{}/team/app:stable", registry.host()));
+    std::fs::write(program.home().join("in.tar"), docker_archive(&[spec(&name, "1"), spec("app:1", "2")])).unwrap();
+    program.json(&["import", "in.tar"]);
+    let mut plan = program.json(&["plan", "retag", "app:1=app:2", "-o", "p"]);
+    let mut push = plan["operations"][0].clone();
+    (push["verb"], push["target"], push["undo"]) = ("push".into(), name.clone().into(), "until_garbage_collection".into());
+    let held = program.json(&["images"]);
+    let id = held.as_array().unwrap().iter().find(|image| image["tags"][0] == name.as_str()).unwrap()["id"].clone();
+    (push["before"], push["after"]) = (old.to_string().into(), id);
+    plan["operations"] = vec![push].into();
+    std::fs::write(program.home().join("p"), plan.to_string()).unwrap();
+    let moved = registry.image("team/app", Some("stable"), "amd64", "another");
+    let ran = program.run(&["apply", "p", "--yes", "--json"]);
+    assert_eq!((ran.document()["done"].as_u64(), registry.tag("team/app", "stable")), (Some(0), Some(moved)), "{}", ran.stderr);
+    registry.image("team/app", Some("stable"), "amd64", "old");
+    assert_eq!(program.json(&["apply", "p", "--yes"])["done"], 1);
+    assert_ne!(registry.tag("team/app", "stable"), Some(old.clone()));
+    assert_eq!(program.json(&["undo"])["done"], 1);
+    assert_eq!(registry.tag("team/app", "stable"), Some(old));
 }
 
 #[test]

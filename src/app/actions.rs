@@ -115,11 +115,13 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Back => back(state),
         Action::Filter => filter::open(state),
         Action::Inspect | Action::InspectLayers => return overlay::inspect::open(state),
+        Action::Waste => return files::waste(state),
         Action::Copy => overlay::menu::copy(state),
         Action::Retag => retag(state),
         Action::BatchRetag => return overlay::rename::open(state),
         Action::Delete => return plan::delete_images(state),
         Action::CleanUp => return overlay::cleanup::open(state),
+        Action::Compare => return overlay::compare::open(state),
         Action::Quarantine | Action::QuarantineLayer => return overlay::quarantine::open(state),
         Action::Pull => ask(state, Ask::Pull, "Pull an image", None, String::new(), "Enter pull · Esc cancel"),
         Action::Push => return push(state),
@@ -227,7 +229,7 @@ fn push(state: &mut State) -> Vec<Effect> {
         return vec![effect];
     }
     let (name, id) = (name.clone(), image.id.clone());
-    overlay::wait(state, "looking at what is there", |_| Job::PreviewPush { source, name, id })
+    overlay::wait(state, "looking at what is there", |_| Job::PreviewPush { source, pushes: vec![(name, id)] })
 }
 
 fn export(state: &mut State) -> Vec<Effect> {
@@ -250,8 +252,7 @@ fn export(state: &mut State) -> Vec<Effect> {
     let about = Safe::from(counted(keys.len(), "image"));
     let clean: String = first.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
     let stem = if keys.len() > 1 { "images".to_owned() } else { clean };
-    let dir = state.settings.export_dir.trim_end_matches('/');
-    let text = if dir.is_empty() || dir == "." { format!("{stem}.tar") } else { format!("{dir}/{stem}.tar") };
+    let text = overlay::prompt::in_export_dir(state, &format!("{stem}.tar"));
     let what = Ask::Export { keys, format: ArchiveFormat::Docker };
     ask(state, what, "Export to a file", Some(about), text, "Enter write · Tab format · Esc cancel");
     Vec::new()

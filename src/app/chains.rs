@@ -93,7 +93,7 @@ pub(super) fn event(state: &mut State, source: &SourceId, event: JobEvent) -> Ve
     }
     state.plan.weigh_images(source, state.chains.of(source));
     overlay::cleanup::listed(state);
-    overlay::inspect::arrived(state);
+    let mut effects = overlay::inspect::arrived(state);
     // Another source whose reading gave way to this one goes on.
     let plan = &state.plan;
     let waiting: Vec<_> = plan
@@ -101,5 +101,8 @@ pub(super) fn event(state: &mut State, source: &SourceId, event: JobEvent) -> Ve
         .filter(|(other, _)| *other != source && plan.takes_images(other))
         .map(|(other, list)| (other.clone(), list.clone()))
         .collect();
-    waiting.into_iter().map(|(other, list)| want(state, &other, &list)).find(|effects| !effects.is_empty()).unwrap_or_default()
+    effects.extend(
+        waiting.into_iter().map(|(other, list)| want(state, &other, &list)).find(|effects| !effects.is_empty()).unwrap_or_default(),
+    );
+    effects
 }

@@ -11,6 +11,7 @@ use crate::pane::tasks::{Task, TaskState};
 use super::chains;
 use super::drift;
 use super::files;
+use super::labels;
 use super::log;
 use super::login;
 use super::overlay::{self, Overlay};
@@ -156,6 +157,7 @@ fn title(job: &Job) -> Safe {
     use crate::model::Change;
     Safe::from(match job {
         Job::Export { file, keys, .. } => format!("export {} to {}", crate::curate::words::counted(keys.len(), "image"), file.display()),
+        Job::SaveFile { lies, file, .. } => format!("save {} of layer {} to {}", size::human(lies.length), lies.layer + 1, file.display()),
         Job::Change(Change::Pull { name, .. }) => format!("pull {}", name.safe()),
         Job::Change(Change::Push { name, .. }) => format!("push {}", name.safe()),
         Job::Change(Change::Copy { copy, .. }) => format!("copy to {}", copy.to.safe()),
@@ -178,6 +180,8 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         if let Some(task) = state.tasks.get_mut(id) {
             task.progressed(progress, now);
             state.tasks.rebuild();
+        } else {
+            overlay::progressed(state, id, &progress);
         }
         return Vec::new();
     }
@@ -191,11 +195,20 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Open(_) => opened(state, event),
         Job::List { .. } => listed(state, id, event),
         Job::Watch { .. } => watched(state, event),
-        Job::Inspect { .. } => {
-            inspected(state, id, event);
+        Job::Inspect { .. } => inspected(state, id, event),
+        Job::Family { list, .. } => {
+            overlay::inspect::found(state, id, list, event);
             Vec::new()
         }
         Job::Files { .. } | Job::Arrange { .. } => files::event(state, id, event),
+        Job::Cost(tree) => {
+            files::reckoned(state, id, tree, event);
+            Vec::new()
+        }
+        Job::Peek { .. } | Job::Compare(_) => {
+            overlay::read_for(state, id, &job, event);
+            Vec::new()
+        }
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),
@@ -207,23 +220,17 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
             log::event(state, id, &job, event)
         }
         Job::PreviewImport { .. } | Job::PreviewCopy { .. } | Job::PreviewPush { .. } => overlay::previewed(state, id, job, event),
-        Job::PreviewPrune { .. } => {
-            // Bytes are less exact without it, and that is said.
-            if let Ok(JobOutput::Prunable(dangling)) = answer(event, "ask what images share") {
-                overlay::cleanup::weighed(state, &dangling);
-            }
-            Vec::new()
-        }
+        Job::PreviewPrune { .. } => overlay::cleanup::prunable(state, event),
         Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
         Job::Trace { .. } => overlay::quarantine::event(state, id, event),
         Job::SaveText { .. } => overlay::quarantine::saved(state, event),
-        Job::Labels { .. } => what_if::labelled(state, id, event),
+        Job::Labels { details, .. } => labels::event(state, id, &details, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)
         }
         Job::Drift { tags } => drift::event(state, id, &tags, event),
         Job::LogIn { source, .. } | Job::LogOut { source } => login::ended(state, &source, event),
-        Job::Export { .. } | Job::Change(_) | Job::Apply(_) => task_ended(state, id, &job, event),
+        Job::Export { .. } | Job::SaveFile { .. } | Job::Change(_) | Job::Apply(_) => task_ended(state, id, &job, event),
     }
 }
 
@@ -406,16 +413,16 @@ fn watched(state: &mut State, event: JobEvent) -> Vec<Effect> {
     }
 }
 
-fn inspected(state: &mut State, id: JobId, event: JobEvent) {
+fn inspected(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     let result = match answer(event, "inspect the image") {
         Ok(JobOutput::Image(image)) => Ok(image),
-        Ok(_) => return,
+        Ok(_) => return Vec::new(),
         Err(problem) => Err(problem),
     };
     if state.layers.image.finish(id, result.clone()) {
         state.layers.arrived();
     }
-    overlay::inspect::arrived(state);
+    overlay::inspect::arrived(state)
 }
 
 fn task_ended(state: &mut State, id: JobId, job: &Job, event: JobEvent) -> Vec<Effect> {

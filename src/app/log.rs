@@ -46,7 +46,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Way::Resume => "reading what was not done",
     };
     let (job, effect) = jobs::start(state, Job::Back { way, run, lines });
-    state.overlays.push(Overlay::Waiting { what: Safe::new(what), job });
+    state.overlays.push(Overlay::Waiting { what: Safe::new(what), job, wishes: Vec::new() });
     vec![effect]
 }
 

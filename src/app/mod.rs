@@ -12,6 +12,7 @@ pub mod files;
 mod filter;
 pub mod jobs;
 pub mod keymap;
+mod labels;
 pub mod layout;
 mod log;
 mod login;

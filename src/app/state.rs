@@ -130,6 +130,7 @@ impl State {
             || self.log.runs.is_loading()
             || self.layers.image.is_loading()
             || self.layers.reading.is_some()
+            || self.layers.reckoning.is_some()
             || registries.repositories.job.is_some()
             || registries.tags.job.is_some()
             || registries.tags.asked.is_some()

@@ -11,6 +11,7 @@ use super::actions;
 use super::files;
 use super::filter;
 use super::jobs;
+use super::labels;
 use super::layout::Layout;
 use super::log;
 use super::overlay::{self, Overlay};
@@ -84,7 +85,7 @@ fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.extend(follow(state));
     effects.extend(log::follow(state));
     effects.extend(files::settle(state));
-    effects.extend(what_if::labels(state));
+    effects.extend(labels::ask(state));
     if state.is_busy() && !state.spinning {
         state.spinning = true;
         effects.push(Effect::After(SPIN, Box::new(Msg::Spin)));
@@ -100,6 +101,7 @@ fn fit(state: &mut State) {
     state.layers.cursor.set_height(height(PaneId::Layers));
     if let Some(files) = &mut state.layers.files {
         files.cursor.set_height(height(PaneId::Layers));
+        files.listed.set_height(height(PaneId::Layers));
     }
     state.tasks.cursor.set_height(height(PaneId::Tasks));
     state.plan.cursor.set_height(height(PaneId::Plan));

@@ -8,7 +8,7 @@ use tui_input::InputRequest;
 use crate::curate::plan::Wish;
 use crate::curate::retention::{Listing, Policy, Report};
 use crate::curate::words::counted;
-use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key};
+use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobOutput, Key};
 use crate::model::{Completeness, Foreign, Safe, Target};
 use crate::pane::PaneId;
 use crate::pane::plan::{Ruled, Verdict};
@@ -70,44 +70,6 @@ pub(super) fn listed(state: &mut State) {
 /// Decides over what came meanwhile.
 pub(super) fn settle(state: &mut State) {
     state.registries.tags.decide(false, state.now);
-}
-
-/// Asks for labels that the policy looks at, once all tags are read.
-pub(super) fn labels(state: &mut State) -> Vec<Effect> {
-    let tags = &state.registries.tags;
-    if tags.labelling.is_some() || tags.asked.is_some() || tags.what_if.as_ref().is_none_or(|what_if| what_if.unlabelled() == 0) {
-        return Vec::new();
-    }
-    let (details, repository) = (tags.unlabelled(), tags.repository.clone());
-    let Some(source) = state.registries.hosts.entered.clone().filter(|_| !details.is_empty()) else { return Vec::new() };
-    let (id, effect) = jobs::start(state, Job::Labels { source, repository, details });
-    state.registries.tags.labelling = Some(id);
-    vec![effect]
-}
-
-/// Labels came, or will not.
-pub(super) fn labelled(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
-    let now = state.now;
-    let tags = &mut state.registries.tags;
-    if tags.labelling != Some(id) {
-        return Vec::new();
-    }
-    let problem = match answer(event, "read labels") {
-        Ok(JobOutput::Labels(answers)) => {
-            tags.labelled(answers);
-            return Vec::new();
-        }
-        Ok(JobOutput::Quota(_)) => return Vec::new(),
-        Ok(_) => None,
-        Err(problem) => {
-            // What was not told counts as unknown, or it would be asked for without end; the line opened anew asks again.
-            tags.give_labels_up();
-            (!problem.is_cancelled()).then_some(problem)
-        }
-    };
-    tags.labelling = None;
-    tags.decide(false, now);
-    problem.map(|problem| state.toasts.problem(&problem)).into_iter().collect()
 }
 
 /// Enter goes into the plan, Esc closes the line.

@@ -13,7 +13,7 @@ use super::{Done, Verdict};
 use crate::curate::freed::sums;
 use crate::model::{Digest, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, UndoClass};
 use crate::source::{Answer, Ctx, Source};
-use crate::work::apply::{Applier, Chosen, Places, Recovered, Report, can_go_on};
+use crate::work::apply::{Applier, Chosen, Places, Recovered, Report};
 use crate::work::clock::now;
 use crate::work::journal::{Journal, RunId, StepState};
 
@@ -101,12 +101,10 @@ pub(super) async fn recover(session: &Session) -> Result<(), Problem> {
             continue;
         }
         let (done, open) = (run.lines(StepState::is_done).len(), run.lines(StepState::is_open).len());
-        let way = match (can_go_on(run).is_empty(), done) {
-            (false, _) => format!(": `lighterman apply --resume {id}` or `undo {id}`"),
-            // What it sent came from this machine.
-            (true, 0) if open > 0 => ": push it again".to_owned(),
-            (true, 0) => String::new(),
-            (true, _) => format!(": `lighterman undo {id}`"),
+        let way = match (open, done) {
+            (0, 0) => String::new(),
+            (0, _) => format!(": `lighterman undo {id}`"),
+            _ => format!(": `lighterman apply --resume {id}` or `undo {id}`"),
         };
         session.printer.say(format_args!("  {done} lines are done, {open} are not{way}"));
     }

@@ -1,50 +1,15 @@
 //! `diff`: what differs between two images, wherever they are: settings, layers, files, packages.
 
-use serde::Serialize;
-use serde_json::Value;
-
-use super::files::{Look, kind, look, text};
+use super::files::look;
 use super::layer_args::DiffArgs;
 use super::print::{Align, Printer, Table, or_dash};
 use super::session::Session;
 use super::{Tally, Verdict};
-use crate::curate::compare::{self, ConfigChange, LayerChange, Side};
-use crate::curate::packages;
-use crate::layer::compare::{Differs, Finished};
-use crate::layer::{Member, NodeId};
-use crate::model::{Foreign, Inventory, PackageChange, Problem, ProblemKind, Safe, size};
-use crate::scan::inventory;
+use crate::curate::compare;
+use crate::model::comparison::{Comparison, FileChange};
+use crate::model::{Foreign, PackageChange, Problem, ProblemKind, Safe, size};
+use crate::work::compare::{Read, all};
 use crate::work::layer_index::Depth;
-
-const PACKAGES: &str = "read the packages";
-
-/// What `--json` prints; `None` is not known.
-#[derive(Debug, Serialize)]
-struct Difference {
-    config: Vec<ConfigChange>,
-    layers: Vec<LayerChange>,
-    files: Option<Vec<FileChange>>,
-    packages: Option<Vec<PackageChange>>,
-    /// Nothing looks for findings in both images yet.
-    findings: Option<Vec<Value>>,
-}
-
-#[derive(Debug, Serialize)]
-struct FileChange {
-    path: Foreign,
-    /// `added`, `modified` or `removed`.
-    change: &'static str,
-    before: Option<File>,
-    after: Option<File>,
-}
-
-#[derive(Debug, Serialize)]
-struct File {
-    kind: &'static str,
-    size: u64,
-    mode: Option<String>,
-    link: Option<Foreign>,
-}
 
 pub(super) async fn run(session: &Session, args: &DiffArgs) -> Verdict {
     let mut looks = Vec::with_capacity(2);
@@ -54,103 +19,24 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Verdict {
     let [before, after] = looks.as_slice() else {
         return Err(Problem::new(ProblemKind::Other, "compare two images", "one of them is missing"));
     };
+    let [ours, theirs] = [before, after].map(|look| Read { source: look.place.source.as_ref(), image: &look.image, layers: &look.layers });
+    let found = session.run("compare two images", |ctx| Box::pin(async move { all(&ctx, ours, theirs).await })).await;
+    let (found, problems) = found?;
     let mut tally = Tally { done: 1, failed: None };
-    for problem in before.problems().chain(after.problems()) {
+    for problem in &problems {
         tally.failed(problem, &session.printer);
     }
-    // Of a part of an image nobody can say what is missing in it.
-    let whole = before.problems().chain(after.problems()).next().is_none();
-    let (files, packages) = if whole { contents(session, before, after, &mut tally).await? } else { (None, None) };
-    let difference = Difference {
-        config: compare::config(&before.image, &after.image),
-        layers: compare::layers(&before.image, &after.image),
-        files,
-        packages,
-        findings: None,
-    };
     if session.printer.json {
-        session.printer.document(&difference)?;
+        session.printer.document(&found)?;
+    } else if args.markdown {
+        session.printer.text(&compare::markdown(&found, &Safe::new(&args.before), &Safe::new(&args.after)))?;
     } else {
-        session.printer.text(&words(&difference, &session.printer))?;
+        session.printer.text(&words(&found, &session.printer))?;
     }
     Ok(tally.verdict())
 }
 
-type Contents = (Option<Vec<FileChange>>, Option<Vec<PackageChange>>);
-
-async fn contents(session: &Session, before: &Look, after: &Look, tally: &mut Tally) -> Result<Contents, Problem> {
-    let (one, other) = (before.tree()?, after.tree()?);
-    let (ours, theirs) = (Finished::new(&one), Finished::new(&other));
-    let found = crate::layer::compare::compare(&ours, &theirs);
-    let files = found.into_iter().map(|pair| file_change(&ours, &theirs, pair)).collect();
-    let (mut known, mut reader) = (Vec::with_capacity(2), inventory::Reader::default());
-    for (look, side) in [(before, &ours), (after, &theirs)] {
-        let (source, reader) = (look.place.source.as_ref(), &mut reader);
-        let read = session
-            .run(PACKAGES, |ctx| Box::pin(async move { reader.read(source, &ctx, &look.image, inventory::wanted(side)).await }))
-            .await;
-        match read {
-            Ok(read) => {
-                for problem in skipped(&read) {
-                    tally.failed(&problem, &session.printer);
-                }
-                known.push(read);
-            }
-            Err(problem) if problem.is_cancelled() => return Err(problem),
-            Err(problem) => tally.failed(&problem, &session.printer),
-        }
-    }
-    let packages = match known.as_slice() {
-        // Where nothing lists any, nobody knows what was put in.
-        [before, after] if before.lists + after.lists > 0 => Some(packages::compare(&before.packages, &after.packages)),
-        _ => None,
-    };
-    Ok((Some(files), packages))
-}
-
-/// What is not known of packages, and why.
-fn skipped(inventory: &Inventory) -> Vec<Problem> {
-    let mut told: Vec<Problem> = inventory
-        .skipped
-        .iter()
-        .map(|one| Problem::new(ProblemKind::Limit, format!("{PACKAGES} in {}", one.place.path.safe()), one.why.as_str()))
-        .collect();
-    let more = inventory.skipped_count.saturating_sub(told.len());
-    if more > 0 {
-        told.push(Problem::new(ProblemKind::Limit, PACKAGES, format!("{more} more files were left out")));
-    }
-    told
-}
-
-fn file_change(before: &Finished<'_>, after: &Finished<'_>, pair: Differs) -> FileChange {
-    let path = match (pair.before, pair.after) {
-        (Some(id), _) => before.tree.path(id),
-        (None, id) => after.tree.path(id.unwrap_or(NodeId::ROOT)),
-    };
-    FileChange {
-        path: text(&path),
-        change: match (pair.before, pair.after) {
-            (None, _) => "added",
-            (_, None) => "removed",
-            _ => "modified",
-        },
-        before: pair.before.map(|id| file(before, id)),
-        after: pair.after.map(|id| file(after, id)),
-    }
-}
-
-fn file(side: &Finished<'_>, id: NodeId) -> File {
-    let member = side.member(id);
-    let member = member.as_ref();
-    File {
-        kind: member.map_or("dir", kind),
-        size: member.map_or(0, Member::size),
-        mode: member.and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
-        link: member.and_then(Member::link).map(text),
-    }
-}
-
-fn words(found: &Difference, printer: &Printer) -> String {
+fn words(found: &Comparison, printer: &Printer) -> String {
     use Align::{Left, Right};
     let mut out = String::new();
     let mut part = |name: &str, table: Option<Table>, known: bool| {
@@ -162,20 +48,14 @@ fn words(found: &Difference, printer: &Printer) -> String {
         });
     };
     let mut table = Table::new(&[("", Left), ("BEFORE", Left), ("AFTER", Left)]).indented(2);
-    let value = |value: &Option<Value>| or_dash(value.as_ref().map(|value| Safe::from(value.to_string())));
     for change in &found.config {
-        table.row(vec![Safe::new(&change.field), value(&change.before), value(&change.after)]);
+        table.row(vec![Safe::new(&change.field), compare::value(change.before.as_ref()), compare::value(change.after.as_ref())]);
     }
     part("Configuration", (!found.config.is_empty()).then_some(table), true);
     let mut table = Table::new(&[("", Left), ("SIZE", Right), ("LAYER", Left), ("CREATED BY", Left)]).indented(2);
     for layer in &found.layers {
-        let sign = match layer.change {
-            Side::Shared => "=",
-            Side::Removed => "-",
-            Side::Added => "+",
-        };
         table.row(vec![
-            sign.into(),
+            layer.change.sign().into(),
             or_dash(layer.size.map(|bytes| size::human(bytes).into())),
             or_dash(layer.diff_id.as_ref().map(|id| id.short().into())),
             or_dash(layer.created_by.as_ref().map(Foreign::safe)),
@@ -193,16 +73,9 @@ fn words(found: &Difference, printer: &Printer) -> String {
 fn files_table(files: &[FileChange]) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new(&[("", Left), ("BEFORE", Right), ("AFTER", Right), ("PATH", Left)]).indented(2);
-    let told = |file: &Option<File>| {
-        or_dash(file.as_ref().map(|file| if file.kind == "file" { size::human(file.size) } else { file.kind.to_owned() }.into()))
-    };
-    for file in files {
-        let sign = match file.change {
-            "added" => "+",
-            "removed" => "-",
-            _ => "~",
-        };
-        table.row(vec![sign.into(), told(&file.before), told(&file.after), file.path.safe()]);
+    for one in files {
+        let (before, after) = (compare::file(one.before.as_ref()), compare::file(one.after.as_ref()));
+        table.row(vec![one.change.sign().into(), before, after, one.path.safe()]);
     }
     table
 }
@@ -210,9 +83,13 @@ fn files_table(files: &[FileChange]) -> Table {
 fn packages_table(packages: &[PackageChange]) -> Table {
     use Align::Left;
     let mut table = Table::new(&[("PACKAGE", Left), ("TYPE", Left), ("BEFORE", Left), ("AFTER", Left)]).indented(2);
-    let version = |version: &Option<Foreign>| or_dash(version.as_ref().map(Foreign::safe));
     for one in packages {
-        table.row(vec![one.name.safe(), one.kind.name().into(), version(&one.before), version(&one.after)]);
+        table.row(vec![
+            one.name.safe(),
+            one.kind.name().into(),
+            compare::version(one.before.as_ref()),
+            compare::version(one.after.as_ref()),
+        ]);
     }
     table
 }

@@ -10,7 +10,7 @@ use super::print::{Align, Table};
 use super::session::{Place, Session};
 use super::{Tally, Verdict};
 use crate::layer::tree::{Change, Scope};
-use crate::layer::{Kind, Member, NodeId, Tree, View};
+use crate::layer::{Member, NodeId, Tree, View};
 use crate::model::{Foreign, Image, Platform, Problem, ProblemKind, Safe, size};
 use crate::work::layer_index::{self, Depth, Indexed};
 
@@ -126,7 +126,7 @@ fn row(tree: &Tree, view: &View, id: NodeId, layer: Option<usize>) -> Row {
     });
     Row {
         path: text(&tree.path(id)),
-        kind: member.as_ref().map_or("dir", |member| kind(member)),
+        kind: member.as_ref().map_or("dir", |member| member.kind().word()),
         size: member.as_ref().map_or(0, Member::size),
         mode: member.as_ref().and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
         link: member.as_ref().and_then(Member::link).map(text),
@@ -136,25 +136,13 @@ fn row(tree: &Tree, view: &View, id: NodeId, layer: Option<usize>) -> Row {
 }
 
 /// Bytes of a name as text; what is no text is marked as such.
-pub(super) fn text(bytes: &[u8]) -> Foreign {
+fn text(bytes: &[u8]) -> Foreign {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// The layer that made a directory which none tells of.
 fn first_seen(tree: &Tree, id: NodeId) -> usize {
     tree.history(id).last().map_or(0, |step| step.layer)
-}
-
-pub(super) const fn kind(member: &Member<'_>) -> &'static str {
-    match member.kind() {
-        Kind::Directory => "dir",
-        Kind::Symlink => "symlink",
-        Kind::Hardlink => "hardlink",
-        Kind::Char => "char",
-        Kind::Block => "block",
-        Kind::Fifo => "fifo",
-        Kind::File | Kind::Sparse | Kind::Other(_) => "file",
-    }
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -29,6 +29,10 @@ pub(super) struct DiffArgs {
     #[arg(value_name = "REF", value_hint = ValueHint::AnyPath)]
     pub(super) after: String,
 
+    /// Write it as Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub(super) markdown: bool,
+
     /// Of multi-platform images, this one: os/architecture[/variant]
     #[arg(long, value_name = "PLATFORM")]
     pub(super) platform: Option<Platform>,

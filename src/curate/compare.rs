@@ -3,42 +3,13 @@
 //! May use model. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{Digest, Image, LayerInfo};
-
-/// One setting that differs; `None` where an image doesn't have it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ConfigChange {
-    /// Such as `user`, `env.PATH`, `labels.tier`.
-    pub field: String,
-    pub before: Option<Value>,
-    pub after: Option<Value>,
-}
-
-/// On which side a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    /// In both images.
-    Shared,
-    /// In the first only.
-    Removed,
-    /// In the second only.
-    Added,
-}
-
-/// A layer of one of the images or of both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LayerChange {
-    pub change: Side,
-    pub diff_id: Option<Digest>,
-    /// Bytes as stored where it was read; of a shared layer in the first image.
-    pub size: Option<u64>,
-    pub created_by: Option<crate::model::Foreign>,
-}
+use super::markdown::{plain, table};
+use crate::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, LayerChange, Side};
+use crate::model::{Digest, Foreign, Image, LayerInfo, Safe, size};
 
 /// The settings that differ, by field. Of what Docker keeps as `NAME=VALUE`, and of labels, each has a field of its own.
 #[must_use]
@@ -100,12 +71,101 @@ pub fn layers(before: &Image, after: &Image) -> Vec<LayerChange> {
     first.chain(second).collect()
 }
 
+/// A value as it is shown; text without quotes, nothing as a dash.
+#[must_use]
+pub fn value(value: Option<&Value>) -> Safe {
+    match value {
+        None => Safe::new("–"),
+        Some(Value::String(text)) => Safe::new(text),
+        Some(other) => Safe::new(&other.to_string()),
+    }
+}
+
+/// What a file is, in a few words: a link by where it leads, anything else by its size or kind.
+#[must_use]
+pub fn file(file: Option<&ComparedFile>) -> Safe {
+    let Some(file) = file else { return Safe::new("–") };
+    let what = match (&file.link, file.kind) {
+        (Some(link), _) => return Safe::from(format!("→ {}", link.safe())),
+        (None, "file") => size::human(file.size),
+        (None, kind) => kind.to_owned(),
+    };
+    Safe::from(file.mode.as_ref().map_or_else(|| what.clone(), |mode| format!("{what} {mode}")))
+}
+
+/// A package's version, or a dash.
+#[must_use]
+pub fn version(version: Option<&Foreign>) -> Safe {
+    version.map_or_else(|| Safe::new("–"), Foreign::safe)
+}
+
+impl Changed {
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Added => "+",
+            Self::Modified => "~",
+            Self::Removed => "-",
+        }
+    }
+}
+
+impl Side {
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Shared => "=",
+            Self::Removed => "-",
+            Self::Added => "+",
+        }
+    }
+}
+
+/// All of it, for people: `before` and `after` are the images' names.
+#[must_use]
+pub fn markdown(found: &Comparison, before: &Safe, after: &Safe) -> String {
+    let mut out = format!("# {} and {}\n", plain(before), plain(after));
+    let heads = ["", "Before", "After"];
+    let same = |out: &mut String, title: &str, why: &str| _ = writeln!(out, "\n## {title}\n\n{why}");
+    let settings = found.config.iter().map(|one| [Safe::new(&one.field), value(one.before.as_ref()), value(one.after.as_ref())]);
+    if found.config.is_empty() {
+        same(&mut out, "Settings", "No difference.");
+    }
+    table(&mut out, "Settings", heads, settings);
+    let layers = found.layers.iter().map(|one| {
+        let bytes = one.size.map_or_else(|| Safe::new("–"), |bytes| size::human(bytes).into());
+        let id = one.diff_id.as_ref().map_or_else(|| Safe::new("–"), |id| Safe::new(id.short()));
+        [Safe::new(one.change.sign()), bytes, id, version(one.created_by.as_ref())]
+    });
+    table(&mut out, "Layers", ["", "Size", "Layer", "Created by"], layers);
+    match &found.files {
+        None => same(&mut out, "Files", "Not known."),
+        Some(files) if files.is_empty() => same(&mut out, "Files", "No difference."),
+        Some(files) => {
+            let row =
+                |one: &FileChange| [Safe::new(one.change.sign()), one.path.safe(), file(one.before.as_ref()), file(one.after.as_ref())];
+            table(&mut out, "Files", ["", "Path", "Before", "After"], files.iter().map(row));
+        }
+    }
+    match &found.packages {
+        None => same(&mut out, "Packages", "Not known."),
+        Some(packages) if packages.is_empty() => same(&mut out, "Packages", "No difference."),
+        Some(packages) => {
+            let rows = packages
+                .iter()
+                .map(|one| [one.name.safe(), Safe::new(one.kind.name()), version(one.before.as_ref()), version(one.after.as_ref())]);
+            table(&mut out, "Packages", ["Package", "Type", "Before", "After"], rows);
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Foreign, ImageConfig};
+    use crate::model::ImageConfig;
 
     fn image(config: ImageConfig, layers: &[&str]) -> Image {
         let layer = |(index, text): (usize, &&str)| LayerInfo {
@@ -173,5 +233,30 @@ mod tests {
         let told: Vec<_> = rows.iter().map(|row| (row.change, row.diff_id.clone().unwrap())).collect();
         let id = |text: &str| Digest::sha256(text.as_bytes());
         assert_eq!(told, [(Side::Shared, id("a")), (Side::Shared, id("bb")), (Side::Removed, id("c")), (Side::Added, id("x"))]);
+    }
+
+    #[test]
+    fn a_report_keeps_foreign_text_in_its_place() {
+        let found = Comparison {
+            config: vec![ConfigChange { field: "labels.a|b".into(), before: Some(json!("<b>x\n|")), after: None }],
+            files: Some(vec![FileChange {
+                path: "etc/[a](b)".into(),
+                change: Changed::Modified,
+                before: Some(ComparedFile { kind: "file", size: 1200, mode: Some("0644".into()), link: None }),
+                after: Some(ComparedFile { kind: "symlink", size: 0, mode: Some("0777".into()), link: Some("/x".into()) }),
+            }]),
+            packages: Some(Vec::new()),
+            ..Comparison::default()
+        };
+        let text = markdown(&found, &Safe::new("a:1"), &Safe::new("a:2"));
+        let wanted = [
+            "# a:1 and a:2",
+            "| labels.a\\|b | \\<b\\>x⏎\\| | – |",
+            "| \\~ | etc/\\[a\\]\\(b\\) | 1.2 kB 0644 | → /x |",
+            "## Packages\n\nNo difference.",
+        ];
+        for part in wanted {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::model::family::{Base, Family, Told};
 use crate::model::image::chain_ids;
 use crate::model::{Digest, Image, ImageList, ImageSummary, Layers, Name, Safe};
 
@@ -14,44 +15,6 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// Labels that the images of some distributions give to everything that is built on them.
 const NAME: &str = "org.opencontainers.image.ref.name";
 const VERSION: &str = "org.opencontainers.image.version";
-
-/// An image among those of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Family {
-    /// What it says it was built on.
-    pub told: Option<Told>,
-    /// The image here whose layers it begins with, the one with the most.
-    pub base: Option<Base>,
-    /// What its labels suggest, where nothing better is known.
-    pub guess: Option<Safe>,
-    /// Images here that have the same layers and no others.
-    pub twins: Vec<Digest>,
-    /// Images here that begin with all of its layers and have more.
-    pub built_on_it: Vec<Digest>,
-    /// How many other images here hold each of its layers, oldest first.
-    pub shared: Vec<usize>,
-    /// Bytes of its layers that no other image here holds, and of those that some do.
-    pub bytes: (u64, u64),
-    /// Images whose layers are known, and all there are: what is not known may be of the family too.
-    pub based_on: (usize, usize),
-}
-
-/// A base as the image itself names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    pub name: Name,
-    pub digest: Option<Digest>,
-    /// Whether that name is at another digest here. `None` where the name is not here, or has no digest to compare.
-    pub moved: Option<bool>,
-}
-
-/// A base that is known by its layers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
-    pub image: Digest,
-    /// How many layers both have.
-    pub layers: usize,
-}
 
 /// Finds the family of `image` in `list`; `layers` is what is known of what the images of the list hold.
 #[must_use]

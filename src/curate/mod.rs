@@ -8,6 +8,7 @@ pub mod compare;
 pub mod describe;
 pub mod family;
 pub mod freed;
+mod markdown;
 pub mod mistake;
 pub mod packages;
 pub mod plan;

@@ -17,7 +17,7 @@ pub use inverse::inverse;
 pub use local::{holder, local, prune};
 pub use protect::{Protection, nothing};
 pub use remote::remote;
-pub use transfer::{blind_push, looked_at, transfer};
+pub use transfer::{looked_at, push, transfer};
 
 /// Names of one kind that a line gives; the rest is counted.
 const MOST_NAMED: usize = 100;
@@ -29,8 +29,9 @@ pub enum Wish {
     Tag { id: Digest, to: Name },
     /// `to` shall be the manifest `id`, brought there from another repository: `from` as it is typed, such as `docker://host/app:1`.
     Copy { from: Name, id: Digest, to: Name },
-    /// The image `id` of this machine, which has this name then, is pushed by it.
-    Push { id: Digest, name: Name },
+    /// The image `id` of this machine, which has this name then, is pushed by it. `seen` is what the tag was at in its registry, `None` where that
+    /// could not be looked at.
+    Push { id: Digest, name: Name, seen: Option<Option<Digest>> },
     /// Take the tag, the manifest or the image away.
     Delete(Target),
     /// Take the tag alone away, whatever it is at.
@@ -216,7 +217,7 @@ fn distinct(wishes: &[Wish]) -> Vec<Wish> {
         Wish::Tag { id, to } | Wish::Copy { id, to, .. } => (0, id.to_string(), Target::Tag(to.clone()).canonical()),
         Wish::Delete(target) => (1, String::new(), target.canonical()),
         Wish::Untag(name) => (2, String::new(), Target::Tag(name.clone()).canonical()),
-        Wish::Push { id, name } => (3, id.to_string(), Target::Tag(name.clone()).canonical()),
+        Wish::Push { id, name, .. } => (3, id.to_string(), Target::Tag(name.clone()).canonical()),
     };
     wishes.into_iter().filter(|wish| seen.insert(key(wish))).cloned().collect()
 }

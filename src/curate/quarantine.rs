@@ -15,6 +15,7 @@ use serde::Serialize;
 pub use gather::{PREFIX, layers, manifests, put_away};
 pub use looked::{InRepository, Looked, Search};
 
+use super::markdown::table;
 use super::words::counted;
 use crate::model::{ContainerUse, Digest, ImageSummary, Name, Safe};
 
@@ -358,29 +359,6 @@ impl Report {
         );
         out
     }
-}
-
-fn table(out: &mut String, title: &str, heads: [&str; 3], rows: impl Iterator<Item = [Safe; 3]>) {
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
-        return;
-    }
-    _ = writeln!(out, "\n## {title}\n\n| {} |\n|---|---|---|", heads.join(" | "));
-    for row in rows {
-        _ = writeln!(out, "| {} |", row.map(|cell| plain(&cell)).join(" | "));
-    }
-}
-
-/// Text that Markdown takes for nothing but text.
-fn plain(text: &Safe) -> String {
-    let mut out = String::with_capacity(text.as_str().len());
-    for c in text.as_str().chars() {
-        if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '-' | '/' | ':') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

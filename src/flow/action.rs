@@ -103,11 +103,16 @@ actions! {
     Delete "delete" "delete" [c('d'), k(Key::Delete)] Rows true "Put untagging or deleting the marked rows into the plan; nothing goes before it is run.";
     Drift "drift" "drift" [c('u')] Images false "Ask the registries how the tags shown stand there: the same, moved, only here, gone.";
     Quarantine "quarantine" "quarantine" [c('Q')] Rows false "Find everything that contains this image, to put it away, delete or list it.";
+    Compare "compare" "compare" [c('=')] Rows false "Show what differs between the two marked images, or the marked one and this one.";
     InspectLayers "inspect-layers" "inspect" [k(Key::F(4))] Layers false "Show everything known of this image.";
+    Waste "waste" "waste" [c('c')] Layers false "Read all layers and list what they carry for nothing: hidden files, copies, hints.";
     LayerBelow "layer-below" "layer below" [c('[')] Files false "Look at the files of the layer below.";
     LayerAbove "layer-above" "layer above" [c(']')] Files false "Look at the files of the layer above.";
     WholeTree "whole-tree" "whole tree" [c('m')] Files false "Show all files that are there after this layer, or only what it did.";
     FindFiles "find-files" "find" [c('/')] Files false "Show only files of some name, path, size or change, in all folders.";
+    ViewFile "view-file" "view" [c('p')] Files false "Show what is in this file, as it was in the layer that is looked at; Enter does it too.";
+    SaveFile "save-file" "save" [c('e')] Files false "Write this file into a new one on this machine.";
+    NextListing "next-listing" "waste" [c('c')] Files false "Go on from the files to what is hidden, to copies, to hints, and back to the files.";
     FilesByName "files-by-name" "by name" [c('N')] Files false "Order the files of each folder by name.";
     FilesBySize "files-by-size" "by size" [c('S')] Files false "Order the files of each folder by size, the largest first.";
     QuarantineLayer "quarantine-layer" "quarantine" [c('Q')] Layers false "Find everything that contains this layer, to put it away, delete or list it.";

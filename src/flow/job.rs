@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::layer::tree::{Order, Scope};
-use crate::layer::{Tree, View};
+use crate::layer::tree::{Lies, Look, Rows};
+use crate::layer::{Cost, NodeId, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
+use crate::model::comparison::Comparison;
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    Change, Copy, Digest, Drift, Found, Image, ImageKey, ImageList, ImportPreview, Labels, LineState, Listed, LocalTag, Locator, LoggedIn,
-    LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe, SourceId, SourceInfo,
-    Stack, TagDetails, TagRow, Transfer, Uses,
+    Change, Copy, Digest, Drift, Family, Found, Image, ImageKey, ImageList, ImportPreview, Labels, Layers, LineState, Listed, LocalTag,
+    Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe,
+    SourceId, SourceInfo, Stack, TagDetails, TagRow, Transfer, Uses,
 };
 
 use super::Shared;
@@ -39,13 +40,17 @@ pub enum Slot {
     Labels,
     Files,
     Arrange,
+    Cost,
+    Peek,
     Referrers,
     /// How local tags stand to those of their registries.
     Drift,
     /// What the images of this machine hold.
     Layers,
+    Family,
     Pullable,
     Trace,
+    Compare,
     Runs,
     Restorable,
     DryRun,
@@ -76,11 +81,27 @@ pub enum Job {
         image: Arc<Image>,
         layers: Vec<usize>,
     },
-    /// What is to be seen of a tree, summed up.
+    /// What is to be seen of a tree, summed up. What is open stays open: directories of that tree or the one before it.
     Arrange {
         tree: Shared<Tree>,
-        scope: Scope,
-        order: Order,
+        look: Look,
+        open: Option<(Shared<Tree>, Vec<NodeId>)>,
+    },
+    /// What all layers of a tree carry for nothing.
+    Cost(Shared<Tree>),
+    /// The beginning of a file in a layer, laid out for that many columns.
+    Peek {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+        columns: u16,
+    },
+    /// Write one file of a layer into a new file.
+    SaveFile {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+        file: PathBuf,
     },
     /// What an archive holds, before it is imported.
     PreviewImport {
@@ -96,11 +117,10 @@ pub enum Job {
         source: SourceId,
         copy: Box<Copy>,
     },
-    /// What a push would replace: read from the registry it goes to.
+    /// What pushes would replace: read from the registries they go to.
     PreviewPush {
         source: SourceId,
-        name: Name,
-        id: Digest,
+        pushes: Vec<(Name, Digest)>,
     },
     /// Write images into one archive file.
     Export {
@@ -110,6 +130,8 @@ pub enum Job {
         format: ArchiveFormat,
         overwrite: bool,
     },
+    /// What differs between two images: first what their documents say, then what their layers hold.
+    Compare(Box<[(SourceId, ImageKey); 2]>),
     /// Every repository of a registry, in chunks while they arrive.
     Repositories {
         source: SourceId,
@@ -162,6 +184,12 @@ pub enum Job {
     Layers {
         source: SourceId,
         images: Vec<Digest>,
+    },
+    /// Where an image comes from and what came of it, among those of a list of which this is known.
+    Family {
+        image: Shared<Image>,
+        list: Shared<ImageList>,
+        layers: Shared<Layers>,
     },
     /// What images are made of, to find one layer among them: images of a source, and manifests of repositories, in chunks.
     Trace {
@@ -236,18 +264,23 @@ impl Job {
             Self::Labels { .. } => Some(Slot::Labels),
             Self::Files { .. } => Some(Slot::Files),
             Self::Arrange { .. } => Some(Slot::Arrange),
+            Self::Cost(_) => Some(Slot::Cost),
+            Self::Peek { .. } => Some(Slot::Peek),
             Self::Referrers { .. } => Some(Slot::Referrers),
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
+            Self::Family { .. } => Some(Slot::Family),
             Self::DryRun(_) => Some(Slot::DryRun),
             Self::Pullable { .. } => Some(Slot::Pullable),
             Self::Trace { .. } => Some(Slot::Trace),
+            Self::Compare(_) => Some(Slot::Compare),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
             | Self::LogIn { .. }
             | Self::LogOut { .. }
             | Self::Export { .. }
+            | Self::SaveFile { .. }
             | Self::Change(_)
             | Self::View { .. }
             | Self::Weigh { .. }
@@ -299,6 +332,7 @@ impl Job {
     pub const fn transfer(&self) -> Option<&SourceId> {
         match self {
             Self::Export { source, .. }
+            | Self::SaveFile { source, .. }
             | Self::Change(
                 Change::Pull { source, .. } | Change::Push { source, .. } | Change::Import { source, .. } | Change::Copy { source, .. },
             ) => Some(source),
@@ -309,7 +343,7 @@ impl Job {
     /// Whether it is listed in the Tasks drawer (long, user-started) rather than shown in its pane.
     #[must_use]
     pub const fn is_task(&self) -> bool {
-        matches!(self, Self::Export { .. } | Self::Change(_) | Self::Apply(_))
+        matches!(self, Self::Export { .. } | Self::SaveFile { .. } | Self::Change(_) | Self::Apply(_))
     }
 }
 
@@ -340,8 +374,14 @@ pub enum JobOutput {
     /// A tree as it is to be seen.
     Arranged {
         tree: Shared<Tree>,
+        look: Look,
         view: Shared<View>,
+        rows: Shared<Rows>,
     },
+    /// What a tree carries for nothing.
+    Cost(Shared<Cost>),
+    /// The beginning of a file.
+    Peeked(Shared<Peek>),
     /// Some repositories of a registry, while they arrive.
     Repositories(Vec<RepoRow>),
     /// Some tags of a repository, while they arrive.
@@ -369,7 +409,9 @@ pub enum JobOutput {
     /// The copy, with what it would replace.
     CopyPreview(Box<Copy>),
     /// What the tag that a push gives is at now, or why that can't be seen from here.
-    PushPreview(Result<Option<Digest>, Problem>),
+    PushPreview(Vec<Result<Option<Digest>, Problem>>),
+    /// What differs so far, and why some of it is not known.
+    Compared(Arc<Comparison>, Vec<Problem>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.
@@ -385,6 +427,7 @@ pub enum JobOutput {
     Held(BTreeMap<Digest, Held>),
     /// What some images hold; `None` of those of which it can't be told.
     Layers(Vec<LayersOf>),
+    Family(Box<Family>),
     /// How some lines of a plan stand now, that runs or is looked at.
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.

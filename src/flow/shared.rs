@@ -13,6 +13,20 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T> From<Arc<T>> for Shared<T> {
+    fn from(it: Arc<T>) -> Self {
+        Self(it)
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// The thing itself: without a copy where nobody else has it.
+    #[must_use]
+    pub fn take(self) -> T {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| (*shared).clone())
+    }
+}
+
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

@@ -1,5 +1,7 @@
 //! The fingerprint by which equal files are told, taken while they pass through. Facts: XXH3 with 128 bits, by the `twox-hash` crate.
 
+use std::fmt;
+
 use twox_hash::XxHash3_128;
 
 /// A fingerprint of a file's bytes. It answers "is this the same file again?" among files that nobody made to confuse it, together with their
@@ -17,18 +19,32 @@ impl ContentHash {
 }
 
 /// The same, piece by piece.
-pub(super) struct ContentHasher(XxHash3_128);
+pub struct ContentHasher(XxHash3_128);
+
+impl Default for ContentHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ContentHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContentHasher")
+    }
+}
 
 impl ContentHasher {
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self(XxHash3_128::new())
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.write(bytes);
     }
 
-    pub(super) fn finish(&self) -> ContentHash {
+    #[must_use]
+    pub fn finish(&self) -> ContentHash {
         ContentHash(self.0.finish_128())
     }
 }

@@ -23,6 +23,22 @@ pub enum Kind {
     Other(u8),
 }
 
+impl Kind {
+    /// What users call it; of an unknown type what it is passed over as.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Directory => "dir",
+            Self::Symlink => "symlink",
+            Self::Hardlink => "hardlink",
+            Self::Char => "char",
+            Self::Block => "block",
+            Self::Fifo => "fifo",
+            Self::File | Self::Sparse | Self::Other(_) => "file",
+        }
+    }
+}
+
 /// One entry, with its extended headers applied. Names are bytes: nothing says that they are UTF-8, relative or free of `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

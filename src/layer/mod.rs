@@ -7,6 +7,7 @@
 
 pub mod compare;
 mod content;
+pub mod cost;
 mod decompress;
 pub mod efficiency;
 mod error;
@@ -14,6 +15,7 @@ mod header;
 pub mod hints;
 pub mod index;
 mod pax;
+pub mod peek;
 #[cfg(test)]
 mod sample;
 pub mod tree;
@@ -21,12 +23,14 @@ mod verify;
 mod walk;
 pub mod waste;
 
-pub use content::ContentHash;
+pub use content::{ContentHash, ContentHasher};
+pub use cost::Cost;
 pub use decompress::{Compression, Decompress, Limits};
 pub use efficiency::Efficiency;
 pub use error::TarError;
 pub use header::{BLOCK, Entry, Kind};
 pub use index::{Index, Member, MemberId, PathId, Whiteout};
+pub use peek::Peek;
 pub use tree::{NodeId, Tree, View};
 pub use verify::{Digests, Hashing, LayerReader, Verified};
 pub use walk::{Advance, Buffered, Seeking, Streaming, Walker};

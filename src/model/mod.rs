@@ -3,8 +3,10 @@
 //! Foreign text is kept as [`Foreign`] (raw, for JSON and requests) and becomes [`Safe`] before anybody sees it.
 
 pub mod change;
+pub mod comparison;
 pub mod digest;
 pub mod dockerfile;
+pub mod family;
 pub mod filter;
 pub mod history;
 pub mod image;
@@ -28,6 +30,7 @@ pub mod version;
 
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer, Why};
 pub use digest::{Digest, DigestError, Hasher};
+pub use family::Family;
 pub use history::HistoryEntry;
 pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};

@@ -4,6 +4,7 @@
 //!
 //! Made and ordered by `curate::plan`, carried out by `work::apply`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -118,10 +119,10 @@ impl Verb {
         }
     }
 
-    /// Whether it fetches what its target will be at, which may not be known before.
+    /// Whether it moves what its target will be at, which may not be known before.
     #[must_use]
     pub const fn brings(self) -> bool {
-        matches!(self, Self::Copy | Self::Pull)
+        matches!(self, Self::Copy | Self::Pull | Self::Push)
     }
 
     /// Whether something is gone, or somewhere else, afterwards.
@@ -272,7 +273,8 @@ pub struct Operation {
     pub with_referrers: bool,
     /// What the target was seen at; `None` where there was nothing. Of a registry the manifest's digest, else the image's ID.
     pub before: Option<Digest>,
-    /// What it will be at; `None` where there will be nothing (or, of a push or pull, where that can't be known before).
+    /// What it will be at; `None` where there will be nothing (or, of a pull or copy, where that can't be known before). Of a push the ID of the
+    /// image that is sent.
     pub after: Option<Digest>,
     #[serde(default)]
     pub media_type: Option<Foreign>,
@@ -329,6 +331,20 @@ impl Operation {
         }
     }
 
+    /// Where its target is: of a push the registry that it goes to, else where it runs.
+    #[must_use]
+    pub fn place(&self) -> Cow<'_, SourceId> {
+        let reference = self.target.name().filter(|_| self.verb == Verb::Push).and_then(|name| name.reference().ok());
+        reference.map_or(Cow::Borrowed(&self.source), |reference| Cow::Owned(SourceId::registry(reference.registry())))
+    }
+
+    /// Whether what its target is at can't be looked at: of a push to a registry that whoever pushes may reach and this program does not. Such
+    /// a push has no precondition and no way back.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.verb == Verb::Push && self.undo == UndoClass::Irreversible
+    }
+
     /// What it changes, and from what to what: the rest is words about that.
     #[must_use]
     pub const fn change(&self) -> (Verb, &SourceId, &Target, Option<&Digest>, Option<&Digest>) {
@@ -348,7 +364,7 @@ impl Operation {
         if self.override_reason.as_ref().is_some_and(|reason| !reason.raw().trim().is_empty()) { None } else { self.protected.as_ref() }
     }
 
-    /// Whether what the target was at is gone, or somewhere else, afterwards: a copy or pull takes an existing tag as a move does.
+    /// Whether what the target was at is gone, or somewhere else, afterwards: a copy, pull or push takes an existing tag as a move does.
     #[must_use]
     pub fn takes_away(&self) -> bool {
         self.verb.takes_away() || (self.verb.brings() && self.before.is_some() && self.before != self.after)

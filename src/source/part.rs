@@ -11,8 +11,10 @@ use super::{Ctx, Source};
 use crate::layer::Digests;
 use crate::model::{Image, Problem, ProblemKind, size};
 
-/// Bytes of all pieces together.
+/// Bytes of all pieces together that are kept in memory.
 const MOST: u64 = 256 << 20;
+/// Bytes that are handed on at a time.
+const BUFFER: usize = 128 * 1024;
 
 /// A piece of a layer's uncompressed tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +24,16 @@ pub struct Part {
     pub length: u64,
 }
 
-/// What was read of a layer.
-struct Pieces {
-    /// In the order asked for; fewer where reading failed.
-    read: Vec<(usize, Vec<u8>)>,
+/// Where the bytes of a piece go, in their order.
+pub trait Sink: Send + 'static {
+    /// # Errors
+    /// Why no more can be taken; it is what the reading ends with.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Problem>;
+}
+
+/// What was made of a layer.
+struct Made<T> {
+    it: Option<T>,
     /// It was left as soon as all was there.
     enough: bool,
 }
@@ -47,52 +55,128 @@ pub async fn read_parts(source: &dyn Source, ctx: &Ctx, image: &Image, place: us
     if order.windows(2).any(meet) {
         return Err(Problem::new(ProblemKind::Usage, doing, "the parts overlap"));
     }
-    let told: Arc<Mutex<Option<ReadLayer<Pieces>>>> = Arc::default();
+    let mut read = one(source, ctx, image, place, &doing, move |opened| pieces(opened, &order)).await?;
+    read.sort_by_key(|(at, _)| *at);
+    Ok(read.into_iter().map(|(_, bytes)| bytes).collect())
+}
+
+/// Hands the bytes of one part of the layer of `image` at `place` to a sink, of any number of bytes, and gives the sink back. `make` gives a new
+/// sink for each time that the layer, or one that may be it, is opened; a sink that got another layer's bytes, or not all, is dropped.
+///
+/// # Errors
+/// As [`read_parts`], and what `make` and the sink say.
+pub async fn copy_part<S: Sink>(
+    source: &dyn Source,
+    ctx: &Ctx,
+    image: &Image,
+    place: usize,
+    part: Part,
+    make: impl Fn() -> Result<S, Problem> + Send + Sync + 'static,
+) -> Result<S, Problem> {
+    let doing = format!("read a part of layer {place}");
+    one(source, ctx, image, place, &doing, move |opened| copied(opened, part, &make)).await?
+}
+
+/// Opens one layer and gives what was made of it, if that is all that was wanted.
+async fn one<T: Send + 'static>(
+    source: &dyn Source,
+    ctx: &Ctx,
+    image: &Image,
+    place: usize,
+    doing: &str,
+    read: impl Fn(Opened<'_>) -> (io::Result<Digests>, Made<T>) + Send + Sync + 'static,
+) -> Result<T, Problem> {
+    let told: Arc<Mutex<Option<ReadLayer<Mutex<Made<T>>>>>> = Arc::default();
     let slot = Arc::clone(&told);
     let each = move |read| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
-    read_layers(source, ctx, image, &[place], move |opened| pieces(opened, &order), each).await?;
+    let read = move |opened: Opened<'_>| {
+        let (found, made) = read(opened);
+        (found, Mutex::new(made))
+    };
+    read_layers(source, ctx, image, &[place], read, each).await?;
     let told = told.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let told = told.ok_or_else(|| Problem::new(ProblemKind::Other, &doing, "the source told nothing of it"))?;
-    match (told.made, told.found) {
-        (Some(made), found) if made.enough || found.is_ok() => {
-            // Nobody else has it any more.
-            let mut read = Arc::try_unwrap(made).map_or_else(|made| made.read.clone(), |made| made.read);
-            read.sort_by_key(|(at, _)| *at);
-            Ok(read.into_iter().map(|(_, bytes)| bytes).collect())
-        }
+    let told = told.ok_or_else(|| Problem::new(ProblemKind::Other, doing, "the source told nothing of it"))?;
+    let Some(made) = told.made else {
+        return Err(told.found.err().unwrap_or_else(|| Problem::new(ProblemKind::Other, doing, "nothing was read of it")));
+    };
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    match (made.it.take(), told.found) {
+        (Some(it), found) if made.enough || found.is_ok() => Ok(it),
         (_, Err(problem)) => Err(problem),
-        (None, Ok(_)) => Err(Problem::new(ProblemKind::Other, doing, "nothing was read of it")),
-        (Some(_), Ok(_)) => Err(Problem::new(ProblemKind::Corrupt, doing, "it ends before that")),
+        (_, Ok(_)) => Err(Problem::new(ProblemKind::Corrupt, doing, "it ends before that")),
     }
 }
 
-fn pieces(opened: Opened<'_>, order: &[(usize, Part)]) -> (io::Result<Digests>, Pieces) {
+/// Reads what is wanted of a layer, and the rest of it only where its digests have yet to say which it is.
+fn read<T>(opened: Opened<'_>, wanted: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> (io::Result<Digests>, Made<T>) {
     let known = opened.layer.is_some();
-    let mut pieces = Pieces { read: Vec::with_capacity(order.len()), enough: false };
+    let mut made = Made { it: None, enough: false };
     let found = opened.reader().and_then(|mut reader| {
-        let mut at = 0_u64;
-        for (place, part) in order {
-            let bytes = piece(&mut reader, &mut at, *part)?;
-            pieces.read.push((*place, bytes));
-        }
-        // Where the layer's digests have yet to say which it is, all of it is needed.
-        pieces.enough = known;
+        made.it = Some(wanted(&mut reader)?);
+        made.enough = known;
         if known { Err(io::Error::other("no more of it is needed")) } else { reader.finish() }
     });
-    (found, pieces)
+    (found, made)
 }
 
-/// Reads on to the part, and then the part.
-fn piece(reader: &mut impl Read, at: &mut u64, part: Part) -> io::Result<Vec<u8>> {
-    let short = || io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before the part that is wanted");
-    let gap = part.offset.saturating_sub(*at);
-    if io::copy(&mut reader.by_ref().take(gap), &mut io::sink())? != gap {
-        return Err(short());
+type Pieces = Vec<(usize, Vec<u8>)>;
+
+fn pieces(opened: Opened<'_>, order: &[(usize, Part)]) -> (io::Result<Digests>, Made<Pieces>) {
+    read(opened, |reader| {
+        let (mut pieces, mut at) = (Vec::with_capacity(order.len()), 0_u64);
+        for (place, part) in order {
+            skip(reader, part.offset.saturating_sub(at))?;
+            let mut bytes = Vec::new();
+            if (&mut *reader).take(part.length).read_to_end(&mut bytes)? as u64 != part.length {
+                return Err(short());
+            }
+            at = part.offset.saturating_add(part.length);
+            pieces.push((*place, bytes));
+        }
+        Ok(pieces)
+    })
+}
+
+fn copied<S: Sink>(
+    opened: Opened<'_>,
+    part: Part,
+    make: &impl Fn() -> Result<S, Problem>,
+) -> (io::Result<Digests>, Made<Result<S, Problem>>) {
+    let mut wrong = None;
+    let (found, mut made) = read(opened, |reader| {
+        skip(reader, part.offset)?;
+        let refused = |problem: Problem, wrong: &mut Option<Problem>| {
+            *wrong = Some(problem);
+            io::Error::other("there is nowhere to put it")
+        };
+        let mut sink = make().map_err(|problem| refused(problem, &mut wrong))?;
+        let mut buffer = vec![0; BUFFER];
+        let mut left = part.length;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let read = match reader.read(buffer.get_mut(..most).unwrap_or_default()) {
+                Ok(0) => return Err(short()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            sink.put(buffer.get(..read).unwrap_or_default()).map_err(|problem| refused(problem, &mut wrong))?;
+            left = left.saturating_sub(read as u64);
+        }
+        Ok(Ok(sink))
+    });
+    // What is wrong on our side is no fault of the layer's, whichever it was.
+    if let Some(problem) = wrong {
+        made = Made { it: Some(Err(problem)), enough: true };
     }
-    let mut bytes = Vec::new();
-    if reader.by_ref().take(part.length).read_to_end(&mut bytes)? as u64 != part.length {
-        return Err(short());
-    }
-    *at = part.offset.saturating_add(part.length);
-    Ok(bytes)
+    (found, made)
+}
+
+/// Reads on to the part.
+fn skip(reader: &mut dyn Read, gap: u64) -> io::Result<()> {
+    if io::copy(&mut reader.take(gap), &mut io::sink())? == gap { Ok(()) } else { Err(short()) }
+}
+
+fn short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before the part that is wanted")
 }

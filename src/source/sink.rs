@@ -77,6 +77,15 @@ impl AtomicFile {
         Problem::disk(writing(&self.target), &self.target, error)
     }
 
+    /// Brings what was written to the disk, still without the target's name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sync(&mut self) -> Result<(), Problem> {
+        let done = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        done.map_err(|error| self.problem(&error))
+    }
+
     /// Brings everything to the disk and gives it the target's name. An existing regular file is replaced, in one step, only with
     /// `overwrite`; whatever else came to stand there meanwhile is left alone.
     ///

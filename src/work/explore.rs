@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use super::layer_index::{self, Depth, Indexed};
 use super::run::{Chunks, Env};
 use crate::flow::{JobOutput, Shared};
-use crate::layer::tree::{Order, Scope};
-use crate::layer::{Index, Tree, View};
+use crate::layer::tree::Look;
+use crate::layer::{Cost, Index, NodeId, Tree};
 use crate::model::{Image, Problem, SourceId};
 use crate::source::{Ctx, blocking};
 
@@ -45,23 +45,36 @@ pub(super) async fn explore(
     };
     let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, Depth::Contents, each);
     let mut reading = std::pin::pin!(reading);
-    let mut told = 0;
-    let ended = loop {
-        let ended = tokio::select! {
-            biased;
-            ended = &mut reading => Some(ended),
-            () = arriving.any.notified() => None,
+    let (mut told, mut ended, mut building) = (None, None, None);
+    loop {
+        if building.is_none() {
+            let read = arriving.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let nothing_told = told.is_none() && matches!(ended, Some(Ok(_)));
+            if nothing_told || !read.is_empty() && told != Some(read.len()) {
+                told = Some(read.len());
+                building = Some(Box::pin(tree(read, count)));
+            } else if let Some(ended) = ended.take() {
+                break ended.map(|_: Vec<Indexed>| JobOutput::Told);
+            }
+        }
+        let idle = building.is_none();
+        // Reading goes on while a tree is put together.
+        let built = async {
+            match building.as_mut() {
+                Some(building) => building.await,
+                None => std::future::pending().await,
+            }
         };
-        let read = arriving.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if read.len() > told || told == 0 && matches!(ended, Some(Ok(_))) {
-            told = read.len();
-            chunks.send(tree(read, count).await?).await;
+        tokio::select! {
+            biased;
+            end = &mut reading, if ended.is_none() => ended = Some(end),
+            built = built => {
+                building = None;
+                chunks.send(built?).await;
+            }
+            () = arriving.any.notified(), if idle => {}
         }
-        if let Some(ended) = ended {
-            break ended;
-        }
-    };
-    ended.map(|_| JobOutput::Told)
+    }
 }
 
 /// The tree of what was read. A layer that was not holds nothing in it.
@@ -78,11 +91,19 @@ async fn tree(read: Read, count: usize) -> Result<JobOutput, Problem> {
 ///
 /// # Errors
 /// None that a caller could cause.
-pub(super) async fn arrange(tree: Shared<Tree>, scope: Scope, order: Order) -> Result<JobOutput, Problem> {
+pub(super) async fn arrange(tree: Shared<Tree>, look: Look, open: Option<(Shared<Tree>, Vec<NodeId>)>) -> Result<JobOutput, Problem> {
     blocking("sum up the files", move || {
-        let mut view = View::new(&tree, scope);
-        view.set_order(&tree, order);
-        Ok(JobOutput::Arranged { tree, view: Shared::new(view) })
+        let open = open.as_ref().map(|(of, open)| (&**of, open.as_slice()));
+        let (view, rows) = look.at(&tree, open);
+        Ok(JobOutput::Arranged { tree, look, view: Shared::new(view), rows: Shared::new(rows) })
     })
     .await
+}
+
+/// Reckons up what a tree carries for nothing.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(super) async fn cost(tree: Shared<Tree>) -> Result<JobOutput, Problem> {
+    blocking("reckon up the waste", move || Ok(JobOutput::Cost(Shared::new(Cost::new(&tree))))).await
 }

@@ -7,6 +7,8 @@ mod catalog;
 pub mod change;
 mod checksum;
 pub mod clock;
+pub mod compare;
+pub mod content;
 mod curation;
 mod explore;
 pub mod files;

@@ -1,13 +1,15 @@
 //! What each job does: one `match` over [`Job`], in terms of the sources' verbs.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
+use crate::curate::family::family;
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{Change, Digest, ImageKey, ImageList, Name, Problem, ProblemKind, SourceId};
+use crate::model::{Change, Digest, ImageKey, ImageList, Locator, Name, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::{Applier, There};
@@ -16,7 +18,7 @@ use super::known::KnownLists;
 use super::layer_cache::LayerCache;
 use super::ledger::Ledgers;
 use super::table::Table;
-use super::{catalog, curation, explore, layers, pullable, trace};
+use super::{catalog, compare, content, curation, explore, layers, pullable, trace};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -79,27 +81,18 @@ impl Env {
 pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
     match job {
         Job::Discover => Ok(JobOutput::Sources(env.table.discover().await?)),
-        Job::Open(locator) => {
-            let info = env.table.open(&locator)?;
-            // Opened now, so that a file that is none is not switched to.
-            env.table.get(&info.id).await?;
-            Ok(JobOutput::Opened(info))
-        }
+        Job::Open(locator) => open(env, &locator).await,
         Job::List { source } => list(&source, env, ctx, chunks).await,
         Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
         Job::Files { source, image, layers } => explore::explore(env, &source, &image, &layers, ctx, chunks).await,
-        Job::Arrange { tree, scope, order } => explore::arrange(tree, scope, order).await,
-        Job::PreviewImport { source, file } => {
-            let source = env.table.get(&source).await?;
-            let curator = source.curator().ok_or_else(|| unable("import an archive", &*source))?;
-            Ok(JobOutput::ImportPreview(curator.preview_import(ctx, &file).await?))
-        }
-        Job::PreviewPrune { source } => {
-            let source = env.table.get(&source).await?;
-            let curator = source.curator().ok_or_else(|| unable("prune images", &*source))?;
-            Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
-        }
+        Job::Arrange { tree, look, open } => explore::arrange(tree, look, open).await,
+        Job::Cost(tree) => explore::cost(tree).await,
+        Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
+        Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,
+        Job::Compare(both) => Box::pin(compare::run(env, &both, ctx, chunks)).await,
+        Job::PreviewImport { source, file } => preview_import(&*env.table.get(&source).await?, &file, ctx).await,
+        Job::PreviewPrune { source } => preview_prune(&*env.table.get(&source).await?, ctx).await,
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,
         Job::Tags { source, repository } => catalog::tags(env, &source, &repository, ctx, chunks).await,
         Job::Details { source, repository, tags } => catalog::details(env, &source, &repository, &tags, ctx, chunks).await,
@@ -112,6 +105,9 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::View { source, repository, tags, digests } => curation::view(env, &source, &repository, &tags, &digests, ctx).await,
         Job::Weigh { source, repository, digests } => curation::weigh(env, &source, &repository, &digests, ctx).await,
         Job::Layers { source, images } => layers::tell(env, &source, &images, ctx, chunks).await,
+        Job::Family { image, list, layers } => {
+            blocking("look for the family", move || Ok(JobOutput::Family(Box::new(family(&image, &list, &layers))))).await
+        }
         Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
         Job::DryRun(plan) => curation::dry_run(env, *plan, ctx, chunks).await,
         Job::Recover => curation::recover(env, ctx).await,
@@ -128,12 +124,29 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::LogIn { source, login } => catalog::log_in(&*env.table.get(&source).await?, &login, ctx).await,
         Job::LogOut { source } => catalog::log_out(&*env.table.get(&source).await?, ctx).await,
         Job::PreviewCopy { source, copy } => catalog::preview_copy(&*env.table.get(&source).await?, copy, ctx).await,
-        Job::PreviewPush { source, name, id } => preview_push(env, source, name, id, ctx).await,
+        Job::PreviewPush { source, pushes } => preview_push(env, &source, &pushes, ctx).await,
         Job::Export { source, keys, file, format, overwrite } => {
             export(&*env.table.get(&source).await?, &keys, ExportTo { file, format, overwrite }, ctx).await
         }
         Job::Change(change) => transfer(env, &change, ctx).await,
     }
+}
+
+async fn open(env: &Env, locator: &Locator) -> Result<JobOutput, Problem> {
+    let info = env.table.open(locator)?;
+    // Opened now, so that a file that is none is not switched to.
+    env.table.get(&info.id).await?;
+    Ok(JobOutput::Opened(info))
+}
+
+async fn preview_import(source: &dyn Source, file: &Path, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let curator = source.curator().ok_or_else(|| unable("import an archive", source))?;
+    Ok(JobOutput::ImportPreview(curator.preview_import(ctx, file).await?))
+}
+
+async fn preview_prune(source: &dyn Source, ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let curator = source.curator().ok_or_else(|| unable("prune images", source))?;
+    Ok(JobOutput::Prunable(Arc::new(curator.prunable(ctx).await?)))
 }
 
 async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Problem> {
@@ -143,13 +156,14 @@ async fn transfer(env: &Env, change: &Change, ctx: &Ctx) -> Result<JobOutput, Pr
     Ok(JobOutput::Applied(applier.transfer(&source, change).await?))
 }
 
-async fn preview_push(env: &Env, source: SourceId, name: Name, expected: Digest, ctx: &Ctx) -> Result<JobOutput, Problem> {
-    let from = env.table.get(&source).await?;
+async fn preview_push(env: &Env, source: &SourceId, pushes: &[(Name, Digest)], ctx: &Ctx) -> Result<JobOutput, Problem> {
+    let from = env.table.get(source).await?;
     let applier = Applier { journal: &env.journal, places: &env.table, ctx, each: &|_, _| {} };
-    Ok(JobOutput::PushPreview(match applier.there(&from, &Change::Push { source, name, expected, seen: None }).await? {
+    let told = |there| match there {
         There::At(digest) => Ok(digest),
         There::Unseen(problem) => Err(problem),
-    }))
+    };
+    Ok(JobOutput::PushPreview(applier.before_pushes(&from, pushes).await?.into_iter().map(told).collect()))
 }
 
 async fn export(source: &dyn Source, keys: &[ImageKey], to: ExportTo, ctx: &Ctx) -> Result<JobOutput, Problem> {

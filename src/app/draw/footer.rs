@@ -8,6 +8,7 @@ use crate::app::state::State;
 use crate::flow::Action;
 use crate::model::Safe;
 use crate::pane::PaneId;
+use crate::pane::layers::Listing;
 use crate::pane::registries::WhatIf;
 use crate::ui::text::words;
 use crate::ui::{Canvas, Pen, Role, Shown};
@@ -52,6 +53,7 @@ const REGISTRIES: &[Action] = &[
 ];
 const LAYERS: &[Action] = &[
     Action::Open,
+    Action::Waste,
     Action::Dockerfile,
     Action::ShowEmpty,
     Action::Copy,
@@ -63,16 +65,20 @@ const LAYERS: &[Action] = &[
 ];
 const FILES: &[Action] = &[
     Action::Open,
+    Action::FindFiles,
+    Action::NextListing,
+    Action::SaveFile,
     Action::WholeTree,
     Action::LayerBelow,
     Action::LayerAbove,
-    Action::FindFiles,
     Action::FilesBySize,
     Action::FilesByName,
     Action::Back,
     Action::Refresh,
     Action::Zoom,
 ];
+/// What is carried for nothing, as lists.
+const LISTINGS: &[Action] = &[Action::Open, Action::NextListing, Action::Back, Action::Refresh, Action::Zoom];
 const TASKS: &[Action] = &[
     Action::Open,
     Action::CancelTask,
@@ -128,6 +134,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
     let here = match state.focus {
         PaneId::Images => IMAGES,
         PaneId::Registries => REGISTRIES,
+        PaneId::Layers if state.layers.files.as_ref().is_some_and(|files| files.listing != Listing::Tree) => LISTINGS,
         PaneId::Layers if state.layers.files.is_some() => FILES,
         PaneId::Layers => LAYERS,
         PaneId::Plan => PLAN,

@@ -3,6 +3,8 @@
 //! A drawing room: may use `ui` and ratatui; takes the state by reference and never changes it.
 
 mod cleanup;
+mod compare;
+mod file;
 mod footer;
 mod header;
 mod overlay;

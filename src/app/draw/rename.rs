@@ -31,6 +31,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, it: &Rename, editor: O
     let mut pen = canvas.pen(inside, inside.y.saturating_add(1));
     match &it.mistake {
         Some(mistake) => drop(pen.put(bad, Role::DialogLoss).put(" ", Role::Dialog).put(mistake, Role::DialogLoss)),
+        None if it.unlabelled > 0 => {
+            let tags = if it.unlabelled == 1 { "tag" } else { "tags" };
+            pen.put(&words!("The labels of {} {tags} are being read", text::count(it.unlabelled)), Role::DialogWarning);
+        }
         None => drop(pen.put(HELP, Role::DialogMuted)),
     }
     let rows = Rect { y: inside.y.saturating_add(3), height: inside.height.saturating_sub(5), ..inside };

@@ -160,8 +160,15 @@ pub(in crate::app) fn listed(state: &mut State) {
     with(state, |it, state| it.take(state, list));
 }
 
-/// The source told what untagged images don't share.
-pub(in crate::app) fn weighed(state: &mut State, dangling: &ImageList) {
+/// The source told what untagged images don't share, or will not: bytes are less exact without it, and that is said.
+pub(in crate::app) fn prunable(state: &mut State, event: JobEvent) -> Vec<Effect> {
+    if let Ok(JobOutput::Prunable(dangling)) = answer(event, "ask what images share") {
+        weighed(state, &dangling);
+    }
+    Vec::new()
+}
+
+fn weighed(state: &mut State, dangling: &ImageList) {
     let unique: HashMap<Digest, u64> = dangling.images.iter().filter_map(|image| Some((image.id.clone(), image.unique_size?))).collect();
     with(state, |it, state| {
         it.unique = unique;

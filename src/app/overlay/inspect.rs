@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::curate::family::{Family, family};
 use crate::curate::words::counted;
-use crate::flow::{Effect, Loadable};
-use crate::model::{Digest, Foreign, Image, ImageKey, ImageList, Name, Safe, SourceId, size};
+use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput, Loadable, Shared};
+use crate::model::{Digest, Family, Foreign, Image, ImageKey, ImageList, Name, Safe, SourceId, size};
 use crate::pane::PaneId;
 
+use super::super::jobs::answer;
 use super::super::state::State;
 use super::super::{chains, jobs};
 use super::Overlay;
@@ -27,6 +27,9 @@ pub struct Inspect {
     pub title: Safe,
     pub image: Loadable<Arc<Image>>,
     pub lines: Vec<InspectLine>,
+    /// Its family as far as it is known, and the list it was found in.
+    pub family: Option<(Box<Family>, Shared<ImageList>)>,
+    looking: Option<JobId>,
     pub scroll: usize,
     /// Rows that fit, set by the layout.
     pub height: usize,
@@ -49,26 +52,51 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
     if let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) {
         effects.extend(chains::want(state, &source, &list));
     }
-    arrived(state);
+    effects.extend(arrived(state));
     effects
 }
 
-/// Takes over what the Layers pane has, where a view is about the same image, and what is known of its family by now.
-pub(in crate::app) fn arrived(state: &mut State) {
+/// Takes over what the Layers pane has, where a view is about the same image, and has what is known of its family by now looked up.
+pub(in crate::app) fn arrived(state: &mut State) -> Vec<Effect> {
     let layers = &state.layers;
-    let list = state.images.list.value.as_deref();
-    let chains = state.sources.current.as_ref().map(|source| state.chains.of(source));
+    let mut about = None;
     for overlay in &mut state.overlays {
         if let Overlay::Inspect(inspect) = overlay
             && inspect.key == layers.key
         {
             inspect.image = layers.image.clone();
-            let lines = |image: &Arc<Image>| {
-                let family = list.zip(chains).map(|(list, chains)| family(image, list, chains));
-                lines(image, family.as_ref().zip(list))
-            };
-            inspect.lines = inspect.image.value.as_ref().map(lines).unwrap_or_default();
+            inspect.tell();
+            about.clone_from(&inspect.image.value);
         }
+    }
+    let known = state.images.list.value.clone().zip(state.sources.current.as_ref().map(|source| state.chains.shared(source)));
+    let Some((image, (list, layers))) = about.zip(known) else { return Vec::new() };
+    let (id, effect) = jobs::start(state, Job::Family { image: image.into(), list: list.into(), layers: layers.into() });
+    for overlay in &mut state.overlays {
+        if let Overlay::Inspect(inspect) = overlay {
+            inspect.looking = Some(id);
+        }
+    }
+    vec![effect]
+}
+
+/// Takes the family that was found among the images of `list`.
+pub(in crate::app) fn found(state: &mut State, id: JobId, list: Shared<ImageList>, event: JobEvent) {
+    let Ok(JobOutput::Family(family)) = answer(event, "look for the family") else { return };
+    for overlay in &mut state.overlays {
+        if let Overlay::Inspect(inspect) = overlay
+            && inspect.looking == Some(id)
+        {
+            inspect.family = Some((family, list));
+            return inspect.tell();
+        }
+    }
+}
+
+impl Inspect {
+    fn tell(&mut self) {
+        let family = self.family.as_ref().map(|(family, list)| (&**family, &**list));
+        self.lines = self.image.value.as_ref().map(|image| lines(image, family)).unwrap_or_default();
     }
 }
 

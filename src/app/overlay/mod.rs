@@ -1,7 +1,9 @@
 //! What stands over the panes: dialogs, prompts, menus, the palette, help and the inspect view. A stack; the top one has the keys.
 
 pub mod cleanup;
+pub mod compare;
 pub mod confirm;
+pub mod file;
 pub mod help;
 pub mod inspect;
 pub mod menu;
@@ -12,7 +14,9 @@ pub mod quarantine;
 pub mod rename;
 
 pub use cleanup::{CleanRow, CleanUp};
+pub use compare::Compare;
 pub use confirm::{Agreed, Confirm, Tone};
+pub use file::{FileAt, FileView};
 pub use help::{Help, HelpRow};
 pub use inspect::{Inspect, InspectLine};
 pub use menu::{Choice, Menu, MenuItem};
@@ -25,8 +29,9 @@ pub(super) use preview::{offer_overwrite, previewed, wait};
 
 use tui_input::{Input, InputRequest};
 
-use crate::flow::{Action, Chord, Effect, JobId, Key, Place};
-use crate::model::{Problem, Safe};
+use crate::curate::plan::Wish;
+use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, Key, Place};
+use crate::model::{Problem, Progress, Safe};
 use crate::pane::{Area, ListCursor};
 
 use super::state::State;
@@ -42,10 +47,13 @@ pub enum Overlay {
     Rename(Box<Rename>),
     CleanUp(Box<CleanUp>),
     Quarantine(Box<Quarantine>),
-    /// Something is being read before a dialog can be shown.
+    File(Box<FileView>),
+    Compare(Box<Compare>),
+    /// Something is being read before a dialog can be shown, or before what is wished can go into the plan.
     Waiting {
         what: Safe,
         job: JobId,
+        wishes: Vec<Wish>,
     },
 }
 
@@ -59,6 +67,9 @@ impl Overlay {
             Self::Rename(rename) => rename.fit(height),
             Self::CleanUp(it) => it.cursor.set_height(height.saturating_sub(5)),
             Self::Quarantine(it) => it.cursor.set_height(height.saturating_sub(3)),
+            // It takes all of the screen.
+            Self::Compare(it) => it.cursor.set_height(usize::from(screen.height).saturating_sub(2 + 1 + compare::AROUND).max(1)),
+            Self::File(it) => it.fit(height),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -77,6 +88,8 @@ impl Overlay {
         match self {
             Self::CleanUp(it) => it.asked.job.is_some(),
             Self::Quarantine(it) => it.job.is_some(),
+            Self::Compare(it) => it.job.is_some(),
+            Self::File(it) => it.content.is_loading(),
             _ => false,
         }
     }
@@ -102,6 +115,8 @@ impl Overlay {
             Self::Rename(rename) => rename.scroll(rows),
             Self::CleanUp(it) => it.cursor.scroll(rows),
             Self::Quarantine(it) => it.cursor.scroll(rows),
+            Self::Compare(it) => it.cursor.scroll(rows),
+            Self::File(it) => it.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -124,14 +139,16 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Rename(rename) => rename.key(state, chord),
         Overlay::CleanUp(it) => it.key(state, chord),
         Overlay::Quarantine(it) => it.key(state, chord),
+        Overlay::File(it) => it.key(state, chord),
+        Overlay::Compare(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
-        Overlay::Waiting { what, job } => {
+        Overlay::Waiting { what, job, wishes } => {
             if chord.key == Key::Esc {
                 state.jobs.remove(&job);
                 return vec![Effect::Cancel(job)];
             }
-            state.overlays.push(Overlay::Waiting { what, job });
+            state.overlays.push(Overlay::Waiting { what, job, wishes });
             Vec::new()
         }
     }
@@ -201,6 +218,31 @@ pub(super) fn paste_lines(state: &mut State, text: &str) -> Vec<Effect> {
         state.overlays.push(Overlay::Rename(rename));
     }
     Vec::new()
+}
+
+/// Labels came that a rule for new names may look at.
+pub(super) fn labelled(state: &mut State) {
+    let Some(at) = state.overlays.iter().position(|overlay| matches!(overlay, Overlay::Rename(_))) else { return };
+    let mut overlay = state.overlays.remove(at);
+    if let Overlay::Rename(rename) = &mut overlay {
+        rename.labelled(state);
+    }
+    state.overlays.insert(at, overlay);
+}
+
+/// How far the reading for an overlay is.
+pub(super) fn progressed(state: &mut State, id: JobId, progress: &Progress) {
+    compare::progressed(state, id, progress);
+    file::progressed(state, id, progress);
+}
+
+/// What an overlay had read came, or will not.
+pub(super) fn read_for(state: &mut State, id: JobId, job: &Job, event: JobEvent) {
+    if matches!(job, Job::Compare(_)) {
+        compare::event(state, id, event);
+    } else {
+        file::event(state, id, event);
+    }
 }
 
 /// The user's editor has ended.

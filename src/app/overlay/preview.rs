@@ -1,11 +1,13 @@
 //! Dialogs that need something read first: what an archive holds, what a copy replaces, a file that stands in the way.
 
+use crate::curate::plan::Wish;
 use crate::curate::words::counted;
 use crate::curate::{Tone, describe};
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput};
 use crate::model::{Change, Digest, ImportPreview, Name, Problem, ProblemKind, Safe, SourceId};
 
 use super::super::jobs;
+use super::super::plan as planning;
 use super::super::state::State;
 use super::{Agreed, Confirm, Overlay};
 
@@ -15,20 +17,50 @@ pub(in crate::app) fn wait(state: &mut State, what: &str, job: impl FnOnce(Sourc
         return Vec::new();
     };
     let (id, effect) = jobs::start(state, job(source));
-    state.overlays.push(Overlay::Waiting { what: Safe::new(what), job: id });
+    state.overlays.push(Overlay::Waiting { what: Safe::new(what), job: id, wishes: Vec::new() });
+    vec![effect]
+}
+
+/// Looks at what pushes among `wishes` would replace, for all of them to go into the plan then.
+pub(in crate::app) fn look_before_pushes(state: &mut State, source: SourceId, wishes: Vec<Wish>) -> Vec<Effect> {
+    let push = |wish: &Wish| if let Wish::Push { id, name, .. } = wish { Some((name.clone(), id.clone())) } else { None };
+    let pushes: Vec<_> = wishes.iter().filter_map(push).collect();
+    let what = format!("looking at {} there", counted(pushes.len(), "tag"));
+    let (job, effect) = jobs::start(state, Job::PreviewPush { source, pushes });
+    state.overlays.push(Overlay::Waiting { what: Safe::from(what), job, wishes });
     vec![effect]
 }
 
 /// Takes what was read and asks.
 pub(in crate::app) fn previewed(state: &mut State, id: JobId, job: Job, event: JobEvent) -> Vec<Effect> {
-    state.overlays.retain(|overlay| !matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
+    let at = state.overlays.iter().position(|overlay| matches!(overlay, Overlay::Waiting { job, .. } if *job == id));
+    let waited = at.map(|at| state.overlays.remove(at));
     match (job, event) {
+        (Job::PreviewPush { source, .. }, JobEvent::Done(JobOutput::PushPreview(there)))
+            if let Some(Overlay::Waiting { wishes, .. }) = waited
+                && !wishes.is_empty() =>
+        {
+            plan_pushes(state, &source, wishes, there)
+        }
         (Job::PreviewImport { source, .. }, JobEvent::Done(JobOutput::ImportPreview(preview))) => import(state, source, preview),
         (_, JobEvent::Done(JobOutput::CopyPreview(copy))) => super::super::registries::copy_previewed(state, *copy),
-        (Job::PreviewPush { source, name, id }, JobEvent::Done(JobOutput::PushPreview(there))) => push(state, source, name, id, &there),
+        (Job::PreviewPush { source, pushes }, JobEvent::Done(JobOutput::PushPreview(there))) => {
+            let asked = pushes.into_iter().zip(there).next();
+            asked.map_or_else(Vec::new, |((name, id), there)| push(state, source, name, id, &there))
+        }
         (_, JobEvent::Failed(problem)) => vec![state.toasts.problem(&problem)],
         _ => Vec::new(),
     }
+}
+
+/// Puts wishes into the plan, of which the pushes know by now what they replace.
+fn plan_pushes(state: &mut State, source: &SourceId, mut wishes: Vec<Wish>, there: Vec<Result<Option<Digest>, Problem>>) -> Vec<Effect> {
+    let Some(list) = state.images.list.value.clone().filter(|_| state.sources.current.as_ref() == Some(source)) else { return Vec::new() };
+    let pushes = wishes.iter_mut().filter_map(|wish| if let Wish::Push { seen, .. } = wish { Some(seen) } else { None });
+    for (seen, there) in pushes.zip(there) {
+        *seen = there.ok();
+    }
+    planning::want_local(state, source, &list, wishes)
 }
 
 fn push(state: &mut State, source: SourceId, name: Name, id: Digest, there: &Result<Option<Digest>, Problem>) -> Vec<Effect> {

@@ -2,13 +2,16 @@
 //! while it is typed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tui_input::Input;
 
 use crate::curate::describe;
 use crate::flow::{Chord, Effect, Job, Key};
-use crate::model::{ArchiveFormat, Change, Digest, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
+use crate::layer::tree::{Lies, Wanted};
+use crate::model::{ArchiveFormat, Change, Digest, Image, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
 
+use super::super::actions;
 use super::super::files;
 use super::super::jobs;
 use super::super::login;
@@ -17,8 +20,7 @@ use super::super::registries;
 use super::super::state::State;
 use super::super::update::edit;
 use super::super::what_if;
-use super::{Agreed, Confirm, Overlay};
-use crate::pane::layers::Wanted;
+use super::{Agreed, Confirm, FileAt, Overlay};
 
 /// What is asked for, with what the answer applies to.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,9 +53,19 @@ pub enum Ask {
     Override,
     /// Which of an image's files are to be seen.
     FindFiles,
+    /// Where a file of an image is to be written.
+    SaveFile {
+        source: SourceId,
+        image: Arc<Image>,
+        lies: Lies,
+    },
     SavePlan,
     /// What contains something polluted, for others.
     SaveReport,
+    /// What differs between two images, for others.
+    SaveComparison,
+    /// Which rows of a comparison are to be seen.
+    FindDifference,
     /// Into which file.
     SavePolicy {
         toml: String,
@@ -80,8 +92,11 @@ impl Ask {
                 | Self::LogInSecret { .. }
                 | Self::Override
                 | Self::FindFiles
+                | Self::SaveFile { .. }
                 | Self::SavePlan
                 | Self::SaveReport
+                | Self::SaveComparison
+                | Self::FindDifference
                 | Self::SavePolicy { .. }
                 | Self::PolicyName { .. }
         )
@@ -155,9 +170,10 @@ impl Prompt {
                 state.plan.override_selected(text);
                 Vec::new()
             }
-            Ask::FindFiles => {
-                files::find(state, text);
-                Vec::new()
+            Ask::FindFiles => files::find(state, text),
+            Ask::SaveFile { source, image, lies } => {
+                let file = path(state, text);
+                jobs::task(state, Job::SaveFile { source, image, lies, file })
             }
             Ask::SavePlan => {
                 let file = path(state, text);
@@ -169,6 +185,11 @@ impl Prompt {
             }
             Ask::PolicyName { .. } => what_if::named(state),
             Ask::SaveReport => super::quarantine::save_to(state, text),
+            Ask::SaveComparison => super::compare::save_to(state, text),
+            Ask::FindDifference => {
+                super::compare::find(state, text);
+                Vec::new()
+            }
             _ => Vec::new(),
         }
     }
@@ -268,9 +289,16 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
         Ask::Override => plan::reason(text),
         Ask::FindFiles => Wanted::parse(text).map(|_| None).map_err(Safe::from),
+        Ask::SaveFile { .. } => Ok(Some(Safe::new("a new file that only you may read; nothing is replaced"))),
         Ask::PolicyName { repository } if text == repository => Ok(None),
         Ask::PolicyName { .. } => Err(Safe::new("that is another name")),
-        Ask::SavePlan | Ask::SaveReport | Ask::SavePolicy { .. } | Ask::LogInName { .. } | Ask::LogInSecret { .. } => Ok(None),
+        Ask::SavePlan
+        | Ask::SaveReport
+        | Ask::SaveComparison
+        | Ask::FindDifference
+        | Ask::SavePolicy { .. }
+        | Ask::LogInName { .. }
+        | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
         Ask::OpenFile => {
             let locator = Locator::parse(text).map_err(|problem| problem.cause)?;
@@ -282,10 +310,59 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
     }
 }
 
+/// Asks where a file of an image is to be written.
+pub(in crate::app) fn save_file(state: &mut State, at: FileAt) {
+    let Some(lies) = at.lies() else { return };
+    let text = in_export_dir(state, &own_name(&at.name));
+    let about = Some(Safe::from(format!("{}, {}", at.path, at.about)));
+    let what = Ask::SaveFile { source: at.source, image: at.image, lies };
+    actions::ask(state, what, "Save a file", about, text, "Enter write · Esc cancel");
+}
+
+/// A name from an image as one of our own: nothing in it that moves, hides or leads elsewhere.
+fn own_name(name: &str) -> String {
+    let tame = |c: char| if c.is_alphanumeric() || " ._-+@,=~%#()[]{}!$&';".contains(c) { c } else { '_' };
+    let clean: String = name.chars().map(tame).take(120).collect();
+    match clean.trim() {
+        "" | "." | ".." => "file".to_owned(),
+        // Else it would mean the home directory.
+        clean => clean.strip_prefix('~').map_or_else(|| clean.to_owned(), |rest| format!("_{rest}")),
+    }
+}
+
+/// A file's name in the directory that exports go to.
+pub(in crate::app) fn in_export_dir(state: &State, name: &str) -> String {
+    let dir = state.settings.export_dir.trim_end_matches('/');
+    if dir.is_empty() || dir == "." { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
 /// A typed path, with `~` for the home directory.
 pub(in crate::app) fn path(state: &State, text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), &state.settings.home) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_name;
+
+    #[test]
+    fn a_name_from_an_image_leads_nowhere_and_steers_nothing() {
+        for (told, own) in [
+            ("passwd", "passwd"),
+            (".bashrc", ".bashrc"),
+            ("..", "file"),
+            ("", "file"),
+            ("a/../b", "a_.._b"),
+            ("~", "_"),
+            ("~root", "_root"),
+            ("e\u{1b}[2J\u{202e}x\n", "e_[2J_x_"),
+            ("日本語 (1).txt", "日本語 (1).txt"),
+        ] {
+            assert_eq!(own_name(told), own);
+        }
+        assert_eq!(own_name(&"x".repeat(5000)).len(), 120);
     }
 }

@@ -12,14 +12,17 @@ use crate::curate::plan;
 use crate::curate::rename::{self, Answer, Case, Mark, Names, Pattern, Preset, Row, Rows, Rule, Template};
 use crate::curate::words::counted;
 use crate::flow::{Chord, Effect, Key};
-use crate::model::{Digest, ImageList, Name, Safe, SourceId};
+use crate::model::{Digest, ImageList, Name, Safe, SourceId, TagDetails};
 use crate::pane::images::RowKey;
+use crate::pane::registries::Tags;
+use crate::pane::registries::tags::BUDGET;
 use crate::pane::{ListCursor, PaneId};
 
 use super::super::plan as planning;
 use super::super::state::State;
 use super::super::toast::ToastKind;
 use super::super::update::edit;
+use super::preview::look_before_pushes;
 use super::{Overlay, move_cursor};
 
 pub use text::RenameText;
@@ -108,6 +111,8 @@ pub struct Rename {
     pub lines: Vec<RenameLine>,
     /// Why the text is no rule.
     pub mistake: Option<Safe>,
+    /// Rows whose labels the rule looks at and that are not read yet.
+    pub unlabelled: usize,
     pub cursor: ListCursor,
 }
 
@@ -116,6 +121,7 @@ pub const HELP: &str = "{major}.{minor}   s/REGEX/NEW/   promote:latest   deprec
 
 /// Opens the dialog over the chosen tags.
 pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
+    state.registries.tags.retry_labels();
     let gathered = if state.focus == PaneId::Registries { remote(state) } else { local(state) };
     let Some((place, rows, names)) = gathered.filter(|(_, rows, _)| !rows.is_empty()) else {
         return vec![state.toasts.show(ToastKind::Info, "There is no tag to do that with, or it is not known yet", None)];
@@ -134,6 +140,7 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
         sent: None,
         lines: Vec::new(),
         mistake: None,
+        unlabelled: 0,
         cursor: ListCursor::default(),
     };
     rename.think(state);
@@ -178,7 +185,8 @@ fn remote(state: &State) -> Option<(Place, Vec<Row>, Names)> {
     let source = registries.source()?.clone();
     let row = |tag: &String| {
         let details = registries.tags.of(tag)?;
-        Some(Row { name: registries.name(tag), digest: details.digest.clone(), created: details.created, labels: None })
+        let labels = registries.tags.labels_of(&details.digest).flatten().cloned();
+        Some(Row { name: registries.name(tag), digest: details.digest.clone(), created: details.created, labels })
     };
     let tags = &registries.tags;
     let shown = tags.rows.iter().filter_map(|at| Some(tags.list.get(*at)?.tag.raw().to_owned()));
@@ -222,7 +230,7 @@ impl Rename {
         self.wishes.clear();
         self.untag.clear();
         self.lines.clear();
-        (self.mistake, self.pushes, self.counts) = (None, false, Counts::default());
+        (self.mistake, self.pushes, self.counts, self.unlabelled) = (None, false, Counts::default(), 0);
         if let Some(text) = self.text.take() {
             return self.think_text(state, text);
         }
@@ -258,7 +266,35 @@ impl Rename {
         Some(self.put(&rule, state))
     }
 
+    /// The tags whose labels are still to be read for the rule as typed; none where it looks at none.
+    #[must_use]
+    pub fn unlabelled(&self, tags: &Tags) -> Vec<TagDetails> {
+        if self.unlabelled == 0 { Vec::new() } else { self.unread(tags).take(BUDGET).cloned().collect() }
+    }
+
+    /// Rows whose labels were not read. Of a tag that moved meanwhile they can't be: what it is on now is not what was chosen.
+    fn unread<'a>(&'a self, tags: &'a Tags) -> impl Iterator<Item = &'a TagDetails> {
+        let unread = self.rows.iter().filter(|row| tags.labels_of(&row.digest).is_none());
+        unread.filter_map(|row| tags.of(row.name.split().1?).filter(|details| details.digest == row.digest))
+    }
+
+    /// Labels came: rows get theirs.
+    pub(in crate::app) fn labelled(&mut self, state: &State) {
+        if matches!(self.place, Place::Remote(..)) {
+            let tags = &state.registries.tags;
+            for row in self.rows.iter_mut().filter(|row| row.labels.is_none()) {
+                row.labels = tags.labels_of(&row.digest).flatten().cloned();
+            }
+        }
+        if self.text.is_none() {
+            self.think(state);
+        }
+    }
+
     fn answer(&mut self, rule: &Rule, state: &State) {
+        if matches!((rule, &self.place), (Rule::Template(template), Place::Remote(..)) if template.needs_labels()) {
+            self.unlabelled = self.unread(&state.registries.tags).count();
+        }
         let answers = self.put(rule, state);
         self.wishes = rename::wished(&self.rows, answers.clone());
         let pushes = state.sources.info().is_none_or(|info| info.powers.push);
@@ -295,7 +331,7 @@ impl Rename {
 
     fn can_be_planned(&self) -> bool {
         let mistakes = self.text.as_ref().map_or(0, |text| text.mistakes);
-        self.mistake.is_none() && mistakes == 0 && self.counts.given + self.counts.gone > 0
+        self.mistake.is_none() && self.unlabelled == 0 && mistakes == 0 && self.counts.given + self.counts.gone > 0
     }
 
     pub(super) fn key(mut self: Box<Self>, state: &mut State, chord: Chord) -> Vec<Effect> {
@@ -306,6 +342,8 @@ impl Rename {
             Key::Esc => return Vec::new(),
             Key::Enter if self.can_be_planned() => return self.plan(state),
             Key::Enter => {}
+            // A text would be written from half of what the rule says.
+            Key::Tab if self.unlabelled > 0 => {}
             Key::Tab => {
                 let kept = self.kept.take().filter(|(rule, _)| rule == self.input.value());
                 self.text = kept.map(|(_, text)| text);
@@ -336,11 +374,11 @@ impl Rename {
         match self.place {
             Place::Local(source, list) => {
                 let given = chosen.flat_map(|(wish, (_, way))| {
-                    let push = (*way == Way::Push).then(|| plan::Wish::Push { id: wish.digest.clone(), name: wish.to.clone() });
+                    let push = (*way == Way::Push).then(|| plan::Wish::Push { id: wish.digest.clone(), name: wish.to.clone(), seen: None });
                     [Some(plan::Wish::Tag { id: wish.digest, to: wish.to }), push].into_iter().flatten()
                 });
                 let wishes = given.chain(untag).collect();
-                planning::want_local(state, &source, &list, wishes)
+                if self.pushes { look_before_pushes(state, source, wishes) } else { planning::want_local(state, &source, &list, wishes) }
             }
             Place::Remote(source, repository) => {
                 let mut wanted: BTreeMap<(SourceId, String), Vec<plan::Wish>> = BTreeMap::new();

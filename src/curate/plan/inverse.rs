@@ -7,25 +7,26 @@ use crate::model::{Foreign, Operation, Target, UndoClass, Verb};
 /// Its `before` is what the line left, so whoever changed the target since stops it.
 #[must_use]
 pub fn inverse(done: &Operation, backed_up: bool) -> Option<Operation> {
-    let remote = done.source.registry_host().is_some();
+    let remote = done.place().registry_host().is_some();
     let verb = match done.verb {
         Verb::Tag => Verb::Untag,
         Verb::Untag | Verb::DeleteTag => Verb::Tag,
         // The tag that the copy gave; what it sent is the registry's garbage.
-        Verb::Copy if done.before.is_none() => Verb::Untag,
+        Verb::Copy | Verb::Push if done.before.is_none() => Verb::Untag,
         // What a pull brought, under the name that it gave.
         Verb::Pull if done.before.is_none() => Verb::DeleteImage,
-        Verb::MoveTag | Verb::Copy | Verb::Pull => Verb::MoveTag,
+        Verb::MoveTag | Verb::Copy | Verb::Pull | Verb::Push => Verb::MoveTag,
         Verb::DeleteManifest => Verb::RestoreManifest,
         Verb::RestoreManifest => Verb::DeleteManifest,
         Verb::DeleteImage if backed_up => Verb::RestoreImage,
         Verb::RestoreImage => Verb::DeleteImage,
-        Verb::DeleteImage | Verb::Push => return None,
+        Verb::DeleteImage => return None,
     };
-    if done.before == done.after {
+    // What a push left may not be known, and what it took its name from.
+    if done.before == done.after || done.is_blind() || done.verb == Verb::Push && done.after.is_none() {
         return None;
     }
-    let mut back = Operation::new(verb, done.source.clone(), done.target.clone(), done.after.clone(), done.before.clone());
+    let mut back = Operation::new(verb, done.place().into_owned(), done.target.clone(), done.after.clone(), done.before.clone());
     back.media_type.clone_from(&done.media_type);
     back.undo = match (verb, remote) {
         (Verb::MoveTag | Verb::DeleteManifest, true) => UndoClass::UntilGarbageCollection,

@@ -38,7 +38,7 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
     let after = After::new(list, &given, &going);
     let mut lines: Vec<Operation> = given.iter().map(|(id, to)| tag(source, &named, &after, id, to)).collect();
     lines.extend(wishes.iter().filter_map(|wish| match wish {
-        Wish::Push { id, name } => Some(push(source, id, name)),
+        Wish::Push { id, name, seen } => super::push(source, name, id, seen.as_ref().map(Option::as_ref)).map(|line| sent(line, id)),
         _ => None,
     }));
     let untagged: Vec<&Name> = wishes.iter().filter_map(|wish| if let Wish::Untag(name) = wish { Some(name) } else { None }).collect();
@@ -153,11 +153,10 @@ fn tag(source: &SourceId, named: &Named<'_>, after: &After, id: &Digest, to: &Na
     line
 }
 
-fn push(source: &SourceId, id: &Digest, name: &Name) -> Operation {
-    let mut line = Operation::new(Verb::Push, source.clone(), Target::Tag(name.clone()), None, Some(id.clone()));
-    let host = name.reference().map_or_else(|_| "its registry".to_owned(), |reference| reference.registry().to_owned());
-    line.effects.push(Foreign::from(format!("sends image {} to {host}; a tag of that name there is moved", id.short())));
-    line.undo = UndoClass::Irreversible;
+/// Says which image a push sends. What it changes comes first: a narrow screen shows the beginning.
+fn sent(mut line: Operation, id: &Digest) -> Operation {
+    let found = line.effects.first().map(|found| format!("{}; ", found.safe())).unwrap_or_default();
+    line.effects = vec![Foreign::from(format!("{found}sends image {}", id.short()))];
     line
 }
 

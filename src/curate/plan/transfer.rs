@@ -28,12 +28,7 @@ pub fn transfer(change: &Change, held: Option<&Digest>) -> Vec<Operation> {
             let line = tag(name).map(|tag| Operation::new(Verb::Pull, source.clone(), Target::Tag(tag), held.cloned(), None));
             line.map(|line| Operation { platforms: platform.iter().cloned().collect(), ..line }).map(described).into_iter().collect()
         }
-        Change::Push { source, name, .. } => {
-            let Some((registry, target)) = looked_at(change) else { return Vec::new() };
-            let from = format!("{}{}", prefix(source), name.raw());
-            let line = Operation::new(Verb::Copy, registry, target, held.cloned(), None);
-            vec![described(Operation { from: Some(Name::new(&from)), ..line })]
-        }
+        Change::Push { source, name, expected, .. } => push(source, name, expected, Some(held)).into_iter().collect(),
         Change::Copy { source, copy } => copied(source, copy).map(described).into_iter().collect(),
         Change::Import { source, file, tags } => {
             // Of a name that an archive has twice, the last is what stays.
@@ -44,16 +39,17 @@ pub fn transfer(change: &Change, held: Option<&Digest>) -> Vec<Operation> {
     }
 }
 
-/// A push whose registry can't be looked at from here: written down, and not to be taken back.
+/// The line of a push; `held` is what was found where [`looked_at`] says, `None` where that can't be looked at from here: then it is not to be
+/// taken back. A name with a digest gives none.
 #[must_use]
-pub fn blind_push(source: &SourceId, name: &Name, id: &Digest) -> Vec<Operation> {
-    let line = tag(name).map(|tag| Operation::new(Verb::Push, source.clone(), Target::Tag(tag), None, Some(id.clone())));
-    let said = |line| Operation {
-        undo: UndoClass::Irreversible,
-        effects: vec![Foreign::new("what the tag was at in the registry could not be looked at")],
-        ..line
-    };
-    line.map(said).into_iter().collect()
+pub fn push(source: &SourceId, name: &Name, id: &Digest, held: Option<Option<&Digest>>) -> Option<Operation> {
+    let target = Target::Tag(tag(name)?);
+    let line = Operation::new(Verb::Push, source.clone(), target, held.flatten().cloned(), Some(id.clone()));
+    if held.is_some() {
+        return Some(described(line));
+    }
+    let effects = vec![Foreign::new("what the tag is at in the registry could not be looked at")];
+    Some(Operation { undo: UndoClass::Irreversible, effects, ..line })
 }
 
 fn copied(source: &SourceId, copy: &Copy) -> Option<Operation> {
@@ -82,11 +78,6 @@ fn tag(name: &Name) -> Option<Name> {
     Some(Name::new(Name::new(&whole).familiar()))
 }
 
-/// The transport that names a source of this machine.
-fn prefix(source: &SourceId) -> &'static str {
-    if source.0.starts_with("store") { "store:" } else { "docker-daemon:" }
-}
-
 fn written(locator: &Locator) -> String {
     let transport = match locator.transport {
         Transport::Layout => "oci:",
@@ -104,7 +95,7 @@ fn written(locator: &Locator) -> String {
 
 /// Says what becomes of what had the name.
 fn described(mut line: Operation) -> Operation {
-    let remote = line.source.registry_host().is_some();
+    let remote = line.place().registry_host().is_some();
     let effect = match &line.before {
         None => "a new tag".to_owned(),
         Some(before) if line.after.as_ref() == Some(before) => "it is there already".to_owned(),
@@ -139,13 +130,27 @@ mod tests {
     }
 
     #[test]
-    fn a_push_is_a_line_of_the_registry_it_goes_to() {
+    fn a_push_is_taken_back_in_the_registry_it_went_to() {
         let push =
             Change::Push { source: SourceId("engine".into()), name: Name::new("localhost:5000/app"), expected: digest("id"), seen: None };
-        let line = transfer(&push, Some(&digest("old"))).remove(0);
-        assert_eq!(line.source, SourceId::registry("localhost:5000"));
-        assert_eq!((line.verb, line.undo), (Verb::Copy, UndoClass::UntilGarbageCollection));
-        assert_eq!(line.from.unwrap().raw(), "docker-daemon:localhost:5000/app");
+        let mut line = transfer(&push, Some(&digest("old"))).remove(0);
+        assert_eq!((&line.source, line.place().into_owned()), (&SourceId("engine".into()), SourceId::registry("localhost:5000")));
+        assert_eq!((line.verb, line.undo, line.takes_away()), (Verb::Push, UndoClass::UntilGarbageCollection, true));
+        // The manifest that it left.
+        line.after = Some(digest("new"));
+        let back = inverse(&line, false).unwrap();
+        assert_eq!((back.verb, back.source), (Verb::MoveTag, SourceId::registry("localhost:5000")));
+        assert_eq!((back.before, back.after), (Some(digest("new")), Some(digest("old"))));
+        line.before = None;
+        assert_eq!(inverse(&line, false).unwrap().verb, Verb::Untag);
+    }
+
+    #[test]
+    fn a_push_that_nobody_could_look_at_has_no_way_back() {
+        let mut line = super::push(&SourceId("engine".into()), &Name::new("localhost:5000/app:1"), &digest("id"), None).unwrap();
+        assert!(line.is_blind() && !line.takes_away());
+        line.after = Some(digest("new"));
+        assert_eq!(inverse(&line, false), None);
     }
 
     #[test]

@@ -9,17 +9,23 @@
 //! later layer is a directory from then on. Marks are no files, nor are members of unknown kinds.
 
 mod build;
+mod held;
 mod history;
+mod look;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wanted;
 
 use std::sync::Arc;
 
+pub use held::{Held, Lies, Place};
 pub use history::{Cause, Deed, Step};
+pub use look::Look;
 pub use rows::{Row, Rows};
 pub use view::{Change, Counts, Order, Scope, View};
+pub use wanted::Wanted;
 
 use super::Kind;
 use super::index::{Index, Member, MemberId, PathId, join};

@@ -28,6 +28,31 @@ impl Rows {
         rows
     }
 
+    /// What is in the root, and in the directories that `open` says are open.
+    #[must_use]
+    pub fn opened(tree: &Tree, view: &View, open: impl Fn(NodeId) -> bool) -> Self {
+        let mut rows = Self { rows: Vec::new(), kept: None };
+        rows.rows = rows.inside(tree, view, NodeId::ROOT, 0, open);
+        rows
+    }
+
+    /// The first row that is not open: with a filter, the first of what is looked for.
+    #[must_use]
+    pub fn first_folded(&self) -> Option<usize> {
+        self.rows.iter().position(|row| !row.open)
+    }
+
+    /// Whether a directory's row is there and open.
+    #[must_use]
+    pub fn is_open(&self, id: NodeId) -> bool {
+        self.rows.iter().any(|row| row.node == id && row.open)
+    }
+
+    /// The directories that are open.
+    pub fn open_ones(&self) -> impl Iterator<Item = NodeId> {
+        self.rows.iter().filter(|row| row.open).map(|row| row.node)
+    }
+
     /// Rows of another view, scope, order or filter, in which the same directories are open.
     #[must_use]
     pub fn again(&self, tree: &Tree, view: &View) -> Self {

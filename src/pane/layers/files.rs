@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::flow::{Action, JobId, Shared};
-use crate::layer::tree::{Order, Row, Rows, Scope};
-use crate::layer::{Tree, View};
+use crate::layer::tree::{Look, Order, Row, Rows, Scope, Wanted};
+use crate::layer::{NodeId, Tree, View};
 use crate::model::{Image, Problem, SourceId};
 
 use super::super::ListCursor;
-use super::wanted::Wanted;
+use super::costs::Listing;
 
 #[derive(Debug)]
 pub struct Files {
@@ -33,15 +33,23 @@ pub struct Files {
     /// The job that sums up what is to be shown next.
     pub arranging: Option<JobId>,
     pub shown: Option<Seen>,
+    /// Directories that were opened or folded since that job was asked for.
+    turned: Vec<NodeId>,
     pub filter: Option<Wanted>,
     pub cursor: ListCursor,
     pub shift: u16,
+    /// The tree, or a list of what is carried for nothing.
+    pub listing: Listing,
+    pub listed: ListCursor,
+    /// The path that the cursor goes to as soon as it is on the screen.
+    pub(super) going: Option<Vec<u8>>,
 }
 
 /// What is on the screen: a tree, one look at it, and the rows of that.
 #[derive(Debug)]
 pub struct Seen {
     pub tree: Shared<Tree>,
+    pub look: Look,
     pub view: Shared<View>,
     pub rows: Rows,
 }
@@ -61,9 +69,27 @@ impl Files {
             tree: None,
             arranging: None,
             shown: None,
+            turned: Vec::new(),
             filter: None,
             cursor: ListCursor::default(),
             shift: 0,
+            listing: Listing::Tree,
+            listed: ListCursor::default(),
+            going: None,
+        }
+    }
+
+    /// Starts anew, at the same layer and in the same order.
+    pub fn forget(&mut self) {
+        let order = self.order;
+        *self = Self { order, ..Self::new(self.source.clone(), Arc::clone(&self.image), self.layer, self.merged) };
+    }
+
+    /// The cursor of the list that shows.
+    pub const fn cursor_mut(&mut self) -> &mut ListCursor {
+        match self.listing {
+            Listing::Tree => &mut self.cursor,
+            _ => &mut self.listed,
         }
     }
 
@@ -81,47 +107,65 @@ impl Files {
     /// The layers that what is looked at is made of.
     #[must_use]
     pub fn needed(&self) -> BTreeSet<usize> {
+        if self.listing != Listing::Tree {
+            return (0..self.count()).collect();
+        }
         // What a layer changed is told by what was there before: of an image far away that would be all of it, so it is its own files then.
         let from = if self.merged || self.source.registry_host().is_none() { 0 } else { self.layer };
         let to = if self.source.registry_host().is_none() { self.count() } else { self.layer + 1 };
         (from..to).collect()
     }
 
-    /// Whether what is shown is what was asked for, of the newest tree.
+    /// What is asked for.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        Look { scope: self.scope(), order: self.order, wanted: self.filter.clone() }
+    }
+
+    /// Whether what is shown is what is asked for, of the newest tree.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let seen = self.shown.as_ref();
-        seen.is_some_and(|seen| {
-            Some(&seen.tree) == self.tree.as_ref() && seen.view.scope() == self.scope() && seen.view.order() == self.order
-        })
+        seen.is_some_and(|seen| Some(&seen.tree) == self.tree.as_ref() && seen.look == self.look())
     }
 
-    /// Takes a look at a tree: what was open stays open, and the cursor on its path.
-    pub fn arranged(&mut self, tree: Shared<Tree>, view: Shared<View>) {
+    /// That job works out what is asked for.
+    pub fn ask(&mut self, job: JobId) {
+        self.arranging = Some(job);
+        self.turned.clear();
+    }
+
+    /// What is open now. What a filter opened is folded again after it.
+    #[must_use]
+    pub fn open(&self) -> Option<(Shared<Tree>, Vec<NodeId>)> {
+        let seen = self.shown.as_ref().filter(|seen| seen.look.wanted.is_none())?;
+        Some((seen.tree.clone(), seen.rows.open_ones().collect()))
+    }
+
+    /// Takes a look at a tree: the cursor stays on its path, and what was opened or folded meanwhile is so.
+    pub fn arranged(&mut self, tree: Shared<Tree>, look: Look, view: Shared<View>, mut rows: Rows) {
+        self.arranging = None;
         let before = self.shown.take();
+        if let Some(seen) = before.as_ref().filter(|seen| look.wanted.is_none() && seen.look.wanted.is_none()) {
+            for &id in &self.turned {
+                let is_open = seen.rows.is_open(id);
+                let found = tree.find(&seen.tree.path(id)).and_then(|id| rows.reveal(&tree, &view, id));
+                match found {
+                    Some(at) if is_open => drop(rows.open(&tree, &view, at)),
+                    Some(at) => drop(rows.close(at)),
+                    None => {}
+                }
+            }
+        }
+        self.turned.clear();
         let at = before.as_ref().and_then(|seen| Some(seen.tree.path(seen.rows.get(self.cursor.at)?.node)));
-        let mut rows = match (&self.filter, &before) {
-            (Some(wanted), _) => Rows::filtered(&tree, &view, |id| wanted.matches(&tree, &view, id)),
-            (None, Some(seen)) if seen.tree == tree => seen.rows.again(&tree, &view),
-            (None, Some(seen)) => moved(seen, &tree, &view),
-            (None, None) => Rows::new(&tree, &view),
-        };
         let to = at.and_then(|path| tree.find(&path)).and_then(|id| rows.reveal(&tree, &view, id));
-        self.shown = Some(Seen { tree, view, rows });
-        self.resize(to.unwrap_or(self.cursor.at));
-    }
-
-    /// Shows only what is wanted and what is above it; all of it again with `None`.
-    pub fn set_filter(&mut self, filter: Option<Wanted>) {
-        self.filter = filter;
-        let Some(seen) = &mut self.shown else { return };
-        let at = seen.rows.get(self.cursor.at).map(|row| row.node);
-        seen.rows = match &self.filter {
-            Some(wanted) => Rows::filtered(&seen.tree, &seen.view, |id| wanted.matches(&seen.tree, &seen.view, id)),
-            None => Rows::new(&seen.tree, &seen.view),
-        };
-        let to = at.and_then(|id| seen.rows.reveal(&seen.tree, &seen.view, id));
-        self.resize(to.unwrap_or(0));
+        // What is found is looked through from the first of it, unless the cursor's own is among it.
+        let new = look.wanted.is_some() && before.as_ref().is_none_or(|seen| seen.look.wanted != look.wanted);
+        let first = if new { rows.first_folded() } else { None };
+        self.shown = Some(Seen { tree, look, view, rows });
+        self.resize(to.or(first).unwrap_or(self.cursor.at));
+        self.arrive();
     }
 
     /// The row under the cursor.
@@ -146,11 +190,21 @@ impl Files {
 
     /// Moves, folds and scrolls; `false` when the action is something else.
     pub fn act(&mut self, action: Action) -> bool {
-        if self.cursor.act(action) {
+        if self.cursor_mut().act(action) {
+            return true;
+        }
+        if self.listing != Listing::Tree {
+            match action {
+                Action::Left => self.shift = self.shift.saturating_sub(8),
+                Action::Right => self.shift = self.shift.saturating_add(8).min(4000),
+                _ => return false,
+            }
             return true;
         }
         let at = self.cursor.at;
         let Some(seen) = &mut self.shown else { return false };
+        let node = seen.rows.get(at).map(|row| row.node);
+        let before = seen.rows.len();
         let to = match action {
             Action::Left => {
                 if seen.rows.close(at) || self.shift > 0 {
@@ -175,24 +229,15 @@ impl Files {
             }
             _ => return false,
         };
+        if seen.rows.len() != before && self.arranging.is_some() {
+            self.turned.extend(node);
+        }
         self.resize(to);
         true
     }
 
-    fn resize(&mut self, at: usize) {
+    pub(super) fn resize(&mut self, at: usize) {
         self.cursor.set_len(self.shown.as_ref().map_or(0, |seen| seen.rows.len()));
         self.cursor.go(at);
     }
-}
-
-/// Rows of another tree, in which the same paths are open.
-fn moved(seen: &Seen, tree: &Tree, view: &View) -> Rows {
-    let mut rows = Rows::new(tree, view);
-    for row in seen.rows.window(0, seen.rows.len()).iter().filter(|row| row.open) {
-        let found = tree.find(&seen.tree.path(row.node));
-        if let Some(at) = found.and_then(|id| rows.reveal(tree, view, id)) {
-            rows.open(tree, view, at);
-        }
-    }
-    rows
 }

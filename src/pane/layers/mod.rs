@@ -1,16 +1,17 @@
 //! The Layers pane: the history of the selected image, step by step, the Dockerfile it came from as far as that can be told, and the files in
 //! its layers.
 
+mod costs;
 pub mod draw;
 mod files;
-mod wanted;
 
+pub use costs::{Listing, Reckoned};
 pub use files::{Files, Seen};
-pub use wanted::Wanted;
 
 use std::sync::Arc;
 
 use crate::flow::{Action, JobId, Loadable};
+use crate::layer::waste::LayerWaste;
 use crate::model::{HistoryEntry, Image, ImageKey, SourceId, dockerfile};
 
 use super::ListCursor;
@@ -37,6 +38,10 @@ pub struct Layers {
     pub files: Option<Box<Files>>,
     /// The job that reads files.
     pub reading: Option<JobId>,
+    /// What the image's layers carry for nothing, once all of them were read.
+    pub reckoned: Option<Reckoned>,
+    /// The job that reckons it.
+    pub reckoning: Option<JobId>,
 }
 
 impl Layers {
@@ -47,7 +52,17 @@ impl Layers {
 
     /// The cursor of the list that shows.
     pub fn cursor_mut(&mut self) -> &mut ListCursor {
-        self.files.as_mut().map_or(&mut self.cursor, |files| &mut files.cursor)
+        self.files.as_mut().map_or(&mut self.cursor, |files| files.cursor_mut())
+    }
+
+    /// What the layer of a step brought, and what of that nobody sees; `None` where that is not known, and for a step that made no layer.
+    #[must_use]
+    pub fn waste(&self, step: usize) -> Option<LayerWaste> {
+        let cost = &self.reckoned.as_ref()?.cost;
+        let history = self.history();
+        history.get(step).filter(|entry| !entry.empty_layer)?;
+        let layer = history.iter().take(step).filter(|entry| !entry.empty_layer).count();
+        cost.waste.layers.get(layer).copied()
     }
 
     /// Bytes of the largest step, for the bars.
@@ -63,6 +78,7 @@ impl Layers {
         }
         self.key = key;
         self.files = None;
+        (self.reckoned, self.reckoning) = (None, None);
         let known = self.key.as_ref().and_then(|key| self.recent.iter().find(|(k, _)| k == key)).map(|(_, image)| Arc::clone(image));
         let fetch = self.key.is_some() && known.is_none();
         self.image = Loadable { value: known, job: None, problem: None };

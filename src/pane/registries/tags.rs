@@ -89,8 +89,7 @@ impl Tags {
 
     /// Begins to try a policy out.
     pub fn try_policy(&mut self, used: Used) {
-        // What could not be read may be read now.
-        self.labels.retain(|_, labels| labels.is_some());
+        self.retry_labels();
         let what_if = WhatIf::new(self.seen(), used);
         self.what_if = Some(what_if);
     }
@@ -120,10 +119,22 @@ impl Tags {
     }
 
     /// What was asked for and not told is not asked for again.
-    pub fn give_labels_up(&mut self) {
-        let unknown: Vec<Digest> = self.unlabelled().into_iter().map(|details| details.digest).collect();
-        self.labels.extend(unknown.into_iter().map(|digest| (digest, None)));
+    pub fn give_labels_up(&mut self, asked: &[TagDetails]) {
+        for details in asked {
+            self.labels.entry(details.digest.clone()).or_default();
+        }
         self.outdate();
+    }
+
+    /// Labels that could not be read may be asked for once more.
+    pub fn retry_labels(&mut self) {
+        self.labels.retain(|_, labels| labels.is_some());
+    }
+
+    /// The labels of what has this digest: `None` until they are read, `Some(None)` where they can't be.
+    #[must_use]
+    pub fn labels_of(&self, digest: &Digest) -> Option<Option<&Labels>> {
+        self.labels.get(digest).map(Option::as_ref)
     }
 
     fn outdate(&mut self) {

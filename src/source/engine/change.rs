@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bollard::models::ImageDeleteResponseItem;
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use http::StatusCode;
 
@@ -134,8 +135,11 @@ async fn one(source: &EngineSource, session: &Session, ctx: &Ctx, item: &Removal
     }
     let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
     let answer = session.docker.remove_image(&name(&key), Some(options), None).await.map_err(|error| source.bollard_failure(error, doing));
-    if let Err(Failure::Problem(problem)) = answer {
-        return Err(problem);
+    match &answer {
+        Err(Failure::Problem(problem)) => return Err(problem.clone()),
+        // It tells what is gone once it is: asking again would get the same answer.
+        Ok(told) if is_told_gone(told, expected) => return Ok(None),
+        _ => {}
     }
     let still = held(source, session, &key, doing).await?.is_some_and(|still| still.id == *expected);
     match answer {
@@ -148,6 +152,11 @@ async fn one(source: &EngineSource, session: &Session, ctx: &Ctx, item: &Removal
         Ok(_) if still => Ok(Some("the engine accepted it, but it is still there".into())),
         Ok(_) => Ok(None),
     }
+}
+
+/// Whether the engine's answer to a removal names the image among what was deleted, and not only untagged.
+fn is_told_gone(told: &[ImageDeleteResponseItem], id: &Digest) -> bool {
+    told.iter().filter_map(|item| wire::id(item.deleted.as_deref()?)).any(|deleted| deleted == *id)
 }
 
 /// Why the engine keeps an image; it has no status of its own for one that others are built on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::clock;
 use super::super::journal::{Locked, Relation, Run, RunId, Step, StepState};
-use super::{Applier, Draft, Report, Sources, line, look};
+use super::{Applier, Draft, Report, Sources};
 use crate::curate::plan::{inverse, ordered};
 use crate::model::{LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Target, Verb, plan};
 use crate::source::blocking;
@@ -157,7 +157,7 @@ impl Applier<'_> {
     async fn hindrance(&self, operation: &Operation, step: &Step) -> Result<Option<Safe>, Problem> {
         let source = self.places.place(&operation.source).await?;
         let Some(curator) = source.curator() else { return Ok(Some(Safe::new("the source can only be read"))) };
-        let now = look(curator, self.ctx, operation).await?;
+        let now = curator.look(self.ctx, &operation.target).await?.map(|seen| seen.digest);
         if now != operation.before {
             let moved = now.map_or_else(|| "it is gone".to_owned(), |now| format!("it is at {} now", now.short()));
             return Ok(Some(Safe::from(moved)));
@@ -181,16 +181,9 @@ impl Applier<'_> {
     }
 }
 
-/// Lines of a run that were never done, and that trying again can do: what a push sent from this machine is pushed again, not gone on with.
-#[must_use]
-pub fn can_go_on(run: &Run) -> BTreeSet<usize> {
-    let from_here = |n: &usize| run.header.plan.operations.get(*n).is_some_and(line::is_from_here);
-    run.lines(StepState::is_open).into_iter().filter(|n| !from_here(n)).collect()
-}
-
-/// Lines that can be gone on with, and that no later run did.
+/// Lines that were never done, by no later run either.
 fn left(run: &Run, runs: &[Run]) -> BTreeSet<usize> {
-    let mut lines = can_go_on(run);
+    let mut lines: BTreeSet<usize> = run.lines(StepState::is_open).into_iter().collect();
     for later in runs.iter().filter(|later| later.header.plan.kind == PlanKind::Resume) {
         if let Some(about) = later.header.about.as_ref().filter(|about| about.run == run.id()) {
             for n in later.lines(|state| !state.is_open()) {

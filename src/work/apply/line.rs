@@ -13,11 +13,6 @@ use crate::model::{
 use crate::source::registry::stand_in_digest;
 use crate::source::{Ctx, Curator, KeptManifest, blocking};
 
-/// Whether what a line left can't be seen at its target.
-pub(super) const fn is_blind(verb: Verb) -> bool {
-    matches!(verb, Verb::Push)
-}
-
 /// Whether `observed` is what a tag is at in the middle of an untag that was cut short: trying that again ends it.
 pub(super) fn is_half_way(operation: &Operation, observed: Option<&Digest>) -> bool {
     let half_way = || stand_in_digest(operation.target.name()?, operation.before.as_ref()?);
@@ -101,11 +96,11 @@ impl Running<'_> {
         let acted = self.act(curator, operation, step).await;
         #[cfg(debug_assertions)]
         crate::work::hooks::point();
-        self.came_to(n, curator, operation, acted).await;
+        self.came_to(n, operation, acted).await;
     }
 
     /// How a line ended, unless it is to be tried again.
-    async fn came_to(&self, n: usize, curator: &dyn Curator, operation: &Operation, acted: Result<Option<Digest>, NotDone>) {
+    async fn came_to(&self, n: usize, operation: &Operation, acted: Result<Option<Digest>, NotDone>) {
         let state = match acted {
             Err(not_done) if may_wait(operation, &not_done) => {
                 self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(n, not_done);
@@ -113,7 +108,7 @@ impl Running<'_> {
             }
             Ok(observed) => Ok(LineState::Done { observed }),
             Err(not_done) if went_along(operation, &not_done) && self.others_go(n, operation) => Ok(LineState::Done { observed: None }),
-            Err(not_done) => self.told(curator, operation, not_done).await,
+            Err(not_done) => self.told(operation, not_done).await,
         };
         self.finish(n, operation, state).await;
     }
@@ -139,11 +134,11 @@ impl Running<'_> {
             return self.finish(n, operation, Ok(LineState::Skipped(Safe::from(format!("not tried: {}", why.cause))))).await;
         }
         if let Some(not_done) = last {
-            let state = self.told(curator, operation, not_done).await;
+            let state = self.told(operation, not_done).await;
             return self.finish(n, operation, state).await;
         }
         let acted = self.remove(curator, operation).await.map(|()| None);
-        self.came_to(n, curator, operation, acted).await;
+        self.came_to(n, operation, acted).await;
     }
 
     pub(super) async fn finish(&self, n: usize, operation: &Operation, state: Result<LineState, Problem>) {
@@ -164,13 +159,13 @@ impl Running<'_> {
     }
 
     /// How a line ended that did not end well. `Err` when that can't be told.
-    pub(super) async fn told(&self, curator: &dyn Curator, operation: &Operation, not_done: NotDone) -> Result<LineState, Problem> {
+    pub(super) async fn told(&self, operation: &Operation, not_done: NotDone) -> Result<LineState, Problem> {
         let NotDone { problem, why } = not_done;
-        if is_blind(operation.verb) {
+        if operation.is_blind() {
             let skipped = problem.is_cancelled();
             return Ok(if skipped { LineState::Skipped(Safe::new("cancelled")) } else { LineState::Failed(problem) });
         }
-        match look(curator, &Ctx::default(), operation).await {
+        match look(self.sources, &Ctx::default(), operation).await {
             Err(_) => Err(problem),
             Ok(observed) if is_half_way(operation, observed.as_ref()) => Err(problem),
             // The engine is at it still.
@@ -223,11 +218,30 @@ impl Running<'_> {
                 };
                 curator.copy(ctx, &copy).await?;
             }
-            (Verb::Push, Some(after), _) => return Ok(curator.push(ctx, &name.reference()?, after).await?.digest),
+            (Verb::Push, Some(after), _) => return self.push(curator, operation, name, after).await,
             (Verb::Pull, _, None) => drop(curator.pull(ctx, &name.reference()?, operation.platforms.first()).await?),
             _ => return Err(unfit()),
         }
-        look(curator, ctx, operation).await
+        look(self.sources, ctx, operation).await
+    }
+
+    /// Whoever pushes asks nobody what the tag is at, so it is looked at right before. What it left is its manifest, whose digest a push may
+    /// tell and an image's ID is not.
+    async fn push(&self, curator: &dyn Curator, operation: &Operation, name: &Name, id: &Digest) -> Result<Option<Digest>, Problem> {
+        let ctx = self.applier.ctx;
+        if operation.is_blind() {
+            return Ok(curator.push(ctx, &name.reference()?, id).await?.digest);
+        }
+        let now = look(self.sources, ctx, operation).await?;
+        if now != operation.before {
+            let now = now.map_or_else(|| "is gone there".to_owned(), |now| format!("is at {} there", now.short()));
+            return Err(Problem::new(ProblemKind::Conflict, operation.doing(), format!("meanwhile {} {now}", name.safe())));
+        }
+        let pushed = curator.push(ctx, &name.reference()?, id).await?;
+        match look(self.sources, ctx, operation).await {
+            Err(problem) => pushed.digest.map(Some).ok_or(problem),
+            observed => observed,
+        }
     }
 
     /// From the manifests that were saved, else from the backup.
@@ -302,9 +316,9 @@ impl Running<'_> {
                 Ok((_, kept)) => {
                     let kept = kept.iter().find(|kept| kept.reference == item.reference());
                     let why = kept.map_or_else(|| "it was not told of".into(), |kept| kept.why.clone());
-                    self.told(curator, operation, NotDone::kept(operation, why)).await
+                    self.told(operation, NotDone::kept(operation, why)).await
                 }
-                Err(problem) => self.told(curator, operation, problem.clone().into()).await,
+                Err(problem) => self.told(operation, problem.clone().into()).await,
             };
             self.finish(*n, operation, state).await;
         }
@@ -345,12 +359,6 @@ fn removal(target: &Target, expected: Digest) -> Removal {
         Target::Manifest { .. } => Removal::Tag { name: Name::new(&target.to_string()), expected },
         Target::Image(id) => Removal::Untagged { id: id.clone() },
     }
-}
-
-/// Whether its bytes come from an engine or the store of this machine, as those of a push do: only a push knows the way there.
-pub(super) fn is_from_here(operation: &Operation) -> bool {
-    let locator = operation.from.as_ref().and_then(|from| Locator::parse(from.raw()).ok());
-    locator.is_some_and(|locator| matches!(locator.transport, Transport::Engine | Transport::Store))
 }
 
 fn copy_from(from: &Name) -> Result<CopyFrom, Problem> {

@@ -19,6 +19,7 @@ mod prepare;
 mod recover;
 mod transfer;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +34,7 @@ use crate::curate::plan::{arranged, clashes, stages};
 use crate::model::{Digest, LineState, Operation, Plan, Problem, ProblemKind, Safe, SourceId, StepState, Verb};
 use crate::source::{Answer, Ctx, Curator, Source, blocking};
 
-pub use back::{Chosen, can_go_on, in_effect};
+pub use back::{Chosen, in_effect};
 pub use recover::{CUT_SHORT, Recovered};
 pub use transfer::There;
 
@@ -159,13 +160,15 @@ impl Applier<'_> {
     async fn sources(&self, plan: &Plan) -> Result<Sources, Problem> {
         let mut sources = Sources::new();
         for operation in &plan.operations {
-            if !sources.contains_key(&operation.source) {
-                let source = self.places.place(&operation.source).await?;
-                if source.curator().is_none() {
-                    let cause = format!("{} can only be read", source.id());
-                    return Err(Problem::new(ProblemKind::Unsupported, "apply the plan", cause));
+            for id in places(operation) {
+                if !sources.contains_key(&*id) {
+                    let source = self.places.place(&id).await?;
+                    if source.curator().is_none() {
+                        let cause = format!("{} can only be read", source.id());
+                        return Err(Problem::new(ProblemKind::Unsupported, "apply the plan", cause));
+                    }
+                    sources.insert(id.into_owned(), source);
                 }
-                sources.insert(operation.source.clone(), source);
             }
         }
         Ok(sources)
@@ -189,13 +192,13 @@ impl Applier<'_> {
         if let Some(why) = operation.refused() {
             return LineState::Skipped(why.safe());
         }
-        let Some(curator) = curator(sources, operation) else { return LineState::Waiting };
-        match curator.look(self.ctx, &operation.target).await {
-            Ok(seen) => match seen.map(|seen| seen.digest) {
-                observed if observed == operation.before || line::is_blind(operation.verb) => LineState::Waiting,
-                observed if line::is_half_way(operation, observed.as_ref()) => LineState::Waiting,
-                observed => LineState::Conflict { observed },
-            },
+        if operation.is_blind() {
+            return LineState::Waiting;
+        }
+        match look(sources, self.ctx, operation).await {
+            Ok(observed) if observed == operation.before => LineState::Waiting,
+            Ok(observed) if line::is_half_way(operation, observed.as_ref()) => LineState::Waiting,
+            Ok(observed) => LineState::Conflict { observed },
             Err(problem) => LineState::Failed(problem),
         }
     }
@@ -272,8 +275,21 @@ struct Draft {
     about: Option<Relation>,
 }
 
+/// The sources that a line needs: the one that it runs at, and the one that its target is in.
+fn places(operation: &Operation) -> Vec<Cow<'_, SourceId>> {
+    let place = operation.place();
+    let elsewhere = *place != operation.source && !operation.is_blind();
+    [Some(Cow::Borrowed(&operation.source)), elsewhere.then_some(place)].into_iter().flatten().collect()
+}
+
+/// Who carries a line out.
 fn curator<'a>(sources: &'a Sources, operation: &Operation) -> Option<&'a dyn Curator> {
     sources.get(&operation.source).and_then(|source| source.curator())
+}
+
+/// Who has what a line changes.
+fn keeper<'a>(sources: &'a Sources, operation: &Operation) -> Option<&'a dyn Curator> {
+    sources.get(&*operation.place()).and_then(|source| source.curator())
 }
 
 /// A plan under way.
@@ -412,6 +428,8 @@ impl Running<'_> {
 }
 
 /// What a target is at.
-async fn look(curator: &dyn Curator, ctx: &Ctx, operation: &Operation) -> Result<Option<Digest>, Problem> {
-    Ok(curator.look(ctx, &operation.target).await?.map(|seen| seen.digest))
+async fn look(sources: &Sources, ctx: &Ctx, operation: &Operation) -> Result<Option<Digest>, Problem> {
+    let unable = || Problem::new(ProblemKind::Unsupported, operation.doing(), "what is there can't be looked at");
+    let keeper = keeper(sources, operation).ok_or_else(unable)?;
+    Ok(keeper.look(ctx, &operation.target).await?.map(|seen| seen.digest))
 }

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 
 use super::super::journal::{Locked, RunId, Saved, Step};
-use super::{Applier, Sources, curator, look};
+use super::{Applier, Sources, curator, keeper, look};
 use crate::model::{Digest, Foreign, LineState, Operation, Plan, Problem, ProblemKind, Safe, UndoClass, Verb};
 use crate::source::{Curator, KeptManifest, blocking};
 
@@ -25,11 +25,11 @@ impl Applier<'_> {
     ) -> Result<BTreeMap<usize, LineState>, Problem> {
         self.ctx.meter.phase("saving what is needed to take it back");
         let takes =
-            |operation: &&Operation| operation.source.registry_host().is_some() && operation.takes_away() && operation.refused().is_none();
+            |operation: &&Operation| operation.place().registry_host().is_some() && operation.takes_away() && operation.refused().is_none();
         // Lines on one manifest share what is saved of it.
         let mut wanted: HashMap<(String, &Digest, bool), &Operation> = HashMap::new();
         for operation in plan.operations.iter().filter(takes) {
-            if let Some((key, _)) = key(operation).zip(curator(sources, operation)) {
+            if let Some((key, _)) = key(operation).zip(keeper(sources, operation)) {
                 wanted.insert(key, operation);
             }
         }
@@ -65,13 +65,12 @@ impl Applier<'_> {
 
     async fn fetch(&self, sources: &Sources, operation: &Operation, parts: bool) -> Result<Vec<KeptManifest>, Problem> {
         let unable = || Problem::new(ProblemKind::Other, operation.doing(), "there is nothing to save");
-        let (curator, digest) = curator(sources, operation).zip(operation.before.as_ref()).ok_or_else(unable)?;
-        curator.keep(self.ctx, &operation.target, digest, parts).await
+        let (keeper, digest) = keeper(sources, operation).zip(operation.before.as_ref()).ok_or_else(unable)?;
+        keeper.keep(self.ctx, &operation.target, digest, parts).await
     }
 
     async fn unsaved(&self, sources: &Sources, operation: &Operation, problem: &Problem) -> LineState {
-        if let Some(curator) = curator(sources, operation)
-            && let Ok(observed) = look(curator, self.ctx, operation).await
+        if let Ok(observed) = look(sources, self.ctx, operation).await
             && observed != operation.before
         {
             return LineState::Conflict { observed };

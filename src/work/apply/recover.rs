@@ -11,7 +11,7 @@ use futures_util::stream;
 
 use super::super::journal::{Entry, Locked, Run, RunId, StepState};
 use super::super::{clock, journal};
-use super::{Applier, line, look};
+use super::{Applier, line};
 use crate::model::{Digest, LineState, Operation, Problem, ProblemKind, SourceId};
 use crate::source::blocking;
 
@@ -86,11 +86,11 @@ impl Applier<'_> {
 
     /// What the target of each line is at that was begun and has no end.
     async fn look_at_begun(&self, runs: &[Run]) -> HashMap<At, Observed> {
-        let mut by_source: BTreeMap<&SourceId, Vec<(At, &Operation)>> = BTreeMap::new();
+        let mut by_source: BTreeMap<SourceId, Vec<(At, &Operation)>> = BTreeMap::new();
         for run in runs {
             for n in run.lines(|state| *state == StepState::Begun) {
                 if let Some(operation) = run.header.plan.operations.get(n) {
-                    by_source.entry(&operation.source).or_default().push(((run.id(), n), operation));
+                    by_source.entry(operation.place().into_owned()).or_default().push(((run.id(), n), operation));
                 }
             }
         }
@@ -154,17 +154,17 @@ impl Applier<'_> {
     }
 
     async fn look_again(&self, operation: &Operation) -> Observed {
-        if line::is_blind(operation.verb) {
+        if operation.is_blind() {
             return Ok(operation.before.clone());
         }
-        let source = self.places.place(&operation.source).await?;
+        let source = self.places.place(&operation.place()).await?;
         let Some(curator) = source.curator() else { return Ok(operation.before.clone()) };
-        look(curator, self.ctx, operation).await
+        Ok(curator.look(self.ctx, &operation.target).await?.map(|seen| seen.digest))
     }
 }
 
 fn state(operation: &Operation, observed: Option<Digest>) -> StepState {
-    if line::is_blind(operation.verb) || observed == operation.before || line::is_half_way(operation, observed.as_ref()) {
+    if operation.is_blind() || observed == operation.before || line::is_half_way(operation, observed.as_ref()) {
         StepState::NotApplied
     } else if line::is_settled(operation, observed.as_ref()) {
         StepState::Done { observed, recovered: true }

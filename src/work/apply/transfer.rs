@@ -1,21 +1,28 @@
 //! Transfers, written down: what a name was at before a pull, push, copy or import gave it away is in the journal before the first byte
 //! moves, so that it can be had back. Bytes move for a long time, so meanwhile the run's own file is held, and not the journal.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::super::journal::{self, Header, Locked, Step, Writer};
 use super::super::{change, clock};
-use super::{Applier, Running, Sources, curator, look};
+use super::{Applier, Running, Sources, look, places};
 use crate::curate::plan::{self, ordered};
-use crate::model::{Change, Digest, LineState, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, Transfer};
+use crate::model::{Change, Digest, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, Transfer, Verb};
 use crate::source::{Ctx, Source, blocking};
 
 /// How long a registry may take to say what a push will replace, and any source how a transfer that was cancelled ended.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a transfer may take to end by itself once it was cancelled.
 const AFTER_CANCEL: Duration = Duration::from_millis(500);
+
+/// Tags that are looked at at once before they are pushed.
+const LOOKS: usize = 8;
 
 /// What the tag that a push gives is at in its registry.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +33,35 @@ pub enum There {
 }
 
 impl Applier<'_> {
+    /// What each of these pushes would take its name from, in their order. Where a registry doesn't answer, it is not asked about each.
+    ///
+    /// # Errors
+    /// Where nothing may be changed there, or somebody asked to stop.
+    pub async fn before_pushes(&self, source: &Arc<dyn Source>, pushes: &[(Name, Digest)]) -> Result<Vec<There>, Problem> {
+        let away: Mutex<HashMap<String, Problem>> = Mutex::default();
+        let away = &away;
+        let host = |name: &Name| name.reference().map_or_else(|_| String::new(), |reference| reference.registry().to_owned());
+        let mut looks: Vec<BoxFuture<'_, Result<There, Problem>>> = Vec::new();
+        for (name, id) in pushes {
+            looks.push(Box::pin(async move {
+                let host = host(name);
+                let known = away.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned();
+                if let Some(problem) = known {
+                    return Ok(There::Unseen(problem));
+                }
+                let push = Change::Push { source: source.id().clone(), name: name.clone(), expected: id.clone(), seen: None };
+                let there = self.there(source, &push).await?;
+                if let There::Unseen(problem) = &there
+                    && problem.kind == ProblemKind::Unreachable
+                {
+                    away.lock().unwrap_or_else(PoisonError::into_inner).insert(host, problem.clone());
+                }
+                Ok(there)
+            }));
+        }
+        stream::iter(looks).buffered(LOOKS).try_collect().await
+    }
+
     /// What the transfer would take its name from; of most that was confirmed before, and nothing is looked at.
     ///
     /// # Errors
@@ -103,7 +139,7 @@ impl Applier<'_> {
                 let warning =
                     format!("what {} was at could not be looked at ({}), so this push can't be undone", name.safe(), problem.cause);
                 self.ctx.meter.warn(Safe::from(warning));
-                Ok(plan::blind_push(source.id(), name, expected))
+                Ok(plan::push(source.id(), name, expected, None).into_iter().collect())
             }
             (There::Unseen(problem), _) => Err(problem),
             (There::At(held), Change::Push { name, seen: Some(seen), .. }) if held != *seen => {
@@ -163,9 +199,10 @@ impl Applier<'_> {
         let plan = Plan::new(PlanKind::Transfer, clock::now(), ordered(lines));
         plan.check(DOING)?;
         let mut sources = Sources::from([(source.id().clone(), Arc::clone(source))]);
-        for operation in &plan.operations {
-            if !sources.contains_key(&operation.source) {
-                sources.insert(operation.source.clone(), self.places.place(&operation.source).await?);
+        for id in plan.operations.iter().flat_map(places) {
+            if !sources.contains_key(&*id) {
+                let opened = self.places.place(&id).await?;
+                sources.insert(id.into_owned(), opened);
             }
         }
         let mut steps = vec![Step::default(); plan.operations.len()];
@@ -198,20 +235,24 @@ fn unreadable(source: &dyn Source) -> Problem {
 impl Running<'_> {
     /// How a name stands after a transfer that was to give it.
     async fn moved(&self, n: usize, operation: &Operation, moved: &Result<Transfer, Problem>) {
-        let Some(curator) = curator(self.sources, operation) else { return };
         let state = match moved {
+            Ok(moved) if operation.is_blind() => Ok(LineState::Done { observed: moved.digest.clone() }),
             Ok(moved) => {
-                let digest =
-                    || operation.after.clone().or_else(|| moved.digest.clone().filter(|_| operation.source.registry_host().is_some()));
+                // Of a push the ID of the image is known before, which is not what the registry has then.
+                let digest = || match operation.place().registry_host() {
+                    Some(_) if operation.verb == Verb::Push => moved.digest.clone(),
+                    Some(_) => operation.after.clone().or_else(|| moved.digest.clone()),
+                    None => operation.after.clone(),
+                };
                 let late = |_elapsed| Err(Problem::new(ProblemKind::Unreachable, operation.doing(), "it did not answer in time"));
-                match tokio::time::timeout(PATIENCE, look(curator, &Ctx::default(), operation)).await.unwrap_or_else(late) {
+                match tokio::time::timeout(PATIENCE, look(self.sources, &Ctx::default(), operation)).await.unwrap_or_else(late) {
                     Ok(observed) => Ok(LineState::Done { observed }),
                     // What it is at now has to be known for going back.
                     Err(problem) => digest().map(|digest| LineState::Done { observed: Some(digest) }).ok_or(problem),
                 }
             }
             Err(problem) => {
-                let told = tokio::time::timeout(PATIENCE, self.told(curator, operation, problem.clone().into())).await;
+                let told = tokio::time::timeout(PATIENCE, self.told(operation, problem.clone().into())).await;
                 told.unwrap_or_else(|_late| Err(problem.clone()))
             }
         };

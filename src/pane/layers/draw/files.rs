@@ -3,14 +3,16 @@
 use ratatui::layout::Rect;
 
 use crate::flow::Action;
-use crate::layer::tree::{Change, Deed, Order, Row, Scope};
+use crate::layer::tree::{Cause, Change, Deed, Order, Row, Scope, Step};
 use crate::layer::{Kind, Member, NodeId};
 use crate::model::{Safe, dockerfile, size};
 use crate::pane::draw::{Face, position, size_role};
-use crate::pane::layers::{Files, Layers, Seen};
+use crate::pane::layers::{Files, Layers, Listing, Seen};
 use crate::ui::canvas::Align;
 use crate::ui::text::words;
 use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
+
+use super::costs;
 
 /// Columns of a size and of the rights.
 const SIZE: u16 = 7;
@@ -19,6 +21,10 @@ const RIGHTS: u16 = 10;
 const ROOMY: u16 = 64;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_>) {
+    if files.listing != Listing::Tree {
+        costs::draw(canvas, layers, files, face);
+        return detail(canvas, layers, files, face);
+    }
     let what = if files.merged { "all after" } else { "done by" };
     let title = words!("files {what} layer {} of {}", files.layer + 1, files.count());
     face.frame(canvas, &title, &files.cursor, &position(&files.cursor));
@@ -38,17 +44,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face
 fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_>) {
     let heading = face.heading;
     let (dot, warning) = (canvas.signs.separator, canvas.signs.warning);
-    let reading = layers.reading.is_some().then(|| canvas.signs.spin(face.spin));
     let mut pen = canvas.pen(heading, heading.y);
     pen.gap(1);
-    if let Some(spinner) = reading {
-        pen.put(spinner, Role::Info).gap(1);
-        pen.put(
-            &words!("{} of {} layers read ", files.wanted.iter().filter(|at| files.read.contains_key(at)).count(), files.wanted.len()),
-            Role::Info,
-        );
-        pen.put(dot, Role::Muted).gap(1);
-    }
+    reading(&mut pen, layers, files, face);
     if let Some((layer, problem)) = files.broken() {
         let which = if layer == files.layer { Safe::default() } else { words!("layer {}: ", layer + 1) };
         pen.put(&words!("{warning} {which}{}  ", problem.cause), Role::Warning);
@@ -73,6 +71,9 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
     if files.shown.as_ref().is_some_and(|seen| seen.tree.layers().get(files.layer).is_some_and(|index| index.pieces().is_some())) {
         pen.put(&words!("  {dot} by its own table"), Role::Muted);
     }
+    if let Some(reckoned) = &layers.reckoned {
+        costs::score(&mut pen, &reckoned.cost);
+    }
     if (0..files.layer).any(|below| !files.read.contains_key(&below)) {
         pen.put(&words!("  {dot} layers below are not read"), Role::Muted);
     }
@@ -87,6 +88,17 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
         pen.cell(RIGHTS, Align::Left, "Rights", Role::Heading).gap(2);
     }
     pen.put("Path", sorted(Order::Name));
+}
+
+/// How far reading is, while it is under way.
+pub(super) fn reading(pen: &mut Pen<'_, '_>, layers: &Layers, files: &Files, face: &Face<'_>) {
+    if layers.reading.is_none() {
+        return;
+    }
+    let spinner = pen.signs().spin(face.spin);
+    pen.put(spinner, Role::Info).gap(1);
+    let read = files.wanted.iter().filter(|at| files.read.contains_key(at)).count();
+    pen.put(&words!("{read} of {} layers read  ", files.wanted.len()), Role::Info);
 }
 
 fn rows(canvas: &mut Canvas<'_>, files: &Files, seen: &Seen, face: &Face<'_>) {
@@ -196,40 +208,61 @@ fn rights(member: Option<&Member<'_>>, is_directory: bool) -> Safe {
     Safe::from(text)
 }
 
-/// The box at the bottom: the path under the cursor, and what each layer did to it.
+/// The box at the bottom: the path under the cursor, what it cost in all, and what each layer did to it.
 fn detail(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_>) {
     let area = face.detail;
-    let (Some(seen), Some(row)) = (&files.shown, files.selected()) else { return };
+    let Some((tree, node)) = files.looked_at(layers.reckoned.as_ref()) else { return };
     if area.height < 2 || area.width < 12 {
         return;
     }
+    let inside = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 1 };
+    let story = tree.history(node);
+    // The newest are the ones that are asked for; of earlier ones it is said that they are there.
+    let room = usize::from(inside.height);
+    let skipped = if story.len() > room { story.len() - room + 1 } else { 0 };
     let rule = canvas.signs.frame.horizontal;
     let mut pen = canvas.pen(area, area.y);
     pen.repeat(rule, 1, Role::Border);
-    let path = Safe::from(format!(" /{} ", String::from_utf8_lossy(&seen.tree.path(row.node))));
-    let room = pen.room().saturating_sub(1).min(Shown::from(&path).width());
-    pen.middle(room, &path, Role::Title);
+    let cost = tree.cost(node);
+    if story.len() > 1 && cost > 0 {
+        pen.right(rule, Role::Border);
+        pen.right(&words!(" {} in all ", size::human(cost)), Role::Title);
+    }
+    let path = Safe::from(format!(" /{} ", String::from_utf8_lossy(&tree.path(node))));
+    let width = pen.room().saturating_sub(1).min(Shown::from(&path).width());
+    pen.middle(width, &path, Role::Title);
     let rest = pen.room();
     pen.repeat(rule, rest, Role::Border);
-    let inside = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 1 };
-    let story = seen.tree.history(row.node);
-    let skipped = story.len().saturating_sub(usize::from(inside.height));
-    for (n, step) in story.iter().skip(skipped).enumerate() {
-        let mut pen = canvas.pen(inside, inside.y.saturating_add(text::cols(n)));
-        let (word, role) = match step.deed {
-            Deed::Added => ("added", Role::Added),
-            Deed::Modified => ("modified", Role::Changed),
-            Deed::Repeated => ("repeated", Role::Muted),
-            Deed::Removed(_) => ("removed", Role::Removed),
-        };
-        pen.cell(8, Align::Left, word, role).gap(1);
-        let cost = if step.bytes > 0 { size::human(step.bytes) } else { String::new() };
-        pen.cell(SIZE, Align::Right, &Safe::from(cost), Role::Text).gap(2);
-        pen.cell(3, Align::Right, &words!("{}", step.layer + 1), Role::LineNumber).gap(1);
-        let by = layers.history().iter().filter(|entry| !entry.empty_layer).nth(step.layer).and_then(|entry| entry.created_by.as_ref());
-        let (keyword, rest) = dockerfile::instruction(by.map_or("", |by| by.raw()));
-        pen.put(keyword, Role::Keyword).gap(1);
-        let most: String = rest.chars().take(400).collect();
-        pen.put(&Safe::from(most), Role::Muted);
+    if skipped > 0 {
+        canvas.text(inside, inside.y, &words!("{skipped} times before that"), Role::Muted);
     }
+    for (n, step) in story.iter().skip(skipped).enumerate() {
+        let mut pen = canvas.pen(inside, inside.y.saturating_add(text::cols(n + usize::from(skipped > 0))));
+        deed(&mut pen, layers, step);
+    }
+}
+
+/// One step of a path's story: what was done, how, what it cost, and by which layer.
+fn deed(pen: &mut Pen<'_, '_>, layers: &Layers, step: &Step) {
+    let (word, role) = match step.deed {
+        Deed::Added => ("added", Role::Added),
+        Deed::Modified => ("modified", Role::Changed),
+        Deed::Repeated => ("repeated", Role::Muted),
+        Deed::Removed(_) => ("removed", Role::Removed),
+    };
+    pen.cell(8, Align::Left, word, role).gap(1);
+    let cost = if step.bytes > 0 { size::human(step.bytes) } else { String::new() };
+    pen.cell(SIZE, Align::Right, &Safe::from(cost), Role::Text).gap(2);
+    pen.cell(3, Align::Right, &words!("{}", step.layer + 1), Role::LineNumber).gap(1);
+    let how = match step.deed {
+        Deed::Removed(Cause::Opaque) => "with all of its folder: ",
+        Deed::Removed(Cause::Replaced) => "for something else in its place: ",
+        _ => "",
+    };
+    pen.put(how, Role::Muted);
+    let by = layers.history().iter().filter(|entry| !entry.empty_layer).nth(step.layer).and_then(|entry| entry.created_by.as_ref());
+    let (keyword, rest) = dockerfile::instruction(by.map_or("", |by| by.raw()));
+    pen.put(keyword, Role::Keyword).gap(1);
+    let most: String = rest.chars().take(400).collect();
+    pen.put(&Safe::from(most), Role::Muted);
 }

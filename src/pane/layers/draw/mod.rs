@@ -2,13 +2,14 @@
 //!
 //! A drawing file: may use `ui` and ratatui. Only the visible rows are looked at.
 
+mod costs;
 mod files;
 
 use ratatui::layout::Rect;
 
 use crate::flow::Action;
 use crate::model::dockerfile::{self, LineKind};
-use crate::model::{HistoryEntry, Image, Safe, time};
+use crate::model::{HistoryEntry, Image, Safe, size, time};
 use crate::pane::draw::{Face, age_role, position, size_role};
 use crate::ui::canvas::Align;
 use crate::ui::text::words;
@@ -42,21 +43,27 @@ pub fn draw(canvas: &mut Canvas<'_>, layers: &Layers, chosen: bool, face: &Face<
     if let Some(lines) = &layers.dockerfile {
         for at in layers.cursor.visible() {
             let Some(line) = lines.get(at) else { break };
-            dockerfile_line(face.row(canvas, &layers.cursor, at), line, at, layers.shift);
+            let mut pen = face.row(canvas, &layers.cursor, at);
+            if let Some(step) = line.step.filter(|_| line.kind == LineKind::Step) {
+                step_cost(&mut pen, layers, step);
+            }
+            dockerfile_line(pen, line, at, layers.shift);
         }
         let step = lines.get(layers.cursor.at).and_then(|line| line.step);
-        return detail(canvas, image, step, face);
+        return detail(canvas, image, layers, step, face);
     }
     let largest = layers.largest();
     for at in layers.cursor.visible() {
         let Some((number, step)) = layers.steps.get(at).and_then(|&n| Some((n, layers.history().get(n)?))) else { break };
-        step_line(face.row(canvas, &layers.cursor, at), step, number, largest, layers.shift, face);
+        let mut pen = face.row(canvas, &layers.cursor, at);
+        numbers(&mut pen, step, number, layers);
+        step_line(pen, step, largest, layers.shift, face);
     }
     if layers.steps.is_empty() {
         let words = if layers.history().is_empty() { "This image has no history" } else { "Every step is an empty layer" };
         widgets::card(canvas, face.rows, &[(Role::Muted, words.into())]);
     }
-    detail(canvas, image, layers.steps.get(layers.cursor.at).copied(), face);
+    detail(canvas, image, layers, layers.steps.get(layers.cursor.at).copied(), face);
 }
 
 /// The two heading lines: the image, and the columns.
@@ -82,6 +89,10 @@ fn about(canvas: &mut Canvas<'_>, image: &Image, layers: &Layers, face: &Face<'_
     }
     let count = image.layers.as_ref().map_or_else(|| layers.history().iter().filter(|step| !step.empty_layer).count(), Vec::len);
     part(&mut pen, words!("{count} layer{}", if count == 1 { "" } else { "s" }), Role::Text);
+    if let Some(reckoned) = &layers.reckoned {
+        let (score, role) = costs::scored(&reckoned.cost);
+        part(&mut pen, score, role);
+    }
     if let Some(platform) = &image.platform {
         part(&mut pen, words!("{platform}"), Role::Text);
     }
@@ -94,6 +105,9 @@ fn about(canvas: &mut Canvas<'_>, image: &Image, layers: &Layers, face: &Face<'_
     }
     let mut pen = canvas.pen(heading, heading.y.saturating_add(1));
     if layers.dockerfile.is_some() {
+        if layers.reckoned.is_some() && pen.room() > ROOMY {
+            pen.right("    Files   Wasted ", Role::Heading);
+        }
         pen.gap(5);
         pen.put("What the history tells; not what was copied, nor from which base", Role::Heading);
         return;
@@ -101,6 +115,9 @@ fn about(canvas: &mut Canvas<'_>, image: &Image, layers: &Layers, face: &Face<'_
     pen.gap(1);
     pen.cell(3, Align::Right, "#", Role::Heading).gap(2);
     pen.cell(SIZE, Align::Right, "Size", Role::Heading).gap(2);
+    if layers.reckoned.is_some() {
+        pen.cell(SIZE, Align::Right, "Wasted", Role::Heading).gap(2);
+    }
     if heading.width >= ROOMY {
         pen.gap(bar_width(heading.width) + 2);
     }
@@ -112,8 +129,8 @@ const fn bar_width(width: u16) -> u16 {
     if width >= 100 { 14 } else { 8 }
 }
 
-fn step_line(mut pen: Pen<'_, '_>, step: &HistoryEntry, number: usize, largest: u64, shift: u16, face: &Face<'_>) {
-    let width = pen.room();
+/// A step's number, what it cost, and what of that nobody sees once that is known.
+fn numbers(pen: &mut Pen<'_, '_>, step: &HistoryEntry, number: usize, layers: &Layers) {
     let unknown = pen.signs().unknown;
     let empty = step.empty_layer;
     pen.gap(1);
@@ -123,6 +140,15 @@ fn step_line(mut pen: Pen<'_, '_>, step: &HistoryEntry, number: usize, largest: 
         _ => pen.cell(SIZE, Align::Right, if empty { "" } else { unknown }, Role::Muted),
     };
     pen.gap(2);
+    if layers.reckoned.is_some() {
+        let wasted = layers.waste(number).map_or(0, |waste| waste.hidden);
+        pen.cell(SIZE, Align::Right, &costs::wasted(wasted), Role::Warning).gap(2);
+    }
+}
+
+fn step_line(mut pen: Pen<'_, '_>, step: &HistoryEntry, largest: u64, shift: u16, face: &Face<'_>) {
+    let width = face.rows.width;
+    let empty = step.empty_layer;
     if width >= ROOMY {
         let bytes = step.size.filter(|_| !empty).unwrap_or(0);
         let role = if bytes.saturating_mul(2) >= largest && bytes > 0 { Role::BarLarge } else { Role::Bar };
@@ -170,6 +196,16 @@ fn command(mut pen: Pen<'_, '_>, step: &HistoryEntry, shift: u16, aligned: bool)
     }
 }
 
+/// At the right end of a line of the Dockerfile: the files that its layer brought, and what of them nobody sees.
+fn step_cost(pen: &mut Pen<'_, '_>, layers: &Layers, step: usize) {
+    let Some(waste) = layers.waste(step) else { return };
+    let bytes = |bytes: u64| if bytes > 0 { size::human(bytes) } else { String::new() };
+    if pen.room() > ROOMY {
+        pen.right(&words!("{:>9} ", bytes(waste.hidden)), Role::Warning);
+        pen.right(&words!("{:>9}", bytes(waste.written)), Role::Muted);
+    }
+}
+
 fn dockerfile_line(mut pen: Pen<'_, '_>, line: &dockerfile::Line, at: usize, shift: u16) {
     pen.cell(4, Align::Right, &words!("{}", at + 1), Role::LineNumber).gap(2);
     pen.keep(1);
@@ -188,7 +224,7 @@ fn dockerfile_line(mut pen: Pen<'_, '_>, line: &dockerfile::Line, at: usize, shi
 }
 
 /// The box at the bottom: the whole command of the step under the cursor, and the layer it made.
-fn detail(canvas: &mut Canvas<'_>, image: &Image, step: Option<usize>, face: &Face<'_>) {
+fn detail(canvas: &mut Canvas<'_>, image: &Image, layers: &Layers, step: Option<usize>, face: &Face<'_>) {
     let area = face.detail;
     let Some((number, entry)) = step.and_then(|n| Some((n, image.history.as_ref()?.get(n)?))) else { return };
     if area.height < 2 || area.width < 12 {
@@ -198,6 +234,9 @@ fn detail(canvas: &mut Canvas<'_>, image: &Image, step: Option<usize>, face: &Fa
     let mut pen = canvas.pen(area, area.y);
     pen.repeat(line, 1, Role::Border);
     pen.put(&words!(" Step {} ", number + 1), Role::Title);
+    if let Some(waste) = layers.waste(number) {
+        costs::layer(&mut pen, waste);
+    }
     let rest = pen.room();
     pen.repeat(line, rest, Role::Border);
     let inside = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 1 };

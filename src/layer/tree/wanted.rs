@@ -1,7 +1,6 @@
 //! What is looked for among files: parts of a path, sizes, and what a layer did.
 
-use crate::layer::tree::Change;
-use crate::layer::{NodeId, Tree, View};
+use super::{Change, NodeId, Tree, View};
 use crate::model::size;
 
 /// A filter over files. All of its terms must hold.

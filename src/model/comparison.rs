@@ -1,0 +1,80 @@
+//! What differs between two images.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::digest::Digest;
+use super::package::PackageChange;
+use super::safe::Foreign;
+
+/// Everything that differs; of what is `None` it is not known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Comparison {
+    pub config: Vec<ConfigChange>,
+    /// The layers of both, those that they share too.
+    pub layers: Vec<LayerChange>,
+    pub files: Option<Vec<FileChange>>,
+    pub packages: Option<Vec<PackageChange>>,
+    /// Nothing looks for findings in both images yet.
+    pub findings: Option<Vec<Value>>,
+}
+
+/// One setting that differs; `None` where an image doesn't have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigChange {
+    /// Such as `user`, `env.PATH`, `labels.tier`.
+    pub field: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+}
+
+/// On which side a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// In both images.
+    Shared,
+    /// In the first only.
+    Removed,
+    /// In the second only.
+    Added,
+}
+
+/// A layer of one of the images or of both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerChange {
+    pub change: Side,
+    pub diff_id: Option<Digest>,
+    /// Bytes as stored where it was read; of a shared layer in the first image.
+    pub size: Option<u64>,
+    pub created_by: Option<Foreign>,
+}
+
+/// A path that the finished images don't have alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Without a slash before it.
+    pub path: Foreign,
+    pub change: Changed,
+    pub before: Option<ComparedFile>,
+    pub after: Option<ComparedFile>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    Added,
+    Modified,
+    Removed,
+}
+
+/// A file as one of the images has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComparedFile {
+    /// Such as `file`, `dir`, `symlink`.
+    pub kind: &'static str,
+    pub size: u64,
+    /// In octal, as `0755`; `None` where the layer doesn't say.
+    pub mode: Option<String>,
+    pub link: Option<Foreign>,
+}

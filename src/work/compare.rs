@@ -1,0 +1,157 @@
+//! What differs between two images, wherever they are: what their documents say at once, and what is in their layers once those are read.
+
+use std::sync::Arc;
+
+use super::layer_index::{self, Depth, Indexed};
+use super::run::{Chunks, Env};
+use crate::curate::{compare, packages};
+use crate::flow::JobOutput;
+use crate::layer::compare::{Differs, Finished};
+use crate::layer::{Member, NodeId, Tree};
+use crate::model::comparison::{Changed, ComparedFile, Comparison, FileChange};
+use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, SourceId};
+use crate::scan::inventory::{self, Wanted};
+use crate::source::{Ctx, Source, blocking};
+
+const DOING: &str = "compare two images";
+const PACKAGES: &str = "read the packages";
+
+/// An image whose layers were read.
+#[derive(Clone, Copy)]
+pub struct Read<'a> {
+    pub source: &'a dyn Source,
+    pub image: &'a Image,
+    pub layers: &'a [Indexed],
+}
+
+impl std::fmt::Debug for Read<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Read").field("image", &self.image.id).finish_non_exhaustive()
+    }
+}
+
+/// What the documents of two images say of their difference.
+#[must_use]
+pub fn documents(before: &Image, after: &Image) -> Comparison {
+    Comparison { config: compare::config(before, after), layers: compare::layers(before, after), ..Comparison::default() }
+}
+
+/// What differs between two images, and why some of it is not known.
+///
+/// # Errors
+/// The wish to stop; layers that are more than can be held.
+pub async fn all(ctx: &Ctx, before: Read<'_>, after: Read<'_>) -> Result<(Comparison, Vec<Problem>), Problem> {
+    let mut found = documents(before.image, after.image);
+    let mut problems: Vec<Problem> = before.layers.iter().chain(after.layers).filter_map(|layer| layer.problem.clone()).collect();
+    // Of a part of an image nobody can say what is missing in it.
+    if !problems.is_empty() {
+        return Ok((found, problems));
+    }
+    ctx.meter.phase("comparing the files");
+    let indexes = |read: &Read<'_>| read.layers.iter().map(|layer| Arc::clone(&layer.index)).collect::<Vec<_>>();
+    let (one, other) = (indexes(&before), indexes(&after));
+    let (files, lists) = blocking(DOING, move || {
+        let (one, other) = (Tree::new(one)?, Tree::new(other)?);
+        let (ours, theirs) = (Finished::new(&one), Finished::new(&other));
+        let pairs = crate::layer::compare::compare(&ours, &theirs);
+        let files = pairs.into_iter().map(|pair| file_change(&ours, &theirs, pair)).collect();
+        Ok((files, [inventory::wanted(&ours), inventory::wanted(&theirs)]))
+    })
+    .await?;
+    found.files = Some(files);
+    found.packages = packages_of(ctx, [before, after], lists, &mut problems).await?;
+    Ok((found, problems))
+}
+
+async fn packages_of(
+    ctx: &Ctx,
+    reads: [Read<'_>; 2],
+    lists: [Wanted; 2],
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Vec<crate::model::PackageChange>>, Problem> {
+    let mut known: Vec<Inventory> = Vec::with_capacity(2);
+    let mut reader = inventory::Reader::default();
+    for (read, wanted) in reads.into_iter().zip(lists) {
+        match reader.read(read.source, ctx, read.image, wanted).await {
+            Ok(read) => {
+                problems.extend(skipped(&read));
+                known.push(read);
+            }
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Ok(match known.as_slice() {
+        // Where nothing lists any, nobody knows what was put in.
+        [before, after] if before.lists + after.lists > 0 => Some(packages::compare(&before.packages, &after.packages)),
+        _ => None,
+    })
+}
+
+/// What is not known of packages, and why.
+fn skipped(inventory: &Inventory) -> Vec<Problem> {
+    let mut told: Vec<Problem> = inventory
+        .skipped
+        .iter()
+        .map(|one| Problem::new(ProblemKind::Limit, format!("{PACKAGES} in {}", one.place.path.safe()), one.why.as_str()))
+        .collect();
+    let more = inventory.skipped_count.saturating_sub(told.len());
+    if more > 0 {
+        told.push(Problem::new(ProblemKind::Limit, PACKAGES, format!("{more} more files were left out")));
+    }
+    told
+}
+
+fn file_change(before: &Finished<'_>, after: &Finished<'_>, pair: Differs) -> FileChange {
+    let path = match (pair.before, pair.after) {
+        (Some(id), _) => before.tree.path(id),
+        (None, id) => after.tree.path(id.unwrap_or(NodeId::ROOT)),
+    };
+    FileChange {
+        path: text(&path),
+        change: match (pair.before, pair.after) {
+            (None, _) => Changed::Added,
+            (_, None) => Changed::Removed,
+            _ => Changed::Modified,
+        },
+        before: pair.before.map(|id| file(before, id)),
+        after: pair.after.map(|id| file(after, id)),
+    }
+}
+
+fn file(side: &Finished<'_>, id: NodeId) -> ComparedFile {
+    let member = side.member(id);
+    let member = member.as_ref();
+    ComparedFile {
+        kind: member.map_or("dir", |member| member.kind().word()),
+        size: member.map_or(0, Member::size),
+        mode: member.and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
+        link: member.and_then(Member::link).map(text),
+    }
+}
+
+/// Bytes of a name as text; what is no text is marked as such.
+fn text(bytes: &[u8]) -> Foreign {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
+/// Compares two images of the deck: tells first what their documents say.
+///
+/// # Errors
+/// What the sources said, where they don't answer; the wish to stop.
+pub(super) async fn run(env: &Env, [before, after]: &[(SourceId, ImageKey); 2], ctx: &Ctx, chunks: &Chunks) -> Result<JobOutput, Problem> {
+    ctx.meter.phase("looking at the images");
+    let (one, other) = (env.table.get(&before.0).await?, env.table.get(&after.0).await?);
+    let (ours, theirs) = (one.inspect(ctx, &before.1).await?, other.inspect(ctx, &after.1).await?);
+    chunks.send(JobOutput::Compared(Arc::new(documents(&ours, &theirs)), Vec::new())).await;
+    let mut read = Vec::with_capacity(2);
+    for (source, image) in [(&one, &ours), (&other, &theirs)] {
+        let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
+        read.push(layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, |_| {}).await?);
+    }
+    let [first, second] = read.as_slice() else { return Ok(JobOutput::Told) };
+    let ours = Read { source: one.as_ref(), image: &ours, layers: first };
+    let theirs = Read { source: other.as_ref(), image: &theirs, layers: second };
+    let (found, problems) = all(ctx, ours, theirs).await?;
+    Ok(JobOutput::Compared(Arc::new(found), problems))
+}
