@@ -514,6 +514,52 @@ fn files_and_what_they_cost() {
     });
 }
 
+/// What takes the space, with half of the images read or all of them, and a repository unfolded.
+fn space(all: bool, width: u16, height: u16) -> State {
+    let mut state = scene::full(width, height);
+    let _ = update(&mut state, Msg::Act(Action::Space));
+    let newest = |state: &State, kind: &dyn Fn(&Job) -> bool| {
+        let found = state.jobs.iter().filter(|(_, job)| kind(job)).max_by_key(|(id, _)| id.0);
+        found.map(|(id, job)| (*id, job.clone())).unwrap()
+    };
+    let (id, job) = newest(&state, &|job| matches!(job, Job::Layers { .. }));
+    if let Job::Layers { images, .. } = job {
+        // Bases of three kinds, and a layer of each image's own that grows.
+        let base = |n: usize| (Digest::sha256(&(n % 3).to_be_bytes()), 30_000_000 * (n as u64 % 3 + 1));
+        let held = |n: usize| vec![base(n), (Digest::sha256(&n.to_le_bytes()), (n as u64).pow(3) * 9_000)];
+        let told = images.iter().enumerate().map(|(n, id)| (id.clone(), (all || n % 2 == 0).then(|| held(n)))).collect();
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Chunk(JobOutput::Layers(told))));
+        if all {
+            let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+        }
+    }
+    for _ in 0..2 {
+        if let Some((id, Job::Space { list, layers })) = state
+            .jobs
+            .iter()
+            .filter(|(_, job)| matches!(job, Job::Space { .. }))
+            .max_by_key(|(id, _)| id.0)
+            .map(|(id, job)| (*id, job.clone()))
+        {
+            let space = lighterman::curate::space::space(&list, &layers);
+            let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::Space(lighterman::flow::Shared::new(space)))));
+        }
+        press(&mut state, "gjjl");
+    }
+    state
+}
+
+#[test]
+fn what_takes_the_space() {
+    each_size("overlay-space", |width, height| space(true, width, height));
+    check("overlay-space-reading-80x24", &space(false, 80, 24));
+    let mut state = space(true, 80, 24);
+    state.settings.ascii = true;
+    let (buffer, _) = scene::draw(&state, &scene::dark());
+    assert!(text(&buffer).is_ascii(), "{}", text(&buffer));
+    insta::assert_snapshot!("ascii-space", text(&buffer));
+}
+
 #[test]
 fn toasts() {
     let mut state = scene::full(120, 40);

@@ -5,12 +5,14 @@
 #[path = "common/scene.rs"]
 mod scene;
 
+use std::sync::Arc;
+
 use lighterman::app::overlay::{InspectLine, Overlay};
 use lighterman::app::{State, update};
 use lighterman::curate;
-use lighterman::flow::{Action, Job, JobEvent, JobId, JobOutput, Msg};
-use lighterman::model::Digest;
+use lighterman::flow::{Action, Chord, Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::model::image::chain_ids;
+use lighterman::model::{Digest, Drift, Problem, ProblemKind};
 
 /// The fields of the view's section `Family`, as `name: value`.
 fn family(state: &State) -> Vec<String> {
@@ -59,11 +61,47 @@ fn an_image_is_shown_with_its_base_and_with_what_is_built_on_it() {
         image.tags.first().map_or_else(|| id.short().to_owned(), |name| name.raw().to_owned())
     };
     assert_eq!(lines[0], format!("built on: {}: its first 2 layers are all of that image's", name(base)));
-    assert_eq!(lines[1], format!("built on it: {}", name(child)));
-    assert!(lines[2].starts_with("bytes: 0 B in no other image here"), "{lines:?}");
-    assert_eq!(lines.len(), 3, "all were read: {lines:?}");
+    assert_eq!(lines[1], "that tag now: its registry was not asked: u asks");
+    assert_eq!(lines[2], format!("built on it: {}", name(child)));
+    assert!(lines[3].starts_with("bytes: 0 B in no other image here"), "{lines:?}");
+    assert_eq!(lines.len(), 4, "all were read: {lines:?}");
     // What was read is not read again.
     let _ = update(&mut state, Msg::Act(Action::Back));
     let _ = update(&mut state, Msg::Act(Action::Inspect));
     assert_eq!(reading(&state), None);
+}
+
+#[test]
+fn the_registry_of_its_base_is_asked_whether_the_tag_has_moved() {
+    let mut state = scene::full(120, 40);
+    let mut shown = (*state.layers.image.value.clone().unwrap()).clone();
+    let mut config = shown.config.clone().unwrap_or_default();
+    let then = Digest::sha256(b"base then");
+    config.labels.insert("org.opencontainers.image.base.name".to_owned(), "registry.example.com/os:12".into());
+    config.labels.insert("org.opencontainers.image.base.digest".to_owned(), then.to_string().into());
+    shown.config = Some(config);
+    state.layers.image.value = Some(Arc::new(shown));
+    let _ = update(&mut state, Msg::Act(Action::Inspect));
+    look(&mut state);
+    let now = |state: &State| family(state).into_iter().find_map(|line| line.strip_prefix("that tag now: ").map(str::to_owned)).unwrap();
+    assert_eq!(now(&state), "its registry was not asked: u asks");
+    let asked = |state: &State| state.jobs.iter().find(|(_, job)| matches!(job, Job::Drift { .. })).map(|(id, job)| (*id, job.clone()));
+    assert_eq!(asked(&state), None, "no registry hears of it before");
+    let mut answers = |answer: Result<Drift, Problem>| {
+        let _ = update(&mut state, Msg::Key { chord: Chord::char('u'), held: false });
+        assert_eq!(now(&state), "its registry is being asked");
+        let (id, Job::Drift { tags }) = asked(&state).unwrap() else { panic!() };
+        let [tag] = &tags[..] else { panic!("{tags:?}") };
+        assert_eq!(
+            (tag.name.raw(), tag.repo_digests[0].raw()),
+            ("registry.example.com/os:12", &*format!("registry.example.com/os@{then}"))
+        );
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Chunk(JobOutput::Drift(vec![(tag.clone(), answer)]))));
+        let _ = update(&mut state, Msg::Job(id, JobEvent::Done(JobOutput::Told)));
+        now(&state)
+    };
+    assert_eq!(answers(Ok(Drift::Same)), "it has not moved");
+    let to = Digest::sha256(b"base now");
+    assert_eq!(answers(Ok(Drift::Moved(to.clone()))), format!("it has moved: registry.example.com/os:12 is at {} now", to.short()));
+    assert_eq!(answers(Err(Problem::new(ProblemKind::Unreachable, "ask", "no route"))), "not known: no route");
 }

@@ -357,7 +357,10 @@ fn peeked(deck: &mut Deck, bytes: &[u8], whole: u64) {
 
 #[test]
 fn a_file_is_read_where_it_lies_and_looked_through() {
-    let text: String = (1..=200).map(|n| format!("line\t{n}\n")).collect();
+    let mut text = String::new();
+    for n in 1..=200 {
+        let _ = writeln!(text, "line\t{n}");
+    }
     let mut deck = on_a_file(100, 30, text.as_bytes());
     deck.key(Key::Enter);
     let (id, Job::Peek { lies, .. }) = deck.job(|job| matches!(job, Job::Peek { .. })) else { panic!() };

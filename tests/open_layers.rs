@@ -23,7 +23,7 @@ use lighterman::model::{Digest, Image, ImageKey, Locator, Problem, ProblemKind, 
 use lighterman::source::credentials::Credentials;
 use lighterman::source::files::FileSource;
 use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Timers};
-use lighterman::source::{Ctx, Opened, Part, Source, read_layers, read_parts, verify};
+use lighterman::source::{Ctx, Opened, Part, Sink, Source, copy_part, read_layers, read_parts, verify};
 use scripted::{Reply, Request};
 use serde_json::json;
 
@@ -451,6 +451,20 @@ async fn a_part_of_a_layer_is_there_before_the_rest_of_it() {
     assert_eq!(read, [&tar[100_000..100_007], &tar[512..1512]]);
 }
 
+/// Keeps what it gets, until it is full.
+#[derive(Default)]
+struct Kept(Vec<u8>);
+
+impl Sink for Kept {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        if self.0.len() + bytes.len() > 4 << 20 {
+            return Err(Problem::new(ProblemKind::Disk, "keep it", "it is full"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_are_the_bytes_of_the_tar_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
@@ -464,6 +478,17 @@ async fn parts_are_the_bytes_of_the_tar_and_nothing_else() {
         let read = async |parts: &[Part]| read_parts(source, &Ctx::default(), image, 1, parts).await;
         let end = Part { offset: tar.len() as u64 - 10, length: 10 };
         assert_eq!(read(&[end]).await.unwrap(), [&tar[tar.len() - 10..]]);
+        let copied = copy_part(source, &Ctx::default(), image, 1, end, || Ok(Kept::default())).await.unwrap();
+        assert_eq!(copied.0, &tar[tar.len() - 10..]);
+        let whole = Part { offset: 0, length: tar.len() as u64 };
+        assert_eq!(copy_part(source, &Ctx::default(), image, 1, whole, || Ok(Kept::default())).await.unwrap().0, tar);
+        let beyond = Part { length: 11, ..end };
+        assert_eq!(
+            copy_part(source, &Ctx::default(), image, 1, beyond, || Ok(Kept::default())).await.err().unwrap().kind,
+            ProblemKind::Corrupt
+        );
+        let full = || Ok(Kept(vec![0; 2 << 20]));
+        assert_eq!(copy_part(source, &Ctx::default(), image, 1, whole, full).await.err().unwrap().kind, ProblemKind::Disk);
         assert_eq!(read(&[]).await.unwrap(), [&[0_u8; 0]; 0]);
         assert_eq!(read(&[Part { length: 11, ..end }]).await.unwrap_err().kind, ProblemKind::Corrupt);
         assert_eq!(read(&[Part { offset: u64::MAX, length: 1 }]).await.unwrap_err().kind, ProblemKind::Corrupt);

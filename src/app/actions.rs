@@ -120,6 +120,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Retag => retag(state),
         Action::BatchRetag => return overlay::rename::open(state),
         Action::Delete => return plan::delete_images(state),
+        Action::Space => return overlay::space::open(state),
         Action::CleanUp => return overlay::cleanup::open(state),
         Action::Compare => return overlay::compare::open(state),
         Action::Quarantine | Action::QuarantineLayer => return overlay::quarantine::open(state),

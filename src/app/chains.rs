@@ -89,11 +89,12 @@ pub(super) fn event(state: &mut State, source: &SourceId, event: JobEvent) -> Ve
         }
     }
     if !ended {
-        return Vec::new();
+        return overlay::space::more(state);
     }
     state.plan.weigh_images(source, state.chains.of(source));
     overlay::cleanup::listed(state);
     let mut effects = overlay::inspect::arrived(state);
+    effects.extend(overlay::space::known(state));
     // Another source whose reading gave way to this one goes on.
     let plan = &state.plan;
     let waiting: Vec<_> = plan

@@ -5,6 +5,7 @@ use crate::model::{Drift, LocalTag, Safe};
 use crate::pane::images::RowKey;
 
 use super::jobs::{self, answer};
+use super::overlay::inspect;
 use super::state::State;
 use super::toast::ToastKind;
 
@@ -47,6 +48,7 @@ pub(super) fn ask(state: &mut State) -> Vec<Effect> {
 /// Takes what the registries said, and sums it up at the end.
 pub(super) fn event(state: &mut State, id: JobId, asked: &[LocalTag], event: JobEvent) -> Vec<Effect> {
     if state.images.drifting != Some(id) {
+        inspect::told_of_base(state, id, &event);
         return Vec::new();
     }
     match answer(event, "ask the registries") {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Shared};
+use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Place, Shared};
 use crate::layer::Tree;
 use crate::layer::tree::{Change, Held, Wanted};
 use crate::model::{Image, Safe, size};
@@ -65,24 +65,12 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     if !has_keys(state) {
         return None;
     }
-    let reckoned = state.layers.reckoned.as_ref();
     let files = state.layers.files.as_mut()?;
     if files.listing != Listing::Tree {
-        match action {
-            Action::Back => files.list(Listing::Tree, reckoned),
-            Action::Open if reckoned.is_some_and(|reckoned| files.go_to_row(reckoned)) => {}
-            Action::NextListing | Action::Refresh => return listed(state, action),
-            // They are about a tree, which is not on the screen.
-            Action::Open | Action::ViewFile | Action::SaveFile | Action::FindFiles | Action::FilesByName | Action::FilesBySize => {
-                return Some(Vec::new());
-            }
-            Action::WholeTree | Action::LayerBelow | Action::LayerAbove => return Some(Vec::new()),
-            _ => return files.act(action).then(Vec::new),
-        }
-        return Some(look(state));
+        return in_list(state, action);
     }
     match action {
-        Action::NextListing => return listed(state, action),
+        Action::NextListing | Action::Refresh => return listed(state, action),
         Action::Back if files.filter.is_some() => files.filter = None,
         Action::Back => state.layers.files = None,
         Action::LayerBelow => files.layer = files.layer.saturating_sub(1),
@@ -96,7 +84,6 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             ask(state, Ask::FindFiles, "Find files", about, text, "Enter find · Esc cancel");
             return Some(Vec::new());
         }
-        Action::Refresh => return listed(state, action),
         // Enter folds what has something in it, and shows what else there is.
         Action::Open if files.act(action) => return Some(Vec::new()),
         Action::Open | Action::ViewFile => return Some(view(state)),
@@ -108,6 +95,22 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
             }
             return Some(Vec::new());
         }
+        _ => return files.act(action).then(Vec::new),
+    }
+    Some(look(state))
+}
+
+/// The same while a list of what is carried for nothing shows.
+fn in_list(state: &mut State, action: Action) -> Option<Vec<Effect>> {
+    let reckoned = state.layers.reckoned.as_ref();
+    let files = state.layers.files.as_mut()?;
+    match action {
+        Action::NextListing | Action::Refresh => return listed(state, action),
+        Action::Back => files.list(Listing::Tree, reckoned),
+        Action::Open if reckoned.is_some_and(|reckoned| files.go_to_row(reckoned)) => {}
+        // What else is about files is about a tree, which is not on the screen.
+        Action::Open => return Some(Vec::new()),
+        action if action.row().place == Place::Files => return Some(Vec::new()),
         _ => return files.act(action).then(Vec::new),
     }
     Some(look(state))
@@ -257,9 +260,9 @@ fn reckon(state: &mut State) -> Option<Effect> {
 }
 
 /// Takes what was reckoned.
-pub(super) fn reckoned(state: &mut State, id: JobId, tree: Shared<Tree>, event: JobEvent) {
+pub(super) fn reckoned(state: &mut State, id: JobId, tree: Shared<Tree>, event: JobEvent) -> Vec<Effect> {
     if state.layers.reckoning != Some(id) {
-        return;
+        return Vec::new();
     }
     state.layers.reckoning = None;
     match answer(event, "reckon up the waste") {
@@ -274,6 +277,7 @@ pub(super) fn reckoned(state: &mut State, id: JobId, tree: Shared<Tree>, event: 
     if let Some(files) = &mut state.layers.files {
         files.relist(state.layers.reckoned.as_ref());
     }
+    Vec::new()
 }
 
 /// What is read for files that nobody looks at any more is not read any further.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput, Msg};
-use crate::model::{ImageList, Problem, ProblemKind, Safe, SourceInfo, SourceKind, SourceStatus, Transfer, size};
+use crate::model::{ImageList, Problem, ProblemKind, Progress, Safe, SourceInfo, SourceKind, SourceStatus, Transfer, size};
 use crate::pane::images::RowKey;
 use crate::pane::tasks::{Task, TaskState};
 
@@ -173,16 +173,20 @@ fn title(job: &Job) -> Safe {
     })
 }
 
+fn progressed(state: &mut State, id: JobId, progress: Progress) {
+    let now = state.now;
+    if let Some(task) = state.tasks.get_mut(id) {
+        task.progressed(progress, now);
+        state.tasks.rebuild();
+    } else {
+        overlay::progressed(state, id, &progress);
+    }
+}
+
 /// Takes one event of one job. Events of a job that was replaced or forgotten are dropped.
 pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     if let JobEvent::Progress(progress) = event {
-        let now = state.now;
-        if let Some(task) = state.tasks.get_mut(id) {
-            task.progressed(progress, now);
-            state.tasks.rebuild();
-        } else {
-            overlay::progressed(state, id, &progress);
-        }
+        progressed(state, id, progress);
         return Vec::new();
     }
     let ended = !matches!(event, JobEvent::Chunk(_));
@@ -196,19 +200,12 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::List { .. } => listed(state, id, event),
         Job::Watch { .. } => watched(state, event),
         Job::Inspect { .. } => inspected(state, id, event),
-        Job::Family { list, .. } => {
-            overlay::inspect::found(state, id, list, event);
-            Vec::new()
-        }
+        Job::Family { list, .. } => overlay::inspect::found(state, id, list, event),
+        Job::Space { .. } => overlay::space::event(state, id, event),
         Job::Files { .. } | Job::Arrange { .. } => files::event(state, id, event),
-        Job::Cost(tree) => {
-            files::reckoned(state, id, tree, event);
-            Vec::new()
-        }
-        Job::Peek { .. } | Job::Compare(_) => {
-            overlay::read_for(state, id, &job, event);
-            Vec::new()
-        }
+        Job::Cost(tree) => files::reckoned(state, id, tree, event),
+        Job::Peek { .. } => overlay::file::event(state, id, event),
+        Job::Compare(_) => overlay::compare::event(state, id, event),
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),

@@ -17,6 +17,7 @@ pub mod reclaim;
 pub mod rename;
 pub mod retention;
 pub mod semver;
+pub mod space;
 pub mod words;
 
 use crate::model::Safe;

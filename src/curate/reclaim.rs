@@ -204,6 +204,43 @@ impl Holdings {
         freed
     }
 
+    /// The bytes of groups of items: of each those that no item outside of it holds, and those that one does, each blob once. An item may be in
+    /// several groups; none of them holds it alone then.
+    #[must_use]
+    pub fn of_groups(&self, groups: &[Vec<Item>]) -> Vec<(u64, u64)> {
+        const MANY: usize = usize::MAX;
+        let mut of = vec![None; self.len()];
+        for (group, items) in groups.iter().enumerate() {
+            for item in items {
+                if let Some(slot) = of.get_mut(*item) {
+                    *slot = Some(if slot.is_none_or(|other| other == group) { group } else { MANY });
+                }
+            }
+        }
+        let mut holder = vec![None; self.sizes.len()];
+        for item in 0..self.len() {
+            let group = of.get(item).copied().flatten().unwrap_or(MANY);
+            for &blob in self.of(item) {
+                if let Some(slot) = holder.get_mut(blob as usize) {
+                    *slot = Some(if slot.is_none_or(|other| other == group) { group } else { MANY });
+                }
+            }
+        }
+        let mut counted = vec![None; self.sizes.len()];
+        let sum = |(group, items): (usize, &Vec<Item>)| {
+            let mut sum = (0_u64, 0_u64);
+            for &blob in items.iter().flat_map(|item| self.of(*item)) {
+                let Some(seen) = counted.get_mut(blob as usize).filter(|seen| **seen != Some(group)) else { continue };
+                *seen = Some(group);
+                let alone = holder.get(blob as usize) == Some(&Some(group));
+                let bytes = if alone { &mut sum.0 } else { &mut sum.1 };
+                *bytes = bytes.saturating_add(self.size(blob));
+            }
+            sum
+        };
+        groups.iter().enumerate().map(sum).collect()
+    }
+
     /// Items whose blobs are known, and all items.
     #[must_use]
     pub fn based_on(&self) -> (usize, usize) {
@@ -309,6 +346,17 @@ mod tests {
         items.push(vec![(200, 5), (201, 1)]);
         let freed = holdings(&items).free([100, 101, 101, 9_999]);
         assert_eq!((freed.bytes, freed.items[0].own, freed.items[1].own), (6, 0, 1));
+    }
+
+    #[test]
+    fn groups_own_what_nothing_outside_of_them_holds() {
+        // Two of one group share 2; 1 is everybody's; the last item is in two groups, so neither owns its 5.
+        let all = holdings(&[vec![(1, 100), (2, 10)], vec![(1, 100), (2, 10), (3, 1)], vec![(1, 100), (4, 7)], vec![(5, 5)]]);
+        let groups = [vec![0, 1, 3], vec![2, 3, 3], vec![], vec![9]];
+        assert_eq!(all.of_groups(&groups), [(11, 105), (7, 105), (0, 0), (0, 0)]);
+        // What is in no group holds its own all the same.
+        assert_eq!(all.of_groups(&[vec![0]]), [(0, 110)]);
+        assert_eq!(all.of_groups(&[vec![0, 1, 2, 3]]), [(all.stored(), 0)]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::model::remote::Held;
 use crate::model::{
     Change, Copy, Digest, Drift, Family, Found, Image, ImageKey, ImageList, ImportPreview, Labels, Layers, LineState, Listed, LocalTag,
     Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe,
-    SourceId, SourceInfo, Stack, TagDetails, TagRow, Transfer, Uses,
+    SourceId, SourceInfo, Space, Stack, TagDetails, TagRow, Transfer, Uses,
 };
 
 use super::Shared;
@@ -48,6 +48,7 @@ pub enum Slot {
     /// What the images of this machine hold.
     Layers,
     Family,
+    Space,
     Pullable,
     Trace,
     Compare,
@@ -191,6 +192,11 @@ pub enum Job {
         list: Shared<ImageList>,
         layers: Shared<Layers>,
     },
+    /// What takes the space, among the images of a list of which this is known.
+    Space {
+        list: Shared<ImageList>,
+        layers: Shared<Layers>,
+    },
     /// What images are made of, to find one layer among them: images of a source, and manifests of repositories, in chunks.
     Trace {
         local: Option<(SourceId, Vec<Digest>)>,
@@ -270,6 +276,7 @@ impl Job {
             Self::Drift { .. } => Some(Slot::Drift),
             Self::Layers { .. } => Some(Slot::Layers),
             Self::Family { .. } => Some(Slot::Family),
+            Self::Space { .. } => Some(Slot::Space),
             Self::DryRun(_) => Some(Slot::DryRun),
             Self::Pullable { .. } => Some(Slot::Pullable),
             Self::Trace { .. } => Some(Slot::Trace),
@@ -428,6 +435,7 @@ pub enum JobOutput {
     /// What some images hold; `None` of those of which it can't be told.
     Layers(Vec<LayersOf>),
     Family(Box<Family>),
+    Space(Shared<Space>),
     /// How some lines of a plan stand now, that runs or is looked at.
     Lines(Vec<(usize, LineState)>),
     /// How a plan went.

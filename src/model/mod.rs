@@ -23,6 +23,7 @@ pub mod secret;
 pub mod sightings;
 pub mod size;
 pub mod source_info;
+pub mod space;
 pub mod stack;
 pub mod time;
 pub mod uses;
@@ -48,6 +49,7 @@ pub use safe::{Foreign, Safe};
 pub use secret::Secret;
 pub use sightings::Sightings;
 pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
+pub use space::{ImageSpace, RepositorySpace, Space};
 pub use stack::{Found, Stack};
 pub use uses::Uses;
 

@@ -38,6 +38,9 @@ struct Made<T> {
     enough: bool,
 }
 
+/// What became of the layer, once that is told.
+type Told<T> = Arc<Mutex<Option<ReadLayer<Mutex<Made<T>>>>>>;
+
 /// The bytes of `parts` of the layer of `image` at `place`, in the order asked for. They are kept in memory: 256 MiB at most.
 ///
 /// # Errors
@@ -86,7 +89,7 @@ async fn one<T: Send + 'static>(
     doing: &str,
     read: impl Fn(Opened<'_>) -> (io::Result<Digests>, Made<T>) + Send + Sync + 'static,
 ) -> Result<T, Problem> {
-    let told: Arc<Mutex<Option<ReadLayer<Mutex<Made<T>>>>>> = Arc::default();
+    let told: Told<T> = Arc::default();
     let slot = Arc::clone(&told);
     let each = move |read| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
     let read = move |opened: Opened<'_>| {

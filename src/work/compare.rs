@@ -69,8 +69,7 @@ async fn packages_of(
     lists: [Wanted; 2],
     problems: &mut Vec<Problem>,
 ) -> Result<Option<Vec<crate::model::PackageChange>>, Problem> {
-    let mut known: Vec<Inventory> = Vec::with_capacity(2);
-    let mut reader = inventory::Reader::default();
+    let (mut known, mut reader): (Vec<Inventory>, _) = (Vec::with_capacity(2), inventory::Reader::default());
     for (read, wanted) in reads.into_iter().zip(lists) {
         match reader.read(read.source, ctx, read.image, wanted).await {
             Ok(read) => {

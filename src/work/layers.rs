@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::catalog::Arrived;
 use super::known::KnownLists;
 use super::run::{Chunks, Env};
-use crate::flow::JobOutput;
-use crate::model::{Digest, Layers, Problem, Safe, SourceId, StepState};
+use crate::curate::{family, space};
+use crate::flow::{JobOutput, Shared};
+use crate::model::{Digest, Image, ImageList, Layers, Problem, Safe, SourceId, StepState};
 use crate::source::{Ctx, Each, LayersOf, Source, blocking};
 
 /// Images beyond which those that nobody asked for now are not kept any longer.
@@ -72,4 +73,20 @@ pub(super) async fn tell(env: &Arc<Env>, source: &SourceId, images: &[Digest], c
     let mut each = |answer: LayersOf| arrived.put([answer]);
     arrived.relay(read(&env.known, &*source, images, usize::MAX, ctx, &mut each), chunks, JobOutput::Layers).await?;
     Ok(JobOutput::Told)
+}
+
+/// Finds the family of an image; a list may be long.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(super) async fn family(image: Shared<Image>, list: Shared<ImageList>, layers: Shared<Layers>) -> Result<JobOutput, Problem> {
+    blocking("look for the family", move || Ok(JobOutput::Family(Box::new(family::family(&image, &list, &layers))))).await
+}
+
+/// Reckons up what takes the space.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(super) async fn space(list: Shared<ImageList>, layers: Shared<Layers>) -> Result<JobOutput, Problem> {
+    blocking("reckon up the space", move || Ok(JobOutput::Space(Shared::new(space::space(&list, &layers))))).await
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::curate::family::family;
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use crate::model::{Change, Digest, ImageKey, ImageList, Locator, Name, Problem, ProblemKind, SourceId};
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
@@ -105,9 +104,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::View { source, repository, tags, digests } => curation::view(env, &source, &repository, &tags, &digests, ctx).await,
         Job::Weigh { source, repository, digests } => curation::weigh(env, &source, &repository, &digests, ctx).await,
         Job::Layers { source, images } => layers::tell(env, &source, &images, ctx, chunks).await,
-        Job::Family { image, list, layers } => {
-            blocking("look for the family", move || Ok(JobOutput::Family(Box::new(family(&image, &list, &layers))))).await
-        }
+        Job::Family { image, list, layers } => layers::family(image, list, layers).await,
+        Job::Space { list, layers } => layers::space(list, layers).await,
         Job::Apply(applying) => curation::apply(env, *applying, ctx, chunks).await,
         Job::DryRun(plan) => curation::dry_run(env, *plan, ctx, chunks).await,
         Job::Recover => curation::recover(env, ctx).await,

@@ -7,6 +7,7 @@
     reason = "what fails here fails the test; each test binary uses its own part"
 )]
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use lighterman::app::{State, update};
@@ -51,9 +52,8 @@ pub fn layers() -> Vec<Arc<Index>> {
 pub fn text() -> Vec<u8> {
     let mut out = String::from("# The ports of quay-api\n[listen]\naddress = \"0.0.0.0:8080\"\tworkers = 8\n\n");
     for n in 1..60 {
-        out.push_str(&format!(
-            "[upstream.{n}]\n\turl = \"https://upstream-{n}.example.net/a/rather/long/path/that/goes/on/below/where/there/is/no/room\"\n"
-        ));
+        let long = "a/rather/long/path/that/goes/on/below/where/there/is/no/room";
+        let _ = writeln!(out, "[upstream.{n}]\n\turl = \"https://upstream-{n}.example.net/{long}\"");
     }
     out.into_bytes()
 }

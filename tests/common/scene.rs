@@ -439,6 +439,13 @@ pub fn draw(state: &State, theme: &Theme) -> (Buffer, Option<(u16, u16)>) {
     (buffer, caret)
 }
 
+/// The screen as text.
+pub fn draw_text(state: &State) -> String {
+    let (buffer, _) = draw(state, &dark());
+    let line = |y| (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
+}
+
 pub fn dark() -> Theme {
     Theme::builtin("lighterman-dark").unwrap()
 }

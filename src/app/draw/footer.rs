@@ -28,6 +28,7 @@ const IMAGES: &[Action] = &[
     Action::Inspect,
     Action::Drift,
     Action::CleanUp,
+    Action::Space,
     Action::Sources,
     Action::Refresh,
     Action::Zoom,

@@ -11,6 +11,7 @@ mod overlay;
 mod quarantine;
 mod reader;
 mod rename;
+mod space;
 mod toast;
 
 use ratatui::Frame;

@@ -26,6 +26,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, screen: Area, overlay: &Overlay, sta
         Overlay::Compare(it) => super::compare::draw(canvas, screen, it, state),
         Overlay::Quarantine(it) => super::quarantine::draw(canvas, screen, it, state),
         Overlay::File(it) => super::file::draw(canvas, Overlay::frame(screen).into(), it, state),
+        Overlay::Space(it) => super::space::draw(canvas, Overlay::frame(screen).into(), it, state),
         Overlay::Help(it) => reader::help(canvas, screen.into(), Overlay::frame(screen).into(), it),
         Overlay::Inspect(it) => reader::inspect(canvas, Overlay::frame(screen).into(), it, state),
         Overlay::Waiting { what, .. } => waiting(canvas, screen.into(), what, state),

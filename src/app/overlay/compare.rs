@@ -190,8 +190,8 @@ pub(super) fn progressed(state: &mut State, id: JobId, progress: &Progress) {
 }
 
 /// What was found, so far or at last.
-pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) {
-    let Some(it) = of_job(state, id) else { return };
+pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
+    let Some(it) = of_job(state, id) else { return Vec::new() };
     let ended = !matches!(event, JobEvent::Chunk(_));
     match answer(event, "compare two images") {
         Ok(JobOutput::Compared(found, problems)) => (it.found, it.problems) = (Some(found), problems),
@@ -202,6 +202,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) {
         it.job = None;
     }
     it.sift();
+    Vec::new()
 }
 
 /// Shows only rows that have all these parts in their names.

@@ -169,13 +169,14 @@ pub(super) fn progressed(state: &mut State, id: JobId, progress: &Progress) {
 }
 
 /// What was read, or why not.
-pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) {
+pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect> {
     let answer = match answer(event, "read the file") {
         Ok(JobOutput::Peeked(peek)) => Ok(peek),
-        Ok(_) => return,
+        Ok(_) => return Vec::new(),
         Err(problem) => Err(problem),
     };
     if let Some(view) = of_job(state, id) {
         view.content.finish(id, answer);
     }
+    Vec::new()
 }

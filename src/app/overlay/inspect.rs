@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::curate::words::counted;
-use crate::flow::{Effect, Job, JobEvent, JobId, JobOutput, Loadable, Shared};
-use crate::model::{Digest, Family, Foreign, Image, ImageKey, ImageList, Name, Safe, SourceId, size};
+use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Loadable, Shared};
+use crate::model::{Digest, Drift, Family, Foreign, Image, ImageKey, ImageList, LocalTag, Name, Problem, Safe, SourceId, size};
 use crate::pane::PaneId;
 
 use super::super::jobs::answer;
@@ -30,10 +30,21 @@ pub struct Inspect {
     /// Its family as far as it is known, and the list it was found in.
     pub family: Option<(Box<Family>, Shared<ImageList>)>,
     looking: Option<JobId>,
+    /// How its base's tag stands in its registry, where that was asked.
+    standing: Option<Standing>,
+    /// The key that asks.
+    asks: Safe,
     pub scroll: usize,
     /// Rows that fit, set by the layout.
     pub height: usize,
     pub shift: u16,
+}
+
+/// What a registry says of the tag that an image was built on.
+#[derive(Debug, Clone, PartialEq)]
+enum Standing {
+    Asked(JobId),
+    Told(Result<Drift, Problem>),
 }
 
 /// Opens the view of the selected image. It shares the Layers pane's answer: one fetch for both.
@@ -48,7 +59,8 @@ pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
     let key = Some(key);
     state.layers.follow(key.clone());
     let mut effects = if state.layers.image.is_loading() { Vec::new() } else { jobs::inspect_selected(state) };
-    state.overlays.push(Overlay::Inspect(Inspect { key, title, ..Inspect::default() }));
+    let asks = state.settings.keymap.keys(Action::Drift).first().map(|key| Safe::from(key.to_string())).unwrap_or_default();
+    state.overlays.push(Overlay::Inspect(Inspect { key, title, asks, ..Inspect::default() }));
     if let (Some(source), Some(list)) = (state.sources.current.clone(), state.images.list.value.clone()) {
         effects.extend(chains::want(state, &source, &list));
     }
@@ -81,13 +93,42 @@ pub(in crate::app) fn arrived(state: &mut State) -> Vec<Effect> {
 }
 
 /// Takes the family that was found among the images of `list`.
-pub(in crate::app) fn found(state: &mut State, id: JobId, list: Shared<ImageList>, event: JobEvent) {
-    let Ok(JobOutput::Family(family)) = answer(event, "look for the family") else { return };
+pub(in crate::app) fn found(state: &mut State, id: JobId, list: Shared<ImageList>, event: JobEvent) -> Vec<Effect> {
+    let Ok(JobOutput::Family(family)) = answer(event, "look for the family") else { return Vec::new() };
     for overlay in &mut state.overlays {
         if let Overlay::Inspect(inspect) = overlay
             && inspect.looking == Some(id)
         {
             inspect.family = Some((family, list));
+            inspect.tell();
+            break;
+        }
+    }
+    Vec::new()
+}
+
+/// Asks the registry of the base how its tag stands there. `None` where no base is known by a digest there, or somebody is asked already.
+pub(super) fn ask_about_base(state: &mut State, inspect: &mut Inspect) -> Option<Effect> {
+    let tag = inspect.base().filter(|_| !matches!(inspect.standing, Some(Standing::Asked(_))))?;
+    // Of tags asked about in the Images pane no answer will come any more.
+    state.images.drifting = None;
+    let (id, effect) = jobs::start(state, Job::Drift { tags: vec![tag] });
+    inspect.standing = Some(Standing::Asked(id));
+    inspect.tell();
+    Some(effect)
+}
+
+/// What the registry said of a base, where somebody here asked.
+pub(in crate::app) fn told_of_base(state: &mut State, id: JobId, event: &JobEvent) {
+    for overlay in &mut state.overlays {
+        if let Overlay::Inspect(inspect) = overlay
+            && inspect.standing == Some(Standing::Asked(id))
+        {
+            inspect.standing = match event {
+                JobEvent::Chunk(JobOutput::Drift(answers)) => answers.first().map(|(_, answer)| Standing::Told(answer.clone())),
+                JobEvent::Failed(problem) => Some(Standing::Told(Err(problem.clone()))),
+                _ => None,
+            };
             return inspect.tell();
         }
     }
@@ -96,9 +137,48 @@ pub(in crate::app) fn found(state: &mut State, id: JobId, list: Shared<ImageList
 impl Inspect {
     fn tell(&mut self) {
         let family = self.family.as_ref().map(|(family, list)| (&**family, &**list));
-        self.lines = self.image.value.as_ref().map(|image| lines(image, family)).unwrap_or_default();
+        let Some(image) = &self.image.value else { return self.lines.clear() };
+        self.lines = lines(image, family);
+        let Some(base) = self.base() else { return };
+        let line = InspectLine::Field { name: Safe::new("that tag now"), value: self.standing(&base) };
+        let after =
+            |line: &InspectLine| matches!(line, InspectLine::Field { name, .. } if name.as_str() == TOLD_BASE || name.as_str() == BASE);
+        if let Some(at) = self.lines.iter().rposition(after) {
+            self.lines.insert(at + 1, line);
+        }
+    }
+
+    /// The tag that it was built on, with what that was at then, or is at here.
+    fn base(&self) -> Option<LocalTag> {
+        let (family, list) = self.family.as_ref()?;
+        if let Some(told) = &family.told {
+            let digest = told.digest.clone()?;
+            let at = Name::new(&format!("{}@{digest}", told.name.split().0));
+            return Some(LocalTag { name: told.name.clone(), id: digest, repo_digests: vec![at] });
+        }
+        let base = family.base.as_ref()?;
+        let image = list.images.iter().find(|image| image.id == base.image && !image.repo_digests.is_empty())?;
+        Some(LocalTag { name: image.tags.first()?.clone(), id: image.id.clone(), repo_digests: image.repo_digests.clone() })
+    }
+
+    fn standing(&self, base: &LocalTag) -> Safe {
+        let name = base.name.safe();
+        Safe::from(match &self.standing {
+            None if self.asks.as_str().is_empty() => "its registry was not asked".to_owned(),
+            None => format!("its registry was not asked: {} asks", self.asks),
+            Some(Standing::Asked(_)) => "its registry is being asked".to_owned(),
+            Some(Standing::Told(Ok(Drift::Same))) => "it has not moved".to_owned(),
+            Some(Standing::Told(Ok(Drift::Moved(to)))) => format!("it has moved: {name} is at {} now", to.short()),
+            Some(Standing::Told(Ok(Drift::Gone))) => format!("its registry has no {name} any more"),
+            Some(Standing::Told(Ok(Drift::OnlyHere))) => format!("its registry has no {name}"),
+            Some(Standing::Told(Err(problem))) => format!("not known: {}", problem.cause),
+        })
     }
 }
+
+/// Names of the lines on what an image was built on.
+const TOLD_BASE: &str = "says its base is";
+const BASE: &str = "built on";
 
 /// The view's lines, with the family of the image and the list it was found in. Pure, so that it can be read in tests.
 #[must_use]
@@ -196,7 +276,7 @@ impl View {
         };
         self.heading("Family");
         self.field(
-            "says its base is",
+            TOLD_BASE,
             family.told.as_ref().map(|told| {
                 let digest = told.digest.as_ref().map_or_else(String::new, |digest| format!(" at {}", digest.short()));
                 let now = match told.moved {
@@ -208,7 +288,7 @@ impl View {
             }),
         );
         self.field(
-            "built on",
+            BASE,
             family
                 .base
                 .as_ref()

@@ -12,6 +12,7 @@ mod preview;
 pub mod prompt;
 pub mod quarantine;
 pub mod rename;
+pub mod space;
 
 pub use cleanup::{CleanRow, CleanUp};
 pub use compare::Compare;
@@ -24,13 +25,14 @@ pub use palette::Palette;
 pub use prompt::{Ask, Prompt};
 pub use quarantine::{Quarantine, QuarantineRow};
 pub use rename::{Rename, RenameLine, RenameText, Standing};
+pub use space::{SpaceRow, SpaceView};
 
 pub(super) use preview::{offer_overwrite, previewed, wait};
 
 use tui_input::{Input, InputRequest};
 
 use crate::curate::plan::Wish;
-use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, Key, Place};
+use crate::flow::{Action, Chord, Effect, JobId, Key, Place};
 use crate::model::{Problem, Progress, Safe};
 use crate::pane::{Area, ListCursor};
 
@@ -49,6 +51,7 @@ pub enum Overlay {
     Quarantine(Box<Quarantine>),
     File(Box<FileView>),
     Compare(Box<Compare>),
+    Space(Box<SpaceView>),
     /// Something is being read before a dialog can be shown, or before what is wished can go into the plan.
     Waiting {
         what: Safe,
@@ -70,6 +73,7 @@ impl Overlay {
             // It takes all of the screen.
             Self::Compare(it) => it.cursor.set_height(usize::from(screen.height).saturating_sub(2 + 1 + compare::AROUND).max(1)),
             Self::File(it) => it.fit(height),
+            Self::Space(it) => it.cursor.set_height(height.saturating_sub(space::AROUND)),
             Self::Help(help) => {
                 help.height = height;
                 help.scroll = help.scroll.min(help.rows.len().saturating_sub(height));
@@ -90,6 +94,7 @@ impl Overlay {
             Self::Quarantine(it) => it.job.is_some(),
             Self::Compare(it) => it.job.is_some(),
             Self::File(it) => it.content.is_loading(),
+            Self::Space(it) => it.is_reading,
             _ => false,
         }
     }
@@ -117,6 +122,7 @@ impl Overlay {
             Self::Quarantine(it) => it.cursor.scroll(rows),
             Self::Compare(it) => it.cursor.scroll(rows),
             Self::File(it) => it.scroll(rows),
+            Self::Space(it) => it.cursor.scroll(rows),
             Self::Help(help) => help.scroll = scrolled(help.scroll, rows, help.rows.len(), help.height),
             Self::Inspect(inspect) => inspect.scroll = scrolled(inspect.scroll, rows, inspect.lines.len(), inspect.height),
             Self::Confirm(confirm) => confirm.scroll = scrolled(confirm.scroll, rows, confirm.lines.len(), 1),
@@ -141,6 +147,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
         Overlay::Quarantine(it) => it.key(state, chord),
         Overlay::File(it) => it.key(state, chord),
         Overlay::Compare(it) => it.key(state, chord),
+        Overlay::Space(it) => it.key(state, chord),
         Overlay::Help(help) => read(state, Overlay::Help(help), chord),
         Overlay::Inspect(inspect) => read(state, Overlay::Inspect(inspect), chord),
         Overlay::Waiting { what, job, wishes } => {
@@ -156,7 +163,7 @@ pub(super) fn key(state: &mut State, top: Overlay, chord: Chord, held: bool) -> 
 
 /// Keys of an overlay that is only read: the list keys scroll, whatever leaves a pane leaves it.
 fn read(state: &mut State, mut overlay: Overlay, chord: Chord) -> Vec<Effect> {
-    let action = state.settings.keymap.action(chord, &[Place::List, Place::Deck]);
+    let action = state.settings.keymap.action(chord, &[Place::List, Place::Deck, Place::Images]);
     let height = match &overlay {
         Overlay::Help(help) => help.height,
         Overlay::Inspect(inspect) => inspect.height,
@@ -173,6 +180,11 @@ fn read(state: &mut State, mut overlay: Overlay, chord: Chord) -> Vec<Effect> {
         Some(Action::HalfDown) => (page / 2).max(1),
         Some(Action::Top) => isize::MIN / 2,
         Some(Action::Bottom) => isize::MAX / 2,
+        Some(Action::Drift) => {
+            let effect = if let Overlay::Inspect(inspect) = &mut overlay { inspect::ask_about_base(state, inspect) } else { None };
+            state.overlays.push(overlay);
+            return effect.into_iter().collect();
+        }
         Some(Action::Left | Action::Right) => {
             if let Overlay::Inspect(inspect) = &mut overlay {
                 let step = if action == Some(Action::Left) { inspect.shift.saturating_sub(8) } else { inspect.shift.saturating_add(8) };
@@ -234,15 +246,6 @@ pub(super) fn labelled(state: &mut State) {
 pub(super) fn progressed(state: &mut State, id: JobId, progress: &Progress) {
     compare::progressed(state, id, progress);
     file::progressed(state, id, progress);
-}
-
-/// What an overlay had read came, or will not.
-pub(super) fn read_for(state: &mut State, id: JobId, job: &Job, event: JobEvent) {
-    if matches!(job, Job::Compare(_)) {
-        compare::event(state, id, event);
-    } else {
-        file::event(state, id, event);
-    }
 }
 
 /// The user's editor has ended.

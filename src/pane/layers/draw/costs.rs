@@ -1,5 +1,7 @@
 //! The picture of what an image carries for nothing: a line that sums it up, and the lists of hidden paths, of copies and of hints.
 
+use std::fmt::Write as _;
+
 use crate::flow::Action;
 use crate::layer::hints::Hint;
 use crate::layer::waste::LayerWaste;
@@ -44,10 +46,10 @@ pub(super) fn wasted(bytes: u64) -> Safe {
 pub(super) fn layer(pen: &mut Pen<'_, '_>, waste: LayerWaste) {
     let mut said = format!("{} of files ", size::human(waste.written));
     if waste.hidden > 0 {
-        said.push_str(&format!("· {} hidden later ", size::human(waste.hidden)));
+        let _ = write!(said, "· {} hidden later ", size::human(waste.hidden));
     }
     if waste.hides > 0 {
-        said.push_str(&format!("· hides {} ", size::human(waste.hides)));
+        let _ = write!(said, "· hides {} ", size::human(waste.hides));
     }
     let said = Safe::from(said);
     if Shown::from(&said).width() + 2 < pen.room() {
