@@ -100,10 +100,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusLayers => focus(state, PaneId::Layers),
         Action::FocusPlan => toggle(state, PaneId::Plan),
         Action::FocusTasks => toggle(state, PaneId::Tasks),
-        Action::FocusLog => {
-            toggle(state, PaneId::Log);
-            return log::refresh(state);
-        }
+        Action::FocusLog => return show_log(state),
         Action::RunPlan | Action::DryRun | Action::LineSooner | Action::LineLater | Action::Override | Action::SavePlan => {
             return plan::act(state, action);
         }
@@ -160,6 +157,11 @@ fn pane(state: &mut State, action: Action) -> bool {
 
 fn focus(state: &mut State, pane: PaneId) {
     state.focus = pane;
+}
+
+fn show_log(state: &mut State) -> Vec<Effect> {
+    toggle(state, PaneId::Log);
+    log::refresh(state)
 }
 
 /// Opens a drawer and goes there; from there, closes it.
