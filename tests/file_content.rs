@@ -12,7 +12,7 @@ use std::sync::Arc;
 use common::images::{ImageSpec, Pack, build, docker_archive, oci_layout};
 use common::pty::{Screen, Start};
 use lighterman::layer::index::{self, Known};
-use lighterman::layer::tree::{Held, Lies, Scope};
+use lighterman::layer::tree::{Held, Lies, Place, Scope};
 use lighterman::layer::{Tree, View};
 use lighterman::model::{Image, Locator, Problem, ProblemKind};
 use lighterman::source::files::FileSource;
@@ -54,6 +54,11 @@ fn lies(layer: usize, path: &str) -> Lies {
     }
 }
 
+fn offset(lies: &Lies) -> u64 {
+    let Place::Tar { offset, .. } = lies.at else { unreachable!("{lies:?}") };
+    offset
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -73,7 +78,7 @@ async fn a_file_is_saved_as_the_layer_that_is_looked_at_has_it() {
             (1, "etc/motd", "new", b"second\n".to_vec()),
             (1, "bin/app", "gone", noise(3_000_000)),
         ] {
-            save(&source, &image, lies(layer, path), &out.join(name), &ctx).await.unwrap();
+            save(&source, &image, &lies(layer, path), &out.join(name), &ctx).await.unwrap();
             assert_eq!(fs::read(out.join(name)).unwrap(), expected, "{pack:?} {name}");
             assert_eq!(fs::metadata(out.join(name)).unwrap().permissions().mode() & 0o7777, 0o600);
         }
@@ -95,12 +100,12 @@ async fn what_is_in_the_way_is_left_as_it_is() {
     let before = names(folder.path());
     for name in ["file", "link", "dangling", "directory"] {
         let ctx = Ctx::default();
-        let problem = save(&source, &image, lies(0, "etc/motd"), &at(name), &ctx).await.unwrap_err();
+        let problem = save(&source, &image, &lies(0, "etc/motd"), &at(name), &ctx).await.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Conflict, "{name}: {problem}");
         assert!(problem.to_string().contains("choose another name: nothing is replaced"), "{problem}");
         assert_eq!(ctx.meter.snapshot().totals().0, 0, "refused before anything is read");
     }
-    let nowhere = save(&source, &image, lies(0, "etc/motd"), &at("no/such/place"), &Ctx::default()).await.unwrap_err();
+    let nowhere = save(&source, &image, &lies(0, "etc/motd"), &at("no/such/place"), &Ctx::default()).await.unwrap_err();
     assert_eq!(nowhere.kind, ProblemKind::NotFound);
     assert_eq!((names(folder.path()), fs::read(at("file")).unwrap()), (before, b"mine".to_vec()));
     assert!(!at("nowhere").exists());
@@ -116,14 +121,14 @@ async fn other_bytes_than_were_indexed_are_never_saved() {
     let here = lies(0, "bin/app");
     let blob = folder.path().join("layout/blobs/sha256").join(build(&spec(), Pack::None).layers[0].digest.hex());
     let mut bytes = fs::read(&blob).unwrap();
-    bytes[usize::try_from(here.offset).unwrap() + 1_000_000] ^= 1;
+    bytes[usize::try_from(offset(&here)).unwrap() + 1_000_000] ^= 1;
     fs::write(&blob, &bytes).unwrap();
-    let problem = save(&source, &image, here, &out.join("app"), &Ctx::default()).await.unwrap_err();
+    let problem = save(&source, &image, &here, &out.join("app"), &Ctx::default()).await.unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Corrupt, "{problem}");
     assert!(problem.to_string().contains("not what it was when the layer was indexed"), "{problem}");
     // Cut short, it is told in other words.
     fs::write(&blob, &bytes[..bytes.len() / 2]).unwrap();
-    let problem = save(&source, &image, here, &out.join("app"), &Ctx::default()).await.unwrap_err();
+    let problem = save(&source, &image, &here, &out.join("app"), &Ctx::default()).await.unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Corrupt, "{problem}");
     assert_eq!(names(&out), Vec::<String>::new());
 }
@@ -146,7 +151,7 @@ async fn one_that_is_cancelled_or_has_nowhere_to_go_leaves_nothing() {
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
     let here = lies(0, "bin/app");
-    let part = Part { offset: here.offset, length: here.length };
+    let part = Part { offset: offset(&here), length: here.length };
     let (ctx, target) = (Ctx::default(), out.join("app"));
     let (inner, file) = (ctx.clone(), target.clone());
     let make = move || Ok(Stops(inner.clone(), lighterman::source::sink::AtomicFile::create(&file, false)?));
@@ -156,7 +161,7 @@ async fn one_that_is_cancelled_or_has_nowhere_to_go_leaves_nothing() {
     // Cancelled when all is read already.
     let ctx = Ctx::default();
     ctx.cancel.cancel();
-    let problem = save(&source, &image, here, &target, &ctx).await.unwrap_err();
+    let problem = save(&source, &image, &here, &target, &ctx).await.unwrap_err();
     assert!(problem.is_cancelled() && names(&out).is_empty(), "{problem}");
     // What the sink says is what is told.
     let full = || Err::<Stops, _>(Problem::new(ProblemKind::Disk, "write app", "no space is left"));

@@ -12,14 +12,18 @@ mod scripted;
 #[path = "common/tables.rs"]
 mod tables;
 
+use std::sync::Arc;
+
 use common::program::Program;
 use fake::Fake;
 use gate::Gate;
-use lighterman::layer::{Index, MemberId};
+use lighterman::layer::tree::{Held, Place, Scope};
+use lighterman::layer::{Index, MemberId, Tree, View};
 use lighterman::model::{Image, ImageKey, Problem, ProblemKind, Reference};
 use lighterman::source::credentials::Credentials;
 use lighterman::source::registry::{Client, RegistrySettings, RegistrySource};
-use lighterman::source::{Ctx, Source as _, peek};
+use lighterman::source::{Ctx, Sink, Source as _, peek};
+use lighterman::work::content::save;
 use scripted::{Reply, Request};
 use serde_json::{Value, json};
 use tables::{Form, Layer, PIECE, Put, documents, layer, layout};
@@ -194,6 +198,48 @@ async fn layers_of_skopeo_are_read_by_their_tables() {
         if let Put::File(path, body) = put {
             assert_eq!(read(&source, &image, &index, path).await.unwrap(), *body, "{path}");
         }
+    }
+}
+
+/// As the deck shows and saves a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_saved_out_of_its_pieces() {
+    for form in FORMS {
+        let made = layer(form, &sample(9_000_000), |_| {});
+        let registry = fake(form, &made, |_, _| None);
+        let (source, image) = source(&registry.host(), "acme/app").await;
+        let index = peek::index(&source, &Ctx::default(), &image, 0).await.unwrap().unwrap();
+        let tree = Tree::new(vec![Arc::new(index)]).unwrap();
+        let view = View::new(&tree, Scope::Merged(0));
+        let folder = tempfile::tempdir().unwrap();
+        for (path, body) in
+            [("usr/os-release", RELEASE.to_vec()), ("bin/bulk", noise(9_000_000)), ("etc/empty", Vec::new()), ("var/mixed", mixed())]
+        {
+            let Held::File(lies) = view.held(&tree, tree.find(path.as_bytes()).unwrap()) else { panic!("{path}") };
+            let to = folder.path().join(path.replace('/', "-"));
+            save(&source, &image, &lies, &to, &Ctx::default()).await.unwrap();
+            assert!(std::fs::read(&to).unwrap() == body, "{form:?}: {path}");
+        }
+        // Of a beginning no more is fetched than it takes.
+        registry.forget();
+        let Held::File(lies) = view.held(&tree, tree.find(b"bin/bulk").unwrap()) else { panic!() };
+        let Place::Pieces { packing, pieces } = &lies.at else { panic!() };
+        let alone = peek::Alone { place: 0, packing: *packing, pieces, length: 150_000 };
+        let begun = peek::copy_pieces(&source, &Ctx::default(), &image, alone, || Ok(Begun(Vec::new()))).await.unwrap().0;
+        assert!(begun == noise(9_000_000)[..150_000]);
+        assert!(fetched(&registry, &made) < 250_000, "{form:?}: {}", fetched(&registry, &made));
+        let longer = peek::Alone { length: 9_000_001, ..alone };
+        let problem = peek::copy_pieces(&source, &Ctx::default(), &image, longer, || Ok(Begun(Vec::new()))).await.map(drop).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Corrupt, "{problem}");
+    }
+}
+
+struct Begun(Vec<u8>);
+
+impl Sink for Begun {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where images live, behind one short verb list.
 //!
 //! Every source implements [`Source`]; one that can change its images also gives a [`Curator`], one that tells of changes a
-//! [`Watcher`], one that can be browsed a [`Catalog`]. Screens ask [`Source::powers`] and grey out the rest. One contract suite (`tests/source_contract.rs`) runs over all.
+//! [`Watcher`], one that can be browsed a [`Catalog`], one that gives stretches of layers a [`Ranged`]. Screens ask [`Source::powers`] and grey out
+//! the rest. One contract suite (`tests/source_contract.rs`) runs over all.
 //!
 //! May use model and layer; must not name the screen, `flow`, `app` or `pane`.
 

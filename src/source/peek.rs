@@ -10,12 +10,12 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use super::part::{Part, read_parts};
+use super::part::{Part, Sink, read_parts};
 use super::{Ctx, Ranged, Source, blocking};
 use crate::layer::index::{Packing, Piece, from_table};
 use crate::layer::{ContentHash, Entry, Index, Kind, MemberId, Walker};
 use crate::model::image::ContentsAt;
-use crate::model::{Digest, Image, LayerInfo, Problem, ProblemKind, size};
+use crate::model::{Digest, Image, LayerInfo, Problem, ProblemKind, StepState, size};
 
 /// Largest table, unpacked.
 const MOST_TABLE: u64 = 128 << 20;
@@ -76,7 +76,7 @@ pub async fn read_file(
     if file.size() > MOST_FILE {
         return Err(Problem::new(ProblemKind::Limit, doing, format!("it is larger than {}", size::human(MOST_FILE))));
     }
-    let (Some(pieces), Some(ranged)) = (index.pieces(), source.ranged()) else {
+    let Some(pieces) = index.pieces() else {
         let part = Part { offset: file.offset(), length: file.size() };
         let read = read_parts(source, ctx, image, place, &[part]).await?;
         let bytes = read.into_iter().next().unwrap_or_default();
@@ -86,56 +86,101 @@ pub async fn read_file(
             Err(Problem::new(ProblemKind::Corrupt, doing, "it is not what it was when the layer was read"))
         };
     };
-    let step = ctx.meter.step(file_name(index, member), Some(file.size()));
-    let mut out = Vec::new();
-    let mut rest = pieces.of(member);
-    while let Some(first) = rest.first() {
-        let (some, after) = rest.split_at_checked(together(rest)).unwrap_or((rest, &[]));
+    let alone = Alone { place, packing: pieces.packing(), pieces: pieces.of(member), length: file.size() };
+    copy_pieces(source, ctx, image, alone, || Ok(Kept::default())).await.map(|kept| kept.0)
+}
+
+#[derive(Default)]
+struct Kept(Vec<u8>);
+
+impl Sink for Kept {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A file that lies in pieces, and how much of it is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone<'a> {
+    /// The layer's place in the image, from the bottom.
+    pub place: usize,
+    pub packing: Packing,
+    pub pieces: &'a [Piece],
+    /// Bytes from its start on.
+    pub length: u64,
+}
+
+/// Hands the beginning of a file to a sink piece by piece, each held against its digest, and gives the sink back.
+///
+/// # Errors
+/// Pieces that are not what their digests say; what the source, `make` and the sink say.
+pub async fn copy_pieces<S: Sink>(
+    source: &dyn Source,
+    ctx: &Ctx,
+    image: &Image,
+    alone: Alone<'_>,
+    make: impl FnOnce() -> Result<S, Problem> + Send + 'static,
+) -> Result<S, Problem> {
+    let doing = format!("read a file of layer {}", alone.place);
+    let ranged =
+        source.ranged().ok_or_else(|| Problem::new(ProblemKind::Unsupported, &doing, "this source gives layers as a whole only"))?;
+    let step = ctx.meter.step(format!("a file of layer {}", alone.place).as_str().into(), Some(alone.length));
+    let mut sink = blocking(&doing, make).await?;
+    let (mut left, mut rest) = (alone.length, alone.pieces);
+    while left > 0
+        && let Some(first) = rest.first()
+    {
+        let (some, after) = rest.split_at_checked(together(rest, left)).unwrap_or((rest, &[]));
         let end = some.iter().filter(|piece| !piece.is_zeros).map(|piece| piece.offset.saturating_add(piece.length)).max();
         let length = end.map_or(0, |end| end.saturating_sub(first.offset));
-        if length > MOST_FILE {
+        if length > MOST_FILE || some.iter().any(|piece| piece.size > MOST_FILE) {
             return Err(Problem::new(ProblemKind::Limit, doing, "a piece of it is too large"));
         }
-        let stored = if length == 0 { Bytes::new() } else { ranged.stretch(ctx, image, place, first.offset, length).await? };
-        let before = out.len();
-        (out, rest) = unpack(index, some, first.offset, stored, out, &doing).await.map(|out| (out, after))?;
-        ctx.meter.add(step, (out.len() - before) as u64);
+        let stored = if length == 0 { Bytes::new() } else { ranged.stretch(ctx, image, alone.place, first.offset, length).await? };
+        let (words, some, packing, from) = (doing.clone(), some.to_vec(), alone.packing, first.offset);
+        let put = move || unpack(packing, &some, &stored, from, left, &mut sink, &words).map(|left| (left, sink));
+        let before = left;
+        (left, sink) = blocking(&doing, put).await?;
+        ctx.meter.add(step, before - left);
+        rest = after;
     }
-    ctx.meter.finish(step, crate::model::StepState::Done);
-    Ok(out)
+    ctx.meter.finish(step, StepState::Done);
+    if left > 0 { Err(Problem::new(ProblemKind::Corrupt, doing, "its pieces don't make it up")) } else { Ok(sink) }
 }
 
-fn file_name(index: &Index, member: MemberId) -> crate::model::Safe {
-    let name = index.member(member).map(|member| member.name().to_vec()).unwrap_or_default();
-    crate::model::Safe::new(&String::from_utf8_lossy(&name))
-}
-
-/// How many of these pieces are read with one question: such as lie one after the other, at least one.
-fn together(pieces: &[Piece]) -> usize {
+/// How many of these pieces are read with one question: such as lie one after the other and are wanted, at least one.
+fn together(pieces: &[Piece], wanted: u64) -> usize {
     let Some(first) = pieces.first() else { return 0 };
-    let mut end = first.offset.saturating_add(first.length);
+    let (mut end, mut size) = (first.offset.saturating_add(first.length), first.size);
     let follows = |piece: &&Piece| {
-        let is_next = !piece.is_zeros && !first.is_zeros && (first.offset..=end).contains(&piece.offset);
+        let is_next = !piece.is_zeros && !first.is_zeros && (first.offset..=end).contains(&piece.offset) && size < wanted;
         end = end.max(piece.offset.saturating_add(piece.length));
+        size = size.saturating_add(piece.size);
         is_next && end.saturating_sub(first.offset) <= STRETCH
     };
     1 + pieces.iter().skip(1).take_while(follows).count()
 }
 
-/// Unpacks pieces that lie in `stored`, which starts at `from`, and puts them behind `out`.
-async fn unpack(index: &Index, some: &[Piece], from: u64, stored: Bytes, mut out: Vec<u8>, doing: &str) -> Result<Vec<u8>, Problem> {
-    let Some(pieces) = index.pieces() else { return Ok(out) };
-    let (unpacker, some) = (pieces.packing(), some.to_vec());
-    let words = doing.to_owned();
-    blocking(doing, move || {
-        for piece in some {
-            let start = usize::try_from(piece.offset.saturating_sub(from)).unwrap_or(usize::MAX);
-            let bytes = unpacker.unpack(&piece, stored.get(start..).unwrap_or_default());
-            out.extend(bytes.map_err(|error| Problem::new(ProblemKind::Corrupt, &words, error.to_string()))?);
-        }
-        Ok(out)
-    })
-    .await
+/// Unpacks pieces that lie in `stored`, which starts at `from`, into the sink, and says how much is still wanted after them.
+fn unpack(
+    packing: Packing,
+    some: &[Piece],
+    stored: &Bytes,
+    from: u64,
+    mut left: u64,
+    sink: &mut impl Sink,
+    doing: &str,
+) -> Result<u64, Problem> {
+    for piece in some {
+        let start = usize::try_from(piece.offset.saturating_sub(from)).unwrap_or(usize::MAX);
+        let bytes = packing.unpack(piece, stored.get(start..).unwrap_or_default());
+        let bytes = bytes.map_err(|error| Problem::new(ProblemKind::Corrupt, doing, error.to_string()))?;
+        let wanted = bytes.get(..usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())).unwrap_or_default();
+        sink.put(wanted)?;
+        left = left.saturating_sub(wanted.len() as u64);
+    }
+    Ok(left)
 }
 
 /// A layer that is looked into.

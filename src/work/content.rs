@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::run::Env;
 use crate::flow::{JobOutput, Shared};
-use crate::layer::tree::Lies;
+use crate::layer::tree::{Lies, Place};
 use crate::layer::{ContentHasher, Peek};
 use crate::model::{Image, Problem, ProblemKind, SourceId, Transfer};
 use crate::source::sink::AtomicFile;
-use crate::source::{Ctx, Part, Sink, Source, blocking, copy_part};
+use crate::source::{Ctx, Part, Sink, Source, blocking, copy_part, peek};
 
 /// Bytes that are shown.
 const SHOWN: u64 = 1 << 20;
@@ -32,13 +32,35 @@ pub(super) async fn peek(
     let source = env.table.get(source).await?;
     let whole = lies.length <= CHECKED;
     let length = if whole { lies.length } else { SHOWN };
-    let part = Part { offset: lies.offset, length };
-    let head = copy_part(&*source, ctx, image, lies.layer, part, || Ok(Head::default())).await?;
-    if whole && head.hasher.finish() != lies.content {
+    let head = copy(&*source, ctx, image, &lies, length, || Ok(Head::default())).await?;
+    if whole && is_other(&head.hasher, &lies) {
         return Err(other(&format!("read a file in layer {}", lies.layer)));
     }
     let made = blocking("lay the file out", move || Ok(Peek::new(head.bytes, lies.length, whole, columns))).await?;
     Ok(JobOutput::Peeked(Shared::new(made)))
+}
+
+/// Hands the first `length` bytes of a file to a sink.
+async fn copy<S: Sink>(
+    source: &dyn Source,
+    ctx: &Ctx,
+    image: &Image,
+    lies: &Lies,
+    length: u64,
+    make: impl Fn() -> Result<S, Problem> + Send + Sync + 'static,
+) -> Result<S, Problem> {
+    match &lies.at {
+        Place::Tar { offset, .. } => copy_part(source, ctx, image, lies.layer, Part { offset: *offset, length }, make).await,
+        Place::Pieces { packing, pieces } => {
+            let pieces = peek::Alone { place: lies.layer, packing: *packing, pieces, length };
+            peek::copy_pieces(source, ctx, image, pieces, make).await
+        }
+    }
+}
+
+/// Whether the bytes that a hasher got, all of the file's, are not those that were indexed. Pieces were held against their digests.
+fn is_other(hasher: &ContentHasher, lies: &Lies) -> bool {
+    matches!(lies.at, Place::Tar { content, .. } if content != hasher.finish())
 }
 
 fn other(doing: &str) -> Problem {
@@ -70,7 +92,7 @@ pub(super) async fn save_from(
     file: PathBuf,
     ctx: &Ctx,
 ) -> Result<JobOutput, Problem> {
-    save(&*env.table.get(source).await?, image, lies, &file, ctx).await?;
+    save(&*env.table.get(source).await?, image, &lies, &file, ctx).await?;
     Ok(JobOutput::Exported { file, transfer: Transfer { bytes_transferred: lies.length, ..Transfer::default() } })
 }
 
@@ -78,15 +100,14 @@ pub(super) async fn save_from(
 ///
 /// # Errors
 /// What the source and the file system said, a target that is there, and bytes that are not those that were indexed.
-pub async fn save(source: &dyn Source, image: &Image, lies: Lies, to: &Path, ctx: &Ctx) -> Result<(), Problem> {
+pub async fn save(source: &dyn Source, image: &Image, lies: &Lies, to: &Path, ctx: &Ctx) -> Result<(), Problem> {
     // Before anything is read, so that nobody waits for a refusal.
     let (target, first) = (to.to_owned(), to.to_owned());
     blocking("look at the file", move || start(&first).map(drop)).await?;
-    let part = Part { offset: lies.offset, length: lies.length };
     let make = move || Ok(Writing { file: start(&target)?, hasher: ContentHasher::new() });
-    let written = copy_part(source, ctx, image, lies.layer, part, make).await?;
+    let written = copy(source, ctx, image, lies, lies.length, make).await?;
     let doing = format!("write {}", to.display());
-    if written.hasher.finish() != lies.content {
+    if is_other(&written.hasher, lies) {
         return Err(other(&doing));
     }
     // A cancelled job is not waited for: the last look at its mark is right before the file gets its name.

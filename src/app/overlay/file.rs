@@ -53,9 +53,9 @@ pub struct FileAt {
 
 impl FileAt {
     #[must_use]
-    pub const fn lies(&self) -> Option<Lies> {
+    pub fn lies(&self) -> Option<Lies> {
         match &self.held {
-            Held::File(lies) => Some(*lies),
+            Held::File(lies) => Some(lies.clone()),
             Held::Link(_) | Held::Nothing(_) => None,
         }
     }

@@ -1,21 +1,31 @@
 //! Where the bytes of what is seen lie: the member that holds them, found through hard links, in the layer that wrote what is looked at.
 
+use std::sync::Arc;
+
 use super::{NodeId, Tree, View, What};
 use crate::layer::Kind;
 use crate::layer::content::ContentHash;
-use crate::layer::index::{Member, MemberId};
+use crate::layer::index::{Index, Member, MemberId, Packing, Piece};
 
 /// Hard links that are followed: every one of them to an earlier member or a lower layer, so more are a puzzle and no file.
 const MOST_LINKS: usize = 64;
 
-/// A file's bytes in the uncompressed tar of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A file's bytes in a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lies {
     /// The layer, counted from 0, the lowest.
     pub layer: usize,
-    pub offset: u64,
     pub length: u64,
-    pub content: ContentHash,
+    pub at: Place,
+}
+
+/// Where bytes lie, and what vouches for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the uncompressed tar, which was read once: they have the same fingerprint still.
+    Tar { offset: u64, content: ContentHash },
+    /// In pieces of the stored layer, by its own table of contents; each piece has its digest.
+    Pieces { packing: Packing, pieces: Arc<[Piece]> },
 }
 
 /// What there is to read of a path.
@@ -45,10 +55,12 @@ impl Tree {
     fn held(&self, layer: usize, member: MemberId) -> Held {
         let (mut layer, mut at) = (layer, member);
         for _ in 0..MOST_LINKS {
-            let Some(member) = self.layers().get(layer).and_then(|index| index.member(at)) else { break };
+            let Some(index) = self.layers().get(layer) else { break };
+            let Some(member) = index.member(at) else { break };
             match member.kind() {
                 Kind::File => {
-                    return member.content().map_or(Held::Nothing("nothing is known of it"), |content| file(layer, &member, content));
+                    let found = place(index, at, &member).map(|at| Held::File(Lies { layer, length: member.size(), at }));
+                    return found.unwrap_or(Held::Nothing("nothing is known of it"));
                 }
                 Kind::Symlink => return Held::Link(member.link().unwrap_or_default().to_vec()),
                 Kind::Hardlink => match member.linked().map(|id| (layer, id)).or_else(|| self.before(layer, member.link()?)) {
@@ -97,8 +109,11 @@ impl Tree {
     }
 }
 
-const fn file(layer: usize, member: &Member<'_>, content: ContentHash) -> Held {
-    Held::File(Lies { layer, offset: member.offset(), length: member.size(), content })
+fn place(index: &Index, id: MemberId, member: &Member<'_>) -> Option<Place> {
+    match index.pieces() {
+        Some(pieces) => Some(Place::Pieces { packing: pieces.packing(), pieces: pieces.of(id).into() }),
+        None => Some(Place::Tar { offset: member.offset(), content: member.content()? }),
+    }
 }
 
 #[cfg(test)]
@@ -116,9 +131,10 @@ mod tests {
         let tars = [tar(low), tar(high), tar(top)];
         let read = |scope, path: &str| match View::new(&tree, scope).held(&tree, node(&tree, path)) {
             Held::File(lies) => {
-                let from = usize::try_from(lies.offset).unwrap();
+                let Place::Tar { offset, content } = lies.at else { unreachable!() };
+                let from = usize::try_from(offset).unwrap();
                 let bytes = &tars[lies.layer][from..from + usize::try_from(lies.length).unwrap()];
-                assert_eq!(ContentHash::of(bytes), lies.content);
+                assert_eq!(ContentHash::of(bytes), content);
                 format!("{} {}", lies.layer, String::from_utf8_lossy(bytes))
             }
             Held::Link(to) => format!("-> {}", String::from_utf8_lossy(&to)),

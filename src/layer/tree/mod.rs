@@ -20,7 +20,7 @@ mod wanted;
 
 use std::sync::Arc;
 
-pub use held::{Held, Lies};
+pub use held::{Held, Lies, Place};
 pub use history::{Cause, Deed, Step};
 pub use look::Look;
 pub use rows::{Row, Rows};

@@ -68,11 +68,11 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
             }
         }
     }
-    if let Some(reckoned) = &layers.reckoned {
-        costs::score(&mut pen, &reckoned.cost);
-    }
     if files.shown.as_ref().is_some_and(|seen| seen.tree.layers().get(files.layer).is_some_and(|index| index.pieces().is_some())) {
         pen.put(&words!("  {dot} by its own table"), Role::Muted);
+    }
+    if let Some(reckoned) = &layers.reckoned {
+        costs::score(&mut pen, &reckoned.cost);
     }
     if (0..files.layer).any(|below| !files.read.contains_key(&below)) {
         pen.put(&words!("  {dot} layers below are not read"), Role::Muted);
