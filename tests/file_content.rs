@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::images::{ImageSpec, Pack, build, docker_archive, oci_layout};
+use common::program::Program;
 use common::pty::{Screen, Start};
 use lighterman::layer::index::{self, Known};
 use lighterman::layer::tree::{Held, Lies, Scope};
@@ -216,12 +217,65 @@ fn the_deck_shows_a_file_and_saves_it_for_its_user_alone() {
     let aim = folder.path().join("aim");
     symlink(&aim, folder.path().join("link")).unwrap();
     save(&mut screen, &folder.path().join("link"));
-    screen.wait_for("symbolic link");
+    screen.wait_for("symbolic");
     assert!(!aim.exists());
     fs::write(&out, "mine").unwrap();
     save(&mut screen, &out);
-    screen.wait_for("already there");
+    screen.wait_for("already");
     assert_eq!(fs::read(&out).unwrap(), b"mine");
     assert_eq!(names(folder.path()), ["app.tar", "link", "out.txt"], "nothing else was left");
     assert_eq!(screen.quit(), 0);
+}
+
+/// Through an engine, whose layers come out of a save in any order and under any name.
+fn of_engine(host: &str) {
+    let name = "localhost/acme/peeked:1";
+    let program = Program::with_engine(host);
+    let archive = program.home().join("image.tar");
+    let image = ImageSpec { names: vec![name.to_owned()], ..spec() };
+    fs::write(&archive, docker_archive(&[image])).unwrap();
+    program.run(&["import", archive.to_str().unwrap(), "--yes"]).ended(0);
+    let mut screen = Start::new(&["--host", host]).spawn();
+    screen.wait_for("acme/peeked");
+    screen.send("/peeked<Enter>");
+    screen.wait_for("1 of ");
+    screen.send("3");
+    screen.wait_for("2 layers");
+    screen.send("gc");
+    screen.wait_for("/bin/app");
+    screen.wait_for("3.00 MB  removed");
+    screen.send("<Enter>");
+    screen.wait_for("files all after layer 2 of 2");
+    screen.wait_for("─ /bin/app ─");
+    screen.send("e");
+    screen.wait_for("Save a file");
+    let out = program.home().join("app");
+    screen.send("<Ctrl-u>");
+    screen.paste(&out.display().to_string());
+    screen.send("<Enter>");
+    screen.wait_for("written");
+    assert_eq!(fs::read(&out).unwrap(), noise(3_000_000), "the one that was removed");
+    screen.send("/motd<Enter>");
+    screen.wait_for("only motd");
+    screen.wait_for("─ /etc/motd ─");
+    screen.send("<Enter>");
+    screen.wait_for("second");
+    screen.send("<Esc>");
+    screen.wait_gone("1 line");
+    assert_eq!(screen.quit(), 0);
+    program.run(&["delete", name, "--yes"]).ended(0);
+}
+
+#[test]
+fn docker_gives_one_file_of_a_layer() {
+    if let Some(host) = common::docker("docker_gives_one_file_of_a_layer") {
+        of_engine(&host);
+    }
+}
+
+#[test]
+fn podman_gives_one_file_of_a_layer() {
+    if let Some(host) = common::podman("podman_gives_one_file_of_a_layer") {
+        of_engine(&host);
+    }
 }

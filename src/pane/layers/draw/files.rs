@@ -68,14 +68,14 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
             }
         }
     }
-    if let Some(reckoned) = &layers.reckoned {
-        costs::score(&mut pen, &reckoned.cost);
-    }
     if (0..files.layer).any(|below| !files.read.contains_key(&below)) {
         pen.put(&words!("  {dot} layers below are not read"), Role::Muted);
     }
     if let Some(filter) = &files.filter {
         pen.put(&words!("  only {}", filter.text()), Role::Accent);
+    }
+    if let Some(reckoned) = &layers.reckoned {
+        costs::score(&mut pen, &reckoned.cost);
     }
     let mut pen = canvas.pen(heading, heading.y.saturating_add(1));
     pen.gap(3);
