@@ -8,17 +8,21 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::images::{ImageSpec, Pack, build, docker_archive, oci_layout};
 use common::program::Program;
 use common::pty::{Screen, Start};
+use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::layer::index::{self, Known};
-use lighterman::layer::tree::{Held, Lies, Scope};
-use lighterman::layer::{Tree, View};
+use lighterman::layer::tree::{Held, Lies, Look, Order, Scope, Wanted};
+use lighterman::layer::{ContentHash, Tree, View};
 use lighterman::model::{Image, Locator, Problem, ProblemKind};
 use lighterman::source::files::FileSource;
 use lighterman::source::{Ctx, Part, Sink, copy_part};
 use lighterman::work::content::save;
+use lighterman::work::journal::Journal;
+use lighterman::work::{Env, KnownLists, Table, Worker};
 
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -171,6 +175,69 @@ async fn one_that_is_cancelled_or_has_nowhere_to_go_leaves_nothing() {
     let make = move || Ok(Stops(Ctx::default(), lighterman::source::sink::AtomicFile::create(&target, false)?));
     let problem = copy_part(&source, &Ctx::default(), &image, here.layer, beyond, make).await.err().unwrap();
     assert!(problem.kind == ProblemKind::Corrupt && names(&out).is_empty(), "{problem}");
+}
+
+/// Runs a job as the deck does, and gives all that it tells but how far it is; the last is its end.
+async fn run(worker: &mut (Worker, tokio::sync::mpsc::Receiver<Msg>), id: u64, job: Job) -> Vec<JobEvent> {
+    worker.0.start(JobId(id), job);
+    let mut told = Vec::new();
+    while let Some(msg) = tokio::time::timeout(Duration::from_secs(30), worker.1.recv()).await.unwrap() {
+        worker.0.saw(&msg);
+        match msg {
+            Msg::Job(_, JobEvent::Progress(_)) => {}
+            Msg::Job(of, event) if of == JobId(id) => {
+                let last = !matches!(event, JobEvent::Chunk(_));
+                told.push(event);
+                if last {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_decks_jobs_read_layers_arrange_reckon_show_and_save() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, image) = layout(&folder.path().join("layout"), Pack::Zstd).await;
+    let image = Arc::new(image);
+    let table = Table::new(Arc::new(Vec::new), Arc::new(|locator: &Locator| lighterman::work::files::found(locator, "named")));
+    let locator = Locator::parse(&format!("oci:{}", folder.path().join("layout").display())).unwrap();
+    let source = table.open(&locator).unwrap().id;
+    let env = Env::new(table, KnownLists::none(), Journal::new(&folder.path().join("state")));
+    let mut worker = Worker::new(Arc::new(env));
+    // Every chunk knows more than the one before it, the last one all.
+    let files = Job::Files { source: source.clone(), image: Arc::clone(&image), layers: vec![0, 1] };
+    let told = run(&mut worker, 1, files.clone()).await;
+    assert_eq!(told.last(), Some(&JobEvent::Done(JobOutput::Told)));
+    let known: Vec<usize> = told
+        .iter()
+        .filter_map(|event| if let JobEvent::Chunk(JobOutput::Files { read, .. }) = event { Some(read.len()) } else { None })
+        .collect();
+    assert!(known.is_sorted_by(|a, b| a < b) && known.last() == Some(&2), "{known:?}");
+    let Some(JobEvent::Chunk(JobOutput::Files { tree, .. })) = told.iter().rev().nth(1) else { unreachable!("{told:?}") };
+    // Of no layers there is a tree too.
+    let told = run(&mut worker, 2, Job::Files { source: source.clone(), image: Arc::clone(&image), layers: Vec::new() }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Chunk(JobOutput::Files { read, .. }), JobEvent::Done(_)] if read.is_empty()), "{told:?}");
+    let look = Look { scope: Scope::Merged(1), order: Order::Name, wanted: Some(Wanted::parse("motd").unwrap()) };
+    let told = run(&mut worker, 3, Job::Arrange { tree: tree.clone(), look: look.clone(), open: None }).await;
+    let [JobEvent::Done(JobOutput::Arranged { look: of, view, rows, .. })] = told.as_slice() else { unreachable!("{told:?}") };
+    assert_eq!((of, rows.len()), (&look, 2));
+    let told = run(&mut worker, 4, Job::Cost(tree.clone())).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Done(JobOutput::Cost(cost))] if cost.wasted == 3_000_006), "{told:?}");
+    let Held::File(lies) = view.held(tree, rows.get(1).unwrap().node) else { unreachable!() };
+    let told = run(&mut worker, 5, Job::Peek { source: source.clone(), image: Arc::clone(&image), lies, columns: 80 }).await;
+    let [JobEvent::Done(JobOutput::Peeked(peek))] = told.as_slice() else { unreachable!("{told:?}") };
+    assert_eq!((peek.text_row(0), peek.is_checked()), (Some((Some(1), "second".to_owned())), true));
+    let wrong = Lies { content: ContentHash::of(b"other"), ..lies };
+    let told = run(&mut worker, 6, Job::Peek { source: source.clone(), image: Arc::clone(&image), lies: wrong, columns: 80 }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Failed(problem)] if problem.kind == ProblemKind::Corrupt), "{told:?}");
+    let file = folder.path().join("motd");
+    let told = run(&mut worker, 7, Job::SaveFile { source, image, lies, file: file.clone() }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Done(JobOutput::Exported { .. })]), "{told:?}");
+    assert_eq!(fs::read(&file).unwrap(), b"second\n");
 }
 
 /// The deck on an archive, in the files of its highest layer.
