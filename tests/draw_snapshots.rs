@@ -498,6 +498,12 @@ fn files_and_what_they_cost() {
     }
     let bytes: Vec<u8> = (0..=255).cycle().take(1500).collect();
     each_size("files-bytes", |width, height| exploring("g\n/os-release\nG\nj", &bytes, width, height));
+    each_size("files-path", |width, height| {
+        let mut state = exploring("cjjj", &[], width, height);
+        let _ = update(&mut state, Msg::Act(Action::InspectPath));
+        scene::size(&mut state, width, height);
+        state
+    });
     each_size("layers-cost", |width, height| {
         let mut state = exploring("c", &[], width, height);
         let _ = update(&mut state, Msg::Act(Action::Back));

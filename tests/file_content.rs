@@ -8,16 +8,21 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::images::{ImageSpec, Pack, build, docker_archive, oci_layout};
+use common::program::Program;
 use common::pty::{Screen, Start};
+use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use lighterman::layer::index::{self, Known};
-use lighterman::layer::tree::{Held, Lies, Place, Scope};
-use lighterman::layer::{Tree, View};
+use lighterman::layer::tree::{Held, Lies, Look, Order, Place, Scope, Wanted};
+use lighterman::layer::{ContentHash, Tree, View};
 use lighterman::model::{Image, Locator, Problem, ProblemKind};
 use lighterman::source::files::FileSource;
 use lighterman::source::{Ctx, Part, Sink, copy_part};
 use lighterman::work::content::save;
+use lighterman::work::journal::Journal;
+use lighterman::work::{Env, KnownLists, Table, Worker};
 
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -177,6 +182,70 @@ async fn one_that_is_cancelled_or_has_nowhere_to_go_leaves_nothing() {
     assert!(problem.kind == ProblemKind::Corrupt && names(&out).is_empty(), "{problem}");
 }
 
+/// Runs a job as the deck does, and gives all that it tells but how far it is; the last is its end.
+async fn run(worker: &mut (Worker, tokio::sync::mpsc::Receiver<Msg>), id: u64, job: Job) -> Vec<JobEvent> {
+    worker.0.start(JobId(id), job);
+    let mut told = Vec::new();
+    while let Some(msg) = tokio::time::timeout(Duration::from_secs(30), worker.1.recv()).await.unwrap() {
+        worker.0.saw(&msg);
+        match msg {
+            Msg::Job(_, JobEvent::Progress(_)) => {}
+            Msg::Job(of, event) if of == JobId(id) => {
+                let last = !matches!(event, JobEvent::Chunk(_));
+                told.push(event);
+                if last {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_decks_jobs_read_layers_arrange_reckon_show_and_save() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, image) = layout(&folder.path().join("layout"), Pack::Zstd).await;
+    let image = Arc::new(image);
+    let table = Table::new(Arc::new(Vec::new), Arc::new(|locator: &Locator| lighterman::work::files::found(locator, "named")));
+    let locator = Locator::parse(&format!("oci:{}", folder.path().join("layout").display())).unwrap();
+    let source = table.open(&locator).unwrap().id;
+    let env = Env::new(table, KnownLists::none(), Journal::new(&folder.path().join("state")));
+    let mut worker = Worker::new(Arc::new(env));
+    // No chunk knows less than the one before it, and the last one all.
+    let files = Job::Files { source: source.clone(), image: Arc::clone(&image), layers: vec![0, 1] };
+    let told = run(&mut worker, 1, files.clone()).await;
+    assert_eq!(told.last(), Some(&JobEvent::Done(JobOutput::Told)));
+    let known: Vec<usize> = told
+        .iter()
+        .filter_map(|event| if let JobEvent::Chunk(JobOutput::Files { read, .. }) = event { Some(read.len()) } else { None })
+        .collect();
+    assert!(known.is_sorted() && known.last() == Some(&2), "{known:?}");
+    let Some(JobEvent::Chunk(JobOutput::Files { tree, .. })) = told.iter().rev().nth(1) else { unreachable!("{told:?}") };
+    // Of no layers there is a tree too.
+    let told = run(&mut worker, 2, Job::Files { source: source.clone(), image: Arc::clone(&image), layers: Vec::new() }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Chunk(JobOutput::Files { read, .. }), JobEvent::Done(_)] if read.is_empty()), "{told:?}");
+    let look = Look { scope: Scope::Merged(1), order: Order::Name, wanted: Some(Wanted::parse("motd").unwrap()) };
+    let told = run(&mut worker, 3, Job::Arrange { tree: tree.clone(), look: look.clone(), open: None }).await;
+    let [JobEvent::Done(JobOutput::Arranged { look: of, view, rows, .. })] = told.as_slice() else { unreachable!("{told:?}") };
+    assert_eq!((of, rows.len()), (&look, 2));
+    let told = run(&mut worker, 4, Job::Cost(tree.clone())).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Done(JobOutput::Cost(cost))] if cost.wasted == 3_000_006), "{told:?}");
+    let Held::File(lies) = view.held(tree, rows.get(1).unwrap().node) else { unreachable!() };
+    let told = run(&mut worker, 5, Job::Peek { source: source.clone(), image: Arc::clone(&image), lies: lies.clone(), columns: 80 }).await;
+    let [JobEvent::Done(JobOutput::Peeked(peek))] = told.as_slice() else { unreachable!("{told:?}") };
+    assert_eq!((peek.text_row(0), peek.is_checked()), (Some((Some(1), "second".to_owned())), true));
+    let Place::Tar { offset, .. } = lies.at else { unreachable!() };
+    let wrong = Lies { at: Place::Tar { offset, content: ContentHash::of(b"other") }, ..lies };
+    let told = run(&mut worker, 6, Job::Peek { source: source.clone(), image: Arc::clone(&image), lies: wrong, columns: 80 }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Failed(problem)] if problem.kind == ProblemKind::Corrupt), "{told:?}");
+    let file = folder.path().join("motd");
+    let told = run(&mut worker, 7, Job::SaveFile { source, image, lies, file: file.clone() }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Done(JobOutput::Exported { .. })]), "{told:?}");
+    assert_eq!(fs::read(&file).unwrap(), b"second\n");
+}
+
 /// The deck on an archive, in the files of its highest layer.
 fn in_files(folder: &Path) -> Screen {
     let archive = folder.join("app.tar");
@@ -221,12 +290,65 @@ fn the_deck_shows_a_file_and_saves_it_for_its_user_alone() {
     let aim = folder.path().join("aim");
     symlink(&aim, folder.path().join("link")).unwrap();
     save(&mut screen, &folder.path().join("link"));
-    screen.wait_for("symbolic link");
+    screen.wait_for("symbolic");
     assert!(!aim.exists());
     fs::write(&out, "mine").unwrap();
     save(&mut screen, &out);
-    screen.wait_for("already there");
+    screen.wait_for("already");
     assert_eq!(fs::read(&out).unwrap(), b"mine");
     assert_eq!(names(folder.path()), ["app.tar", "link", "out.txt"], "nothing else was left");
     assert_eq!(screen.quit(), 0);
+}
+
+/// Through an engine, whose layers come out of a save in any order and under any name.
+fn of_engine(host: &str) {
+    let name = "localhost/acme/peeked:1";
+    let program = Program::with_engine(host);
+    let archive = program.home().join("image.tar");
+    let image = ImageSpec { names: vec![name.to_owned()], ..spec() };
+    fs::write(&archive, docker_archive(&[image])).unwrap();
+    program.run(&["import", archive.to_str().unwrap(), "--yes"]).ended(0);
+    let mut screen = Start::new(&["--host", host]).spawn();
+    screen.wait_for("acme/peeked");
+    screen.send("/peeked<Enter>");
+    screen.wait_for("1 of ");
+    screen.send("3");
+    screen.wait_for("2 layers");
+    screen.send("gc");
+    screen.wait_for("/bin/app");
+    screen.wait_for("3.00 MB  removed");
+    screen.send("<Enter>");
+    screen.wait_for("files all after layer 2 of 2");
+    screen.wait_for("─ /bin/app ─");
+    screen.send("e");
+    screen.wait_for("Save a file");
+    let out = program.home().join("app");
+    screen.send("<Ctrl-u>");
+    screen.paste(&out.display().to_string());
+    screen.send("<Enter>");
+    screen.wait_for("written");
+    assert_eq!(fs::read(&out).unwrap(), noise(3_000_000), "the one that was removed");
+    screen.send("/motd<Enter>");
+    screen.wait_for("only motd");
+    screen.wait_for("─ /etc/motd ─");
+    screen.send("<Enter>");
+    screen.wait_for("second");
+    screen.send("<Esc>");
+    screen.wait_gone("1 line");
+    assert_eq!(screen.quit(), 0);
+    program.run(&["delete", name, "--yes"]).ended(0);
+}
+
+#[test]
+fn docker_gives_one_file_of_a_layer() {
+    if let Some(host) = common::docker("docker_gives_one_file_of_a_layer") {
+        of_engine(&host);
+    }
+}
+
+#[test]
+fn podman_gives_one_file_of_a_layer() {
+    if let Some(host) = common::podman("podman_gives_one_file_of_a_layer") {
+        of_engine(&host);
+    }
 }

@@ -587,3 +587,40 @@ fn what_is_folded_while_files_are_summed_up_stays_as_it_was_put() {
     deck.arrange();
     assert_eq!((deck.rows(), deck.path().as_str()), (["0 etc", "0 usr", "1 usr/bin", "0 var"].map(str::to_owned).to_vec(), "usr"));
 }
+
+#[test]
+fn all_of_a_paths_story_is_told_wherever_it_is_met() {
+    let mut deck = Deck::new(120, 40);
+    deck.key(Key::Enter);
+    let write = |bytes| layer(&[("a/file", bytes)]);
+    let opaque = layer(&[("a/.wh..wh..opq", 0)]);
+    let above = layer(&[("a", 7)]);
+    deck.read_all(&[write(1000), write(1000), opaque, write(3000), above]);
+    deck.press("lj");
+    deck.key(Key::F(4));
+    let screen = deck.screen();
+    for words in [
+        "Inspect /a/file",
+        "kind ",
+        "1.00 kB (1000 bytes)",
+        "0644",
+        "user 0, group 0",
+        "layer 1, added",
+        "layer 2, written again",
+        "layer 3, removed with its folder",
+        "layer 4, added",
+        "layer 5, replaced from above",
+        "5.00 kB",
+    ] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    // What is told of the image meanwhile changes nothing of it.
+    let _ = update(&mut deck.state, Msg::Act(Action::Refresh));
+    deck.key(Key::Esc);
+    deck.press("c");
+    deck.key(Key::F(4));
+    let screen = deck.screen();
+    assert!(screen.contains("Inspect /a/file") && screen.contains("layer 5, replaced from above"), "{screen}");
+    deck.key(Key::Esc);
+    assert!(deck.state.overlays.is_empty());
+}

@@ -101,10 +101,10 @@ fn a_key_in_the_moment_of_a_new_size_is_not_lost() {
     for n in 0..150 {
         screen.resize(100 + n % 7, 30 + n % 3);
         screen.send("?");
-        screen.wait_for("Move the cursor down.");
+        screen.wait_for("Keys in Images");
         screen.resize(101 + n % 7, 31 + n % 3);
         screen.send("<Esc>");
-        screen.wait_gone("Move the cursor down.");
+        screen.wait_gone("Keys in Images");
     }
     assert_eq!(screen.quit(), 0);
 }

@@ -11,7 +11,7 @@ use crate::pane::layers::{Files, Layers, Listing, Reckoned};
 
 use super::actions::ask;
 use super::jobs::{self, answer};
-use super::overlay::{Ask, FileAt, file, prompt};
+use super::overlay::{Ask, FileAt, file, path, prompt};
 use super::state::State;
 use super::toast::ToastKind;
 
@@ -71,6 +71,10 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     }
     match action {
         Action::NextListing | Action::Refresh => return listed(state, action),
+        Action::InspectPath => {
+            path::open(state);
+            return Some(Vec::new());
+        }
         Action::Back if files.filter.is_some() => files.filter = None,
         Action::Back => state.layers.files = None,
         Action::LayerBelow => files.layer = files.layer.saturating_sub(1),
@@ -106,6 +110,10 @@ fn in_list(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     let files = state.layers.files.as_mut()?;
     match action {
         Action::NextListing | Action::Refresh => return listed(state, action),
+        Action::InspectPath => {
+            path::open(state);
+            return Some(Vec::new());
+        }
         Action::Back => files.list(Listing::Tree, reckoned),
         Action::Open if reckoned.is_some_and(|reckoned| files.go_to_row(reckoned)) => {}
         // What else is about files is about a tree, which is not on the screen.

@@ -111,6 +111,7 @@ actions! {
     WholeTree "whole-tree" "whole tree" [c('m')] Files false "Show all files that are there after this layer, or only what it did.";
     FindFiles "find-files" "find" [c('/')] Files false "Show only files of some name, path, size or change, in all folders.";
     ViewFile "view-file" "view" [c('p')] Files false "Show what is in this file, as the layer that is looked at has it; so does Enter.";
+    InspectPath "inspect-path" "inspect" [k(Key::F(4))] Files false "Show all that is known of this path, and what every layer did to it.";
     SaveFile "save-file" "save" [c('e')] Files false "Write this file into a new one on this machine.";
     NextListing "next-listing" "waste" [c('c')] Files false "Go on to what is hidden, to copies, to hints, and back to the files.";
     FilesByName "files-by-name" "by name" [c('N')] Files false "Order the files of each folder by name.";

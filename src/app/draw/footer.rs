@@ -72,6 +72,7 @@ const FILES: &[Action] = &[
     Action::WholeTree,
     Action::LayerBelow,
     Action::LayerAbove,
+    Action::InspectPath,
     Action::FilesBySize,
     Action::FilesByName,
     Action::Back,
@@ -79,7 +80,7 @@ const FILES: &[Action] = &[
     Action::Zoom,
 ];
 /// What is carried for nothing, as lists.
-const LISTINGS: &[Action] = &[Action::Open, Action::NextListing, Action::Back, Action::Refresh, Action::Zoom];
+const LISTINGS: &[Action] = &[Action::Open, Action::NextListing, Action::InspectPath, Action::Back, Action::Refresh, Action::Zoom];
 const TASKS: &[Action] = &[
     Action::Open,
     Action::CancelTask,

@@ -74,6 +74,7 @@ pub(in crate::app) fn arrived(state: &mut State) -> Vec<Effect> {
     let mut about = None;
     for overlay in &mut state.overlays {
         if let Overlay::Inspect(inspect) = overlay
+            && inspect.key.is_some()
             && inspect.key == layers.key
         {
             inspect.image = layers.image.clone();
@@ -85,7 +86,10 @@ pub(in crate::app) fn arrived(state: &mut State) -> Vec<Effect> {
     let Some((image, (list, layers))) = about.zip(known) else { return Vec::new() };
     let (id, effect) = jobs::start(state, Job::Family { image: image.into(), list: list.into(), layers: layers.into() });
     for overlay in &mut state.overlays {
-        if let Overlay::Inspect(inspect) = overlay {
+        if let Overlay::Inspect(inspect) = overlay
+            && inspect.key.is_some()
+            && inspect.key == state.layers.key
+        {
             inspect.looking = Some(id);
         }
     }
@@ -135,6 +139,12 @@ pub(in crate::app) fn told_of_base(state: &mut State, id: JobId, event: &JobEven
 }
 
 impl Inspect {
+    /// A view of something in an image, of which nothing more is awaited: it is about no image as such, so that nothing that is told of one later
+    /// is taken for it.
+    pub(super) fn of(title: Safe, image: Arc<Image>, lines: Vec<InspectLine>) -> Self {
+        Self { title, image: Loadable { value: Some(image), job: None, problem: None }, lines, ..Self::default() }
+    }
+
     fn tell(&mut self) {
         let family = self.family.as_ref().map(|(family, list)| (&**family, &**list));
         let Some(image) = &self.image.value else { return self.lines.clear() };

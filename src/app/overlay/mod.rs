@@ -8,6 +8,7 @@ pub mod help;
 pub mod inspect;
 pub mod menu;
 pub mod palette;
+pub mod path;
 mod preview;
 pub mod prompt;
 pub mod quarantine;

@@ -71,14 +71,14 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
     if files.shown.as_ref().is_some_and(|seen| seen.tree.layers().get(files.layer).is_some_and(|index| index.pieces().is_some())) {
         pen.put(&words!("  {dot} by its own table"), Role::Muted);
     }
-    if let Some(reckoned) = &layers.reckoned {
-        costs::score(&mut pen, &reckoned.cost);
-    }
     if (0..files.layer).any(|below| !files.read.contains_key(&below)) {
         pen.put(&words!("  {dot} layers below are not read"), Role::Muted);
     }
     if let Some(filter) = &files.filter {
         pen.put(&words!("  only {}", filter.text()), Role::Accent);
+    }
+    if let Some(reckoned) = &layers.reckoned {
+        costs::score(&mut pen, &reckoned.cost);
     }
     let mut pen = canvas.pen(heading, heading.y.saturating_add(1));
     pen.gap(3);
