@@ -15,10 +15,10 @@ use crate::source::{Ctx, blocking};
 
 type Read = BTreeMap<usize, Indexed>;
 
-/// Layers as they arrive.
+/// Layers as they arrive, with how often something did.
 #[derive(Default)]
 struct Arriving {
-    read: Mutex<Read>,
+    read: Mutex<(u64, Read)>,
     any: Notify,
 }
 
@@ -40,7 +40,11 @@ pub(super) async fn explore(
     let arriving = Arc::new(Arriving::default());
     let taking = Arc::clone(&arriving);
     let each = move |indexed: &Indexed| {
-        taking.read.lock().unwrap_or_else(PoisonError::into_inner).insert(indexed.layer, indexed.clone());
+        let mut read = taking.read.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of a layer that is fetched once more, what came of it before is no part.
+        read.1.insert(indexed.layer, indexed.clone());
+        read.0 += 1;
+        drop(read);
         taking.any.notify_one();
     };
     let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, Depth::Contents, each);
@@ -48,10 +52,10 @@ pub(super) async fn explore(
     let (mut told, mut ended, mut building) = (None, None, None);
     loop {
         if building.is_none() {
-            let read = arriving.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (times, read) = arriving.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let nothing_told = told.is_none() && matches!(ended, Some(Ok(_)));
-            if nothing_told || !read.is_empty() && told != Some(read.len()) {
-                told = Some(read.len());
+            if nothing_told || !read.is_empty() && told != Some(times) {
+                told = Some(times);
                 building = Some(Box::pin(tree(read, count)));
             } else if let Some(ended) = ended.take() {
                 break ended.map(|_: Vec<Indexed>| JobOutput::Told);
@@ -82,7 +86,8 @@ async fn tree(read: Read, count: usize) -> Result<JobOutput, Problem> {
     blocking("put the layers together", move || {
         let index = |place: usize| read.get(&place).map_or_else(|| Arc::new(Index::default()), |indexed| Arc::clone(&indexed.index));
         let tree = Shared::new(Tree::new((0..count).map(index).collect())?);
-        Ok(JobOutput::Files { tree, read: read.into_values().map(|indexed| (indexed.layer, indexed.problem)).collect() })
+        let whole = read.into_values().filter(|indexed| !indexed.partial);
+        Ok(JobOutput::Files { tree, read: whole.map(|indexed| (indexed.layer, indexed.problem)).collect() })
     })
     .await
 }

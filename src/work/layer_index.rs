@@ -1,10 +1,12 @@
 //! The layers of an image as indexes: from what was kept of an earlier look, and the others read where the image is, each once and several at a
 //! time.
 //!
-//! A layer is told of as soon as it is there, whole or not: what was readable of one that is cut short is of use too, beside the problem.
+//! A layer is told of as soon as it is there, whole or not: what was readable of one that is cut short is of use too, beside the problem. Of one that
+//! takes long it is told now and then what came so far.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -16,6 +18,11 @@ use crate::source::{Ctx, Opened, ReadLayer, Source, blocking, peek, read_layers}
 
 const DOING: &str = "read the layers";
 
+/// Members and pieces of files that come between one look at the clock and the next. After that many it is told first what came of a layer:
+/// whoever sends it may stand still at any time.
+const LOOKS: u32 = 16;
+/// When that is told again at the earliest.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
 /// Tables of contents that are fetched at a time.
 const TABLES_AT_ONCE: usize = 4;
 
@@ -38,9 +45,17 @@ pub struct Indexed {
     pub index: Arc<Index>,
     /// Why the index is not of the whole layer that the image has there.
     pub problem: Option<Problem>,
+    /// It is of what came so far, and more is coming.
+    pub partial: bool,
 }
 
-/// Indexes the layers of `image`, as `source` gave it, at the places `wanted`, and tells `each` of every one as it comes; all of them, by their
+impl Indexed {
+    const fn whole(layer: usize, index: Arc<Index>) -> Self {
+        Self { layer, index, problem: None, partial: false }
+    }
+}
+
+/// Indexes the layers of `image`, as `source` gave it, at the places `wanted`, and tells `each` of every one as it comes, of a slow one in parts too; all of them, by their
 /// places, in the end. Layers whose index is kept are not opened. Of the others the largest are begun with, so that the last ones don't
 /// keep everybody waiting.
 ///
@@ -69,7 +84,7 @@ pub async fn read(
     for (place, index) in kept {
         match index {
             Some(index) => {
-                let indexed = Indexed { layer: place, index, problem: None };
+                let indexed = Indexed::whole(place, index);
                 each(&indexed);
                 told.push(indexed);
             }
@@ -103,7 +118,7 @@ async fn tables(
     while let Some((place, index)) = found.next().await {
         match index {
             Ok(Some(index)) => {
-                let indexed = Indexed { layer: place, index: Arc::new(index), problem: None };
+                let indexed = Indexed::whole(place, Arc::new(index));
                 each(&indexed);
                 told.push(indexed);
             }
@@ -139,21 +154,32 @@ async fn fresh(
     each: impl Fn(&Indexed) + Send + Sync + 'static,
 ) -> Result<Vec<Indexed>, Problem> {
     let told: Arc<Mutex<Vec<Indexed>>> = Arc::default();
-    let list = Arc::clone(&told);
+    let (list, each) = (Arc::clone(&told), Arc::new(each));
+    let so_far = Arc::clone(&each);
     let settle = move |read: ReadLayer<Index>| {
         let indexed = indexed(read);
         each(&indexed);
         list.lock().unwrap_or_else(PoisonError::into_inner).push(indexed);
     };
     let cache = cache.clone();
-    read_layers(source, ctx, image, wanted, move |opened| make(opened, &cache), settle).await?;
+    read_layers(source, ctx, image, wanted, move |opened| make(opened, &cache, &*so_far), settle).await?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(told)
 }
 
-fn make(opened: Opened<'_>, cache: &LayerCache) -> (io::Result<Digests>, Index) {
+fn make(opened: Opened<'_>, cache: &LayerCache, each: &(impl Fn(&Indexed) + ?Sized)) -> (io::Result<Digests>, Index) {
     let known = opened.known();
-    let index = index::read(opened.stored, &known);
+    let layer = opened.layer.map(|layer| layer.index);
+    let (began, mut next, mut looks) = (Instant::now(), Duration::ZERO, 0_u32);
+    // Where only its digest will tell which layer it is, nothing can be told of it before.
+    let mut tell = |so_far: &Index| {
+        looks = looks.wrapping_add(1);
+        let Some(layer) = layer.filter(|_| looks.is_multiple_of(LOOKS) && began.elapsed() >= next) else { return };
+        // Told is a copy: as time goes on it becomes rare.
+        next = (began.elapsed() * 2).max(SECOND_LOOK);
+        each(&Indexed { partial: true, ..Indexed::whole(layer, Arc::new(so_far.clone())) });
+    };
+    let index = index::read_telling(opened.stored, &known, &mut tell);
     // One that is not whole, or not what it should be, is not kept.
     cache.write(&index);
     let cut = || index.problem().map_or_else(|| "it could not be read".to_owned(), |problem| problem.cause.to_string());
@@ -169,5 +195,5 @@ fn indexed(read: ReadLayer<Index>) -> Indexed {
         Err(problem) => Some(problem),
         Ok(_) => own,
     };
-    Indexed { layer: read.layer, index: read.made.unwrap_or_default(), problem }
+    Indexed { layer: read.layer, index: read.made.unwrap_or_default(), problem, partial: false }
 }

@@ -43,9 +43,14 @@ impl Known {
 /// Reads a layer to its end: gzip, zstd or plain, by its first bytes. Blocking, on one thread, with memory for the index and a few hundred KiB.
 /// Whatever goes wrong, the index is of what was readable until then, and [`Index::problem`] says what it was. To stop it, let `source` fail.
 pub fn read(source: impl Read, known: &Known) -> Index {
+    read_telling(source, known, &mut |_| {})
+}
+
+/// The same; `tell` sees again and again, also in the middle of a large file, what there is so far.
+pub fn read_telling(source: impl Read, known: &Known, tell: &mut dyn FnMut(&Index)) -> Index {
     match Indexer::new(source, known.clone()) {
         Ok(mut indexer) => {
-            while indexer.step().is_some() {}
+            while indexer.step_telling(tell).is_some() {}
             indexer.finish()
         }
         Err(error) => {
@@ -84,12 +89,19 @@ impl<R: Read> Indexer<R> {
 
     /// Reads the next member and its content; `None` at the end, and where it can't go on.
     pub fn step(&mut self) -> Option<MemberId> {
+        self.step_telling(&mut |_| {})
+    }
+
+    fn step_telling(&mut self, tell: &mut dyn FnMut(&Index)) -> Option<MemberId> {
         if self.stopped.is_some() {
             return None;
         }
-        match self.next() {
+        match self.next(tell) {
             Ok(Some((entry, content))) => match self.builder.add(&entry, content) {
-                Ok(id) => return Some(id),
+                Ok(id) => {
+                    tell(&self.builder.index);
+                    return Some(id);
+                }
                 Err(full) => self.stopped = Some(Stop::Full(full)),
             },
             Ok(None) => self.stopped = Some(Stop::End),
@@ -145,13 +157,13 @@ impl<R: Read> Indexer<R> {
         index
     }
 
-    fn next(&mut self) -> Result<Option<(Entry, Option<ContentHash>)>, TarError> {
+    fn next(&mut self, tell: &mut dyn FnMut(&Index)) -> Result<Option<(Entry, Option<ContentHash>)>, TarError> {
         let Some(entry) = self.walker.next_entry()? else { return Ok(None) };
-        let content = if entry.kind == Kind::File { Some(self.content(entry.size)?) } else { None };
+        let content = if entry.kind == Kind::File { Some(self.content(entry.size, tell)?) } else { None };
         Ok(Some((entry, content)))
     }
 
-    fn content(&mut self, size: u64) -> Result<ContentHash, TarError> {
+    fn content(&mut self, size: u64, tell: &mut dyn FnMut(&Index)) -> Result<ContentHash, TarError> {
         let mut hasher = None;
         loop {
             let piece = match self.walker.fill_buf() {
@@ -169,6 +181,7 @@ impl<R: Read> Indexer<R> {
             if let Some(whole) = whole {
                 return Ok(whole);
             }
+            tell(&self.builder.index);
         }
     }
 }
