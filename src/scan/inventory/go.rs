@@ -172,6 +172,16 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_is_made_to_be_slow_to_read_is_passed_over() {
+        let blob = inline("go1.21.3", LINES);
+        let endless = "x".repeat(2 << 20);
+        assert_eq!(list(parse, &elf(&[(&endless, b""), (SECTION, &blob)])), [""; 0]);
+        let many: Vec<(&str, &[u8])> = vec![("", b""); 5000];
+        assert_eq!(list(parse, &elf(&[&many[..], &[(SECTION, &blob)]].concat())), [""; 0]);
+        assert_eq!(list(parse, &elf(&[&many[..100], &[(SECTION, &blob)]].concat())).len(), 4);
+    }
+
+    #[test]
     fn other_programs_list_nothing_and_cut_ones_are_told() {
         assert_eq!(list(parse, &elf(&[(".text", &[0x90; 100])])), [""; 0]);
         assert_eq!(list(parse, b"\x7fELF and no more"), [""; 0]);

@@ -1,7 +1,7 @@
 //! The packages installed in an image: of the system (dpkg, apk, rpm), of languages (Python, npm), and those that went into programs (Go, Rust).
 //!
-//! [`wanted`] says by names, kinds and sizes which files of a finished tree list packages, reading none; [`read()`] reads those out of their
-//! layers, one pass a layer and one large file at a time. [`KINDS`] has a line for each way of listing packages: a kind is one file here and one
+//! [`wanted()`] says by names, kinds and sizes which files of a finished tree list packages, reading none; [`read()`] reads those out of their
+//! layers, one pass a layer and one large file at a time. `KINDS` has a line for each way of listing packages: a kind is one file here and one
 //! line there. Every file is hostile: bounded in size and number, and one that can't be understood is named in the result.
 //!
 //! May use model, layer and source.

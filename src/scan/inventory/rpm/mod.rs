@@ -83,13 +83,14 @@ impl<'a> Header<'a> {
                 let rest = rest.get(..rest.len().min(LONGEST))?;
                 std::str::from_utf8(rest.get(..rest.iter().position(|&byte| byte == 0)?)?).ok()
             };
+            // A tag counts once, so that a header of nothing but names is read as fast as any.
             match be_u32(entry, 0)? {
-                1000 => header.name = text()?,
-                1001 => header.version = text()?,
-                1002 => header.release = text()?,
+                1000 if header.name.is_empty() => header.name = text()?,
+                1001 if header.version.is_empty() => header.version = text()?,
+                1002 if header.release.is_empty() => header.release = text()?,
                 1003 => header.epoch = be_u32(data, at),
-                1022 => header.architecture = text().unwrap_or_default(),
-                1044 => header.source = text().unwrap_or_default(),
+                1022 if header.architecture.is_empty() => header.architecture = text()?,
+                1044 if header.source.is_empty() => header.source = text()?,
                 _ => {}
             }
         }
