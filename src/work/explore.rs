@@ -95,7 +95,7 @@ pub(super) async fn arrange(
     env: &Env,
     tree: Shared<Tree>,
     look: Look,
-    open: Option<(Shared<Tree>, Vec<NodeId>)>,
+    open: Option<(Shared<Tree>, Shared<Vec<NodeId>>)>,
 ) -> Result<JobOutput, Problem> {
     // Nobody closes it, so it is only waited for; and it is given back when the work is done, not when nobody waits for that any more.
     let turn = Arc::clone(&env.looking).acquire_owned().await.ok();
