@@ -230,6 +230,12 @@ async fn the_decks_jobs_read_layers_arrange_reckon_show_and_save() {
     let told = run(&mut worker, 3, Job::Arrange { tree: tree.clone(), look: look.clone(), open: None }).await;
     let [JobEvent::Done(JobOutput::Arranged { look: of, view, rows, .. })] = told.as_slice() else { unreachable!("{told:?}") };
     assert_eq!((of, rows.len()), (&look, 2));
+    // Of many looks that replace each other the newest is what is told, whatever became of the others.
+    for id in 100..150 {
+        worker.0.start(JobId(id), Job::Arrange { tree: tree.clone(), look: look.clone(), open: None });
+    }
+    let told = run(&mut worker, 150, Job::Arrange { tree: tree.clone(), look: look.clone(), open: None }).await;
+    assert!(matches!(told.as_slice(), [JobEvent::Done(JobOutput::Arranged { .. })]), "{told:?}");
     let told = run(&mut worker, 4, Job::Cost(tree.clone())).await;
     assert!(matches!(told.as_slice(), [JobEvent::Done(JobOutput::Cost(cost))] if cost.wasted == 3_000_006), "{told:?}");
     let Held::File(lies) = view.held(tree, rows.get(1).unwrap().node) else { unreachable!() };

@@ -86,7 +86,7 @@ pub enum Job {
     Arrange {
         tree: Shared<Tree>,
         look: Look,
-        open: Option<(Shared<Tree>, Vec<NodeId>)>,
+        open: Option<(Shared<Tree>, Shared<Vec<NodeId>>)>,
     },
     /// What all layers of a tree carry for nothing.
     Cost(Shared<Tree>),

@@ -96,8 +96,16 @@ async fn tree(read: Read, count: usize) -> Result<JobOutput, Problem> {
 ///
 /// # Errors
 /// None that a caller could cause.
-pub(super) async fn arrange(tree: Shared<Tree>, look: Look, open: Option<(Shared<Tree>, Vec<NodeId>)>) -> Result<JobOutput, Problem> {
+pub(super) async fn arrange(
+    env: &Env,
+    tree: Shared<Tree>,
+    look: Look,
+    open: Option<(Shared<Tree>, Shared<Vec<NodeId>>)>,
+) -> Result<JobOutput, Problem> {
+    // Nobody closes it, so it is only waited for; and it is given back when the work is done, not when nobody waits for that any more.
+    let turn = Arc::clone(&env.looking).acquire_owned().await.ok();
     blocking("sum up the files", move || {
+        let _turn = turn;
         let open = open.as_ref().map(|(of, open)| (&**of, open.as_slice()));
         let (view, rows) = look.at(&tree, open);
         Ok(JobOutput::Arranged { tree, look, view: Shared::new(view), rows: Shared::new(rows) })

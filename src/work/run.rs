@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::flow::{Job, JobEvent, JobId, JobOutput, Msg};
 use crate::model::{Change, Digest, ImageKey, ImageList, Locator, Name, Problem, ProblemKind, SourceId};
@@ -31,6 +31,8 @@ pub struct Env {
     pub layers: LayerCache,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
+    /// One look at a tree is worked out at a time: those that were asked for and given up meanwhile are then never begun.
+    pub(super) looking: Arc<Semaphore>,
 }
 
 /// Where a job sends what it brings on the way.
@@ -49,7 +51,15 @@ impl Chunks {
 impl Env {
     #[must_use]
     pub fn new(table: Table, known: KnownLists, journal: Journal) -> Self {
-        Self { table, known, journal, ledgers: Ledgers::default(), layers: LayerCache::none(), shown: Mutex::default() }
+        Self {
+            table,
+            known,
+            journal,
+            ledgers: Ledgers::default(),
+            layers: LayerCache::none(),
+            shown: Mutex::default(),
+            looking: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// With a place to keep when images were used.
@@ -85,7 +95,7 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Watch { source } => watch(&source, env, ctx, chunks).await,
         Job::Inspect { source, key } => Ok(JobOutput::Image(Arc::new(env.table.get(&source).await?.inspect(ctx, &key).await?))),
         Job::Files { source, image, layers } => explore::explore(env, &source, &image, &layers, ctx, chunks).await,
-        Job::Arrange { tree, look, open } => explore::arrange(tree, look, open).await,
+        Job::Arrange { tree, look, open } => explore::arrange(env, tree, look, open).await,
         Job::Cost(tree) => explore::cost(tree).await,
         Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
         Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,

@@ -137,9 +137,9 @@ impl Files {
 
     /// What is open now. What a filter opened is folded again after it.
     #[must_use]
-    pub fn open(&self) -> Option<(Shared<Tree>, Vec<NodeId>)> {
+    pub fn open(&self) -> Option<(Shared<Tree>, Shared<Vec<NodeId>>)> {
         let seen = self.shown.as_ref().filter(|seen| seen.look.wanted.is_none())?;
-        Some((seen.tree.clone(), seen.rows.open_ones().collect()))
+        Some((seen.tree.clone(), Shared::new(seen.rows.open_ones().collect())))
     }
 
     /// Takes a look at a tree: the cursor stays on its path, and what was opened or folded meanwhile is so.
