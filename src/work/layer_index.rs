@@ -171,9 +171,7 @@ async fn fresh(
 fn make(opened: Opened<'_>, cache: &LayerCache, each: &(impl Fn(&Indexed) + ?Sized)) -> (io::Result<Digests>, Index) {
     let known = opened.known();
     let layer = opened.layer.map(|layer| layer.index);
-    #[expect(clippy::disallowed_methods, reason = "this room has the clock: it tells how often others are told")]
-    let began = Instant::now();
-    let (mut next, mut looks) = (Duration::ZERO, 0_u32);
+    let (began, mut next, mut looks) = (Instant::now(), Duration::ZERO, 0_u32);
     // Where only its digest will tell which layer it is, nothing can be told of it before.
     let mut tell = |so_far: &Index| {
         looks = looks.wrapping_add(1);
