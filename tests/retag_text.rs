@@ -306,7 +306,18 @@ fn a_mirror_of_images_of_this_machine_tags_and_then_pushes_them() {
     deck.press("U1Tmirror:localhost:5000/hub");
     looked(&mut deck, Err(Problem::new(ProblemKind::Unreachable, "look at it", "connection refused")));
     assert!(push(&deck).is_blind());
-    deck.press("d");
+    // Looked at anew, only what is seen now counts.
+    deck.press("1Tmirror:localhost:5000/hub");
+    looked(&mut deck, Ok(None));
+    assert_eq!((push(&deck).before.clone(), push(&deck).is_blind(), deck.state.plan.lines.len()), (None, false, 2));
+    // Where it can't be looked at at all, the rule is there still.
+    deck.press("1Tmirror:localhost:5000/hub");
+    deck.enter();
+    let id = deck.job(|job| matches!(job, Job::PreviewPush { .. }));
+    deck.tell(Msg::Job(id, JobEvent::Failed(Problem::new(ProblemKind::Denied, "push", "read-only"))));
+    assert_eq!(rename(&deck).input.value(), "mirror:localhost:5000/hub");
+    deck.key(Key::Esc);
+    deck.press("5gjd");
     assert!(deck.state.plan.lines.is_empty(), "{:?}", lines(&deck));
 }
 

@@ -237,25 +237,61 @@ fn a_push_that_is_killed_is_gone_on_with_and_taken_back() {
     assert_eq!((program.json(&["redo"])["done"].as_u64(), at()), (Some(1), new));
 }
 
-/// In a plan a push has a precondition as every line has: what its tag is at in the registry.
-#[test]
-fn a_push_of_a_plan_leaves_a_tag_alone_that_moved_since() {
-    let (registry, program) = (Fake::new(), Program::without_engine());
-    let (old, name) = (registry.image("team/app", Some("stable"), "amd64", "old"), format!("{}/team/app:stable", registry.host()));
+/// An image of the store under a name of the registry, and a plan in the file `p` that pushes it; `before` is what its tag was seen at.
+fn push_planned(registry: &Fake, program: &Program, before: Option<&Digest>, undo: &str) {
+    let name = format!("{}/team/app:stable", registry.host());
     std::fs::write(program.home().join("in.tar"), docker_archive(&[spec(&name, "1"), spec("app:1", "2")])).unwrap();
     program.json(&["import", "in.tar"]);
     let mut plan = program.json(&["plan", "retag", "app:1=app:2", "-o", "p"]);
     let mut push = plan["operations"][0].clone();
-    (push["verb"], push["target"], push["undo"]) = ("push".into(), name.clone().into(), "until_garbage_collection".into());
-    let held = program.json(&["images"]);
-    let id = held.as_array().unwrap().iter().find(|image| image["tags"][0] == name.as_str()).unwrap()["id"].clone();
-    (push["before"], push["after"]) = (old.to_string().into(), id);
+    (push["verb"], push["target"], push["undo"]) = ("push".into(), name.clone().into(), undo.into());
+    let images = program.json(&["images"]);
+    let id = images.as_array().unwrap().iter().find(|image| image["tags"][0] == name.as_str()).unwrap()["id"].clone();
+    (push["before"], push["after"]) = (before.map(ToString::to_string).into(), id);
     plan["operations"] = vec![push].into();
     std::fs::write(program.home().join("p"), plan.to_string()).unwrap();
+}
+
+/// In a plan a push has a precondition as every line has: what its tag is at in the registry.
+#[test]
+fn a_push_of_a_plan_leaves_a_tag_alone_that_moved_since() {
+    let (registry, program) = (Fake::new(), Program::without_engine());
+    let old = registry.image("team/app", Some("stable"), "amd64", "old");
+    push_planned(&registry, &program, Some(&old), "until_garbage_collection");
     let moved = registry.image("team/app", Some("stable"), "amd64", "another");
     let ran = program.run(&["apply", "p", "--yes", "--json"]);
     assert_eq!((ran.document()["done"].as_u64(), registry.tag("team/app", "stable")), (Some(0), Some(moved)), "{}", ran.stderr);
     registry.image("team/app", Some("stable"), "amd64", "old");
+    assert_eq!(program.json(&["apply", "p", "--yes"])["done"], 1);
+    assert_ne!(registry.tag("team/app", "stable"), Some(old.clone()));
+    assert_eq!(program.json(&["undo"])["done"], 1);
+    assert_eq!(registry.tag("team/app", "stable"), Some(old));
+}
+
+/// The manifest that is there tells that it is of the image which was pushed.
+#[test]
+fn a_push_that_landed_before_it_was_killed_is_known_as_done() {
+    let (registry, program) = (Fake::new(), Program::without_engine());
+    let old = registry.image("team/app", Some("stable"), "amd64", "old");
+    push_planned(&registry, &program, Some(&old), "until_garbage_collection");
+    let killed = program.command(&["apply", "p", "--yes"]).env("LIGHTERMAN_TEST_KILL", "3").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(9));
+    assert_ne!(registry.tag("team/app", "stable"), Some(old.clone()), "it had landed");
+    let ran = program.run(&["log", "--json"]).ended(0);
+    assert_eq!(ran.document()[0]["done"], 1, "{}", ran.stderr);
+    assert_eq!(program.json(&["undo"])["done"], 1);
+    assert_eq!(registry.tag("team/app", "stable"), Some(old));
+}
+
+/// What nobody could look at when the plan was made is looked at when it runs; what no plan of ours says is refused.
+#[test]
+fn a_blind_push_of_a_plan_sees_again_where_its_registry_answers() {
+    let (registry, program) = (Fake::new(), Program::without_engine());
+    let old = registry.image("team/app", Some("stable"), "amd64", "old");
+    push_planned(&registry, &program, Some(&old), "irreversible");
+    let refused = program.run(&["apply", "p", "--yes"]).ended(2);
+    assert!(refused.stderr.contains("don't fit"), "{}", refused.stderr);
+    push_planned(&registry, &program, None, "irreversible");
     assert_eq!(program.json(&["apply", "p", "--yes"])["done"], 1);
     assert_ne!(registry.tag("team/app", "stable"), Some(old.clone()));
     assert_eq!(program.json(&["undo"])["done"], 1);

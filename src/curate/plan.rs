@@ -9,6 +9,7 @@ mod protect;
 mod remote;
 mod transfer;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::{Digest, Foreign, Name, Operation, Safe, SourceId, Target, Verb};
@@ -167,7 +168,7 @@ pub fn stages(operations: &[Operation]) -> Vec<Stage> {
 #[must_use]
 pub fn clashes(operations: &[Operation]) -> Vec<Clash> {
     let mut found = Vec::new();
-    let mut changed: HashMap<(&SourceId, bool, String), usize> = HashMap::new();
+    let mut changed: HashMap<(Cow<'_, SourceId>, String), usize> = HashMap::new();
     let mut wanted: HashMap<(String, &Digest), usize> = HashMap::new();
     for (at, line) in operations.iter().enumerate() {
         let first = *changed.entry(line.changes()).or_insert(at);

@@ -338,8 +338,7 @@ impl Operation {
         reference.map_or(Cow::Borrowed(&self.source), |reference| Cow::Owned(SourceId::registry(reference.registry())))
     }
 
-    /// Whether what its target is at can't be looked at: of a push to a registry that whoever pushes may reach and this program does not. Such
-    /// a push has no precondition and no way back.
+    /// Whether what its target is at can't be looked at, as of a push to a registry out of reach: it has no precondition and no way back.
     #[must_use]
     pub fn is_blind(&self) -> bool {
         self.verb == Verb::Push && self.undo == UndoClass::Irreversible
@@ -354,8 +353,8 @@ impl Operation {
     /// What is somewhere else once it ran, whatever it does there: no two lines of a plan change the same. A push changes what its registry
     /// has by that name, and not what this machine has.
     #[must_use]
-    pub fn changes(&self) -> (&SourceId, bool, String) {
-        (&self.source, self.verb == Verb::Push, self.target.canonical())
+    pub fn changes(&self) -> (Cow<'_, SourceId>, String) {
+        (self.place(), self.target.canonical())
     }
 
     /// Why it is passed over: protected, and nobody said otherwise.
@@ -430,7 +429,8 @@ impl Operation {
             Verb::RestoreManifest => remote && manifest && before.is_none() && after == own,
             Verb::RestoreImage => !remote && before.is_none() && after.is_some() && (tag || (image && after == own)),
             Verb::Copy => remote && tag && self.from.is_some(),
-            Verb::Push => !remote && tag && after.is_some(),
+            // What could not be looked at has no precondition.
+            Verb::Push => !remote && tag && after.is_some() && (before.is_none() || !self.is_blind()),
             Verb::Pull => !remote && tag,
         };
         (!fits).then_some("its target, before and after don't fit what it does")

@@ -9,6 +9,7 @@ use crate::model::{Change, Digest, ImportPreview, Name, Problem, ProblemKind, Sa
 use super::super::jobs;
 use super::super::plan as planning;
 use super::super::state::State;
+use super::super::toast::ToastKind;
 use super::{Agreed, Confirm, Overlay};
 
 /// Starts reading and shows that it does; Esc cancels.
@@ -55,7 +56,10 @@ pub(in crate::app) fn previewed(state: &mut State, id: JobId, job: Job, event: J
 
 /// Puts wishes into the plan, of which the pushes know by now what they replace.
 fn plan_pushes(state: &mut State, source: &SourceId, mut wishes: Vec<Wish>, there: Vec<Result<Option<Digest>, Problem>>) -> Vec<Effect> {
-    let Some(list) = state.images.list.value.clone().filter(|_| state.sources.current.as_ref() == Some(source)) else { return Vec::new() };
+    let Some(list) = state.images.list.value.clone().filter(|_| state.sources.current.as_ref() == Some(source)) else {
+        return vec![state.toasts.show(ToastKind::Info, "Another source is shown by now: nothing was planned", None)];
+    };
+    state.overlays.retain(|overlay| !matches!(overlay, Overlay::Rename(_)));
     let pushes = wishes.iter_mut().filter_map(|wish| if let Wish::Push { seen, .. } = wish { Some(seen) } else { None });
     for (seen, there) in pushes.zip(there) {
         *seen = there.ok();

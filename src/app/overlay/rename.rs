@@ -319,7 +319,11 @@ impl Rename {
     /// How what is wished can come to be.
     fn way(&self, state: &State, wish: &rename::Wish) -> Way {
         match &self.place {
-            Place::Local(..) if self.pushes => Way::Push,
+            Place::Local(..) if self.pushes => {
+                let there = destination(&wish.to).map(|(there, _)| there);
+                let is_locked = there.and_then(|there| state.sources.get(&there)).is_some_and(|info| info.read_only);
+                if is_locked { Way::ReadOnly } else { Way::Push }
+            }
             Place::Local(..) => Way::Tag,
             Place::Remote(source, repository) => match destination(&wish.to) {
                 Some((there, path)) if there == *source && path == *repository => Way::Tag,
@@ -365,7 +369,11 @@ impl Rename {
     }
 
     /// What can be given goes into the plan; what collides or is no name stays out.
-    fn plan(self, state: &mut State) -> Vec<Effect> {
+    fn plan(self: Box<Self>, state: &mut State) -> Vec<Effect> {
+        if self.pushes {
+            // What was typed is there still where a registry can't be looked at.
+            state.overlays.push(Overlay::Rename(self.clone()));
+        }
         let marks = rename::check(&self.wishes, &self.names);
         let ways: Vec<Way> = self.wishes.iter().map(|wish| self.way(state, wish)).collect();
         let good = |(mark, way): (&Mark, &Way)| matches!(mark, Mark::New | Mark::Overwrites(_)) && *way != Way::ReadOnly;

@@ -49,7 +49,8 @@ pub fn local(source: &SourceId, list: &ImageList, wishes: &[Wish], protection: &
         }
     }
     for line in &mut lines {
-        if line.protected.is_none() && line.verb.takes_away() {
+        // Nobody knows what a push takes a name from that could not be looked at.
+        if line.protected.is_none() && (line.takes_away() || line.is_blind()) {
             line.protected = line.target.name().and_then(|name| protection.of(name));
         }
     }

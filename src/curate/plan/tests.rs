@@ -179,6 +179,30 @@ fn lines_that_get_into_each_others_way_are_named() {
 }
 
 #[test]
+fn pushes_of_one_tag_and_changes_of_it_in_its_registry_get_into_each_others_way() {
+    let view = view(&[("a", "one")]);
+    let push = |engine: &str| super::push(&SourceId(engine.into()), &named("a"), &digest("image"), Some(Some(&digest("one")))).unwrap();
+    let deleted = remote(&view, &[delete("a")], &nothing());
+    assert_eq!(clashes(&[push("engine:x"), deleted[0].clone()]).len(), 1, "{deleted:?}");
+    assert_eq!(clashes(&[push("engine:x"), push("engine:y")]).len(), 1);
+    // The name here is another thing than the name there.
+    let tag = Operation::new(Verb::Tag, SourceId("engine:x".into()), Target::Tag(named("a")), None, Some(digest("image")));
+    assert_eq!(clashes(&[tag, push("engine:x")]), []);
+}
+
+#[test]
+fn a_protected_tag_is_not_pushed_over() {
+    let protection = Protection::new(&["**:stable".to_owned()]).unwrap();
+    let images = list(vec![image("image", &["app:1"], &[])]);
+    let push = |seen| {
+        let wish = Wish::Push { id: digest("image"), name: named("stable"), seen };
+        local(&engine(), &images, &[wish], &protection)[0].protected.is_some()
+    };
+    assert!(push(Some(Some(digest("there")))) && push(None), "nor where nobody knows what is there");
+    assert!(!push(Some(None)), "a new tag takes nothing away");
+}
+
+#[test]
 fn an_image_goes_with_its_last_name_and_not_under_a_container() {
     let list = list(vec![image("one", &["app:1", "app:2"], &[]), image("used", &["web:1"], &["web-1"]), image("none", &[], &[])]);
     let wish = |tag: &str| Wish::Delete(Target::Tag(Name::new(tag)));

@@ -173,7 +173,14 @@ impl PlanPane {
         self.begin();
         self.stock_images(source, &list, layers);
         self.lists.insert(source.clone(), list);
-        self.wishes.extend(wishes.into_iter().map(|wish| (source.clone(), wish)));
+        for wish in wishes {
+            // What was seen of a push's tag before counts no more.
+            if let Wish::Push { id, name, .. } = &wish {
+                let same = |other: &Wish| matches!(other, Wish::Push { id: at, name: by, .. } if at == id && by == name);
+                self.wishes.retain(|(of, other)| of != source || !same(other));
+            }
+            self.wishes.insert((source.clone(), wish));
+        }
         self.think();
     }
 

@@ -1,5 +1,6 @@
 //! Taking back, doing again and going on: each a new run over the lines of another one, whose preconditions are what that one left.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -262,7 +263,7 @@ fn document(kind: PlanKind, all_or_nothing: bool, operations: Vec<Operation>) ->
 /// Parts put in order, each with its own.
 fn drafted(run: RunId, parts: &[Part], kind: PlanKind, all_or_nothing: bool) -> Draft {
     let operations = ordered(parts.iter().map(|(_, operation, _)| operation.clone()).collect());
-    let by_change: HashMap<(&SourceId, bool, String), (usize, &Step)> =
+    let by_change: HashMap<(Cow<'_, SourceId>, String), (usize, &Step)> =
         parts.iter().map(|(line, operation, step)| (operation.changes(), (*line, step))).collect();
     let (mut lines, mut steps) = (Vec::new(), Vec::new());
     for operation in &operations {

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 
 use super::super::journal::{Entry, Saved, Step};
-use super::{Running, curator, look};
+use super::{Running, curator, keeper, look};
 use crate::model::{
     Copy, CopyFrom, Digest, Kept, LineState, Locator, Name, Operation, Problem, ProblemKind, Removal, Safe, Target, Transport, Verb, Why,
 };
@@ -19,9 +19,24 @@ pub(super) fn is_half_way(operation: &Operation, observed: Option<&Digest>) -> b
     operation.verb == Verb::Untag && operation.source.registry_host().is_some() && observed.is_some() && half_way().as_ref() == observed
 }
 
-/// Whether the target is at what the line wanted. What a transfer brings may not have been known before: then only it itself can tell.
-pub(super) fn is_settled(operation: &Operation, observed: Option<&Digest>) -> bool {
-    observed == operation.after.as_ref() && (observed.is_some() || !operation.verb.brings())
+/// Whether the target is at what the line wanted. What a transfer brings may not have been known before: then only it itself can tell. Of a push
+/// the image is known, and the manifest that its target is at then tells which image it is of.
+pub(super) async fn is_settled(keeper: Option<&dyn Curator>, operation: &Operation, observed: Option<&Digest>) -> Result<bool, Problem> {
+    let (after, (Verb::Push, Some(digest), Some(keeper))) = (operation.after.as_ref(), (operation.verb, observed, keeper)) else {
+        return Ok(observed == operation.after.as_ref() && (observed.is_some() || !operation.verb.brings()));
+    };
+    if after == Some(digest) || observed == operation.before.as_ref() {
+        return Ok(after == Some(digest));
+    }
+    let kept = keeper.keep(&Ctx::default(), &operation.target, digest, false).await?;
+    Ok(kept.last().is_some_and(|manifest| after.is_some_and(|image| names(&manifest.bytes, image))))
+}
+
+/// Whether a manifest has this image's configuration, or an index this manifest.
+fn names(manifest: &[u8], image: &Digest) -> bool {
+    let Ok(manifest) = serde_json::from_slice::<serde_json::Value>(manifest) else { return false };
+    let is_image = |descriptor: &serde_json::Value| descriptor["digest"].as_str() == Some(image.as_str());
+    is_image(&manifest["config"]) || manifest["manifests"].as_array().is_some_and(|all| all.iter().any(is_image))
 }
 
 /// Why a line was not done.
@@ -165,17 +180,17 @@ impl Running<'_> {
             let skipped = problem.is_cancelled();
             return Ok(if skipped { LineState::Skipped(Safe::new("cancelled")) } else { LineState::Failed(problem) });
         }
-        match look(self.sources, &Ctx::default(), operation).await {
-            Err(_) => Err(problem),
-            Ok(observed) if is_half_way(operation, observed.as_ref()) => Err(problem),
+        let Ok(observed) = look(self.sources, &Ctx::default(), operation).await else { return Err(problem) };
+        let settled = is_settled(keeper(self.sources, operation), operation, observed.as_ref()).await;
+        let Ok(settled) = settled else { return Err(problem) };
+        match observed {
+            observed if is_half_way(operation, observed.as_ref()) => Err(problem),
             // The engine is at it still.
-            Ok(observed) if observed == operation.before && why == Some(Why::UnderWay) => Err(problem),
-            Ok(observed) if is_settled(operation, observed.as_ref()) && problem.kind != ProblemKind::Conflict => {
-                Ok(LineState::Done { observed })
-            }
-            Ok(observed) if observed != operation.before => Ok(LineState::Conflict { observed }),
-            Ok(_) if problem.is_cancelled() => Ok(LineState::Skipped(Safe::new("cancelled"))),
-            Ok(_) => Ok(LineState::Failed(problem)),
+            observed if observed == operation.before && why == Some(Why::UnderWay) => Err(problem),
+            observed if settled && problem.kind != ProblemKind::Conflict => Ok(LineState::Done { observed }),
+            observed if observed != operation.before => Ok(LineState::Conflict { observed }),
+            _ if problem.is_cancelled() => Ok(LineState::Skipped(Safe::new("cancelled"))),
+            _ => Ok(LineState::Failed(problem)),
         }
     }
 
@@ -225,8 +240,8 @@ impl Running<'_> {
         look(self.sources, ctx, operation).await
     }
 
-    /// Whoever pushes asks nobody what the tag is at, so it is looked at right before. What it left is its manifest, whose digest a push may
-    /// tell and an image's ID is not.
+    /// Whoever pushes asks nobody what the tag is at, so it is looked at before the upload begins; what somebody else puts there while that
+    /// lasts is overwritten. What it left is its manifest, whose digest a push may tell and an image's ID is not.
     async fn push(&self, curator: &dyn Curator, operation: &Operation, name: &Name, id: &Digest) -> Result<Option<Digest>, Problem> {
         let ctx = self.applier.ctx;
         if operation.is_blind() {
@@ -238,9 +253,14 @@ impl Running<'_> {
             return Err(Problem::new(ProblemKind::Conflict, operation.doing(), format!("meanwhile {} {now}", name.safe())));
         }
         let pushed = curator.push(ctx, &name.reference()?, id).await?;
-        match look(self.sources, ctx, operation).await {
-            Err(problem) => pushed.digest.map(Some).ok_or(problem),
-            observed => observed,
+        match (look(self.sources, ctx, operation).await, pushed.digest) {
+            (Err(problem), digest) => digest.map(Some).ok_or(problem),
+            // What somebody else put there is not ours to take back.
+            (Ok(observed), Some(digest)) if observed.as_ref() != Some(&digest) => {
+                let cause = format!("it was pushed, and then {} was moved by somebody else", name.safe());
+                Err(Problem::new(ProblemKind::Conflict, operation.doing(), cause))
+            }
+            (Ok(observed), _) => Ok(observed),
         }
     }
 

@@ -38,8 +38,8 @@ pub struct Recovered {
 /// A run, and one of its lines.
 type At = (RunId, usize);
 
-/// What a target is at.
-type Observed = Result<Option<Digest>, Problem>;
+/// What a target is at, and whether that is what its line wanted.
+type Observed = Result<(Option<Digest>, bool), Problem>;
 
 impl Applier<'_> {
     /// Looks at every run without an end. Nothing where another process holds the journal: it may be at them right now.
@@ -126,7 +126,7 @@ impl Applier<'_> {
         for n in run.lines(|state| *state == StepState::Begun) {
             let Some(operation) = run.header.plan.operations.get(n) else { continue };
             match seen.remove(&(run.id(), n)) {
-                Some(Ok(observed)) => found.push((n, state(operation, observed))),
+                Some(Ok((observed, settled))) => found.push((n, state(operation, observed, settled))),
                 Some(Err(problem)) => unknown = Some(problem),
                 None => {}
             }
@@ -155,18 +155,20 @@ impl Applier<'_> {
 
     async fn look_again(&self, operation: &Operation) -> Observed {
         if operation.is_blind() {
-            return Ok(operation.before.clone());
+            return Ok((operation.before.clone(), false));
         }
         let source = self.places.place(&operation.place()).await?;
-        let Some(curator) = source.curator() else { return Ok(operation.before.clone()) };
-        Ok(curator.look(self.ctx, &operation.target).await?.map(|seen| seen.digest))
+        let Some(curator) = source.curator() else { return Ok((operation.before.clone(), false)) };
+        let observed = curator.look(self.ctx, &operation.target).await?.map(|seen| seen.digest);
+        let settled = line::is_settled(Some(curator), operation, observed.as_ref()).await?;
+        Ok((observed, settled))
     }
 }
 
-fn state(operation: &Operation, observed: Option<Digest>) -> StepState {
+fn state(operation: &Operation, observed: Option<Digest>, settled: bool) -> StepState {
     if operation.is_blind() || observed == operation.before || line::is_half_way(operation, observed.as_ref()) {
         StepState::NotApplied
-    } else if line::is_settled(operation, observed.as_ref()) {
+    } else if settled {
         StepState::Done { observed, recovered: true }
     } else {
         StepState::Conflict { observed }

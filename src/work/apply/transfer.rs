@@ -1,7 +1,7 @@
 //! Transfers, written down: what a name was at before a pull, push, copy or import gave it away is in the journal before the first byte
 //! moves, so that it can be had back. Bytes move for a long time, so meanwhile the run's own file is held, and not the journal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::super::journal::{self, Header, Locked, Step, Writer};
 use super::super::{change, clock};
 use super::{Applier, Running, Sources, look, places};
 use crate::curate::plan::{self, ordered};
-use crate::model::{Change, Digest, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, Transfer, Verb};
+use crate::model::{Change, Digest, LineState, Name, Operation, Plan, PlanKind, Problem, ProblemKind, Safe, SourceId, Transfer, Verb};
 use crate::source::{Ctx, Source, blocking};
 
 /// How long a registry may take to say what a push will replace, and any source how a transfer that was cancelled ended.
@@ -60,6 +60,31 @@ impl Applier<'_> {
             }));
         }
         stream::iter(looks).buffered(LOOKS).try_collect().await
+    }
+
+    /// The plan, in which pushes that nobody could look at when it was made are like any other where their registry answers by now.
+    ///
+    /// # Errors
+    /// As [`Applier::before_pushes`].
+    pub(super) async fn sighted(&self, mut plan: Plan) -> Result<Plan, Problem> {
+        let mut blind: BTreeMap<SourceId, Vec<usize>> = BTreeMap::new();
+        for (n, operation) in plan.operations.iter().enumerate().filter(|(_, operation)| operation.is_blind()) {
+            blind.entry(operation.source.clone()).or_default().push(n);
+        }
+        for (id, lines) in blind {
+            let of = |n: &usize| plan.operations.get(*n).and_then(|line| Some((line.target.name()?.clone(), line.after.clone()?)));
+            let pushes: Vec<(Name, Digest)> = lines.iter().filter_map(of).collect();
+            let source = self.places.place(&id).await?;
+            let found = self.before_pushes(&source, &pushes).await?;
+            for ((n, (name, image)), there) in lines.into_iter().zip(&pushes).zip(found) {
+                if let (There::At(held), Some(line)) = (there, plan.operations.get_mut(n))
+                    && let Some(seen) = plan::push(&id, name, image, Some(held.as_ref()))
+                {
+                    *line = Operation { protected: line.protected.take(), override_reason: line.override_reason.take(), ..seen };
+                }
+            }
+        }
+        Ok(plan)
     }
 
     /// What the transfer would take its name from; of most that was confirmed before, and nothing is looked at.
@@ -246,6 +271,10 @@ impl Running<'_> {
                 };
                 let late = |_elapsed| Err(Problem::new(ProblemKind::Unreachable, operation.doing(), "it did not answer in time"));
                 match tokio::time::timeout(PATIENCE, look(self.sources, &Ctx::default(), operation)).await.unwrap_or_else(late) {
+                    // What somebody else put there since is not ours to take back.
+                    Ok(observed) if operation.verb == Verb::Push && moved.digest.is_some() && observed != moved.digest => {
+                        Ok(LineState::Conflict { observed })
+                    }
                     Ok(observed) => Ok(LineState::Done { observed }),
                     // What it is at now has to be known for going back.
                     Err(problem) => digest().map(|digest| LineState::Done { observed: Some(digest) }).ok_or(problem),
