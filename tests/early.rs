@@ -5,7 +5,7 @@ mod common;
 #[path = "common/gate.rs"]
 mod gate;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use common::images::{ImageSpec, Pack, oci_archive};
@@ -16,7 +16,7 @@ use lighterman::source::credentials::Credentials;
 use lighterman::source::registry::{Client, RegistrySettings, RegistrySource};
 use lighterman::source::{Ctx, Part, Source as _, read_parts};
 use lighterman::work::LayerCache;
-use lighterman::work::layer_index::{self, Depth, Indexed};
+use lighterman::work::layer_index::{self, Depth, Each, Indexed};
 
 /// Bytes that don't pack.
 fn noise(length: usize) -> Vec<u8> {
@@ -51,9 +51,9 @@ fn what_stands_early_in_a_layer_is_there_before_the_layer_is() {
         assert!(image.layers.as_ref().unwrap()[0].size.unwrap() > 30_000_000);
         gate.down.allow(8_000_000);
         let (told, heard) = mpsc::channel();
-        let each = move |indexed: &Indexed| drop(told.send(indexed.clone()));
+        let each: Each = Arc::new(move |indexed: &Indexed| drop(told.send(indexed.clone())));
         let cache = LayerCache::none();
-        let reading = layer_index::read(&source, &ctx, &cache, &image, &[0], Depth::Contents, each);
+        let reading = layer_index::read(&source, &ctx, &cache, &image, &[0], Depth::Contents, Some(each));
         let early = async {
             let first = tokio::task::spawn_blocking(move || (heard.recv_timeout(Duration::from_secs(30)).unwrap(), heard));
             let (first, heard) = first.await.unwrap();

@@ -89,7 +89,7 @@ pub(super) async fn look(
                     Some(layer) => return Err(no_layer(reference, layer, count)),
                 };
                 let wanted: Vec<usize> = (0..end).collect();
-                let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, depth, |_| {}).await?;
+                let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, depth, None).await?;
                 Ok((image, layers))
             })
         })

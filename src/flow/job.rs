@@ -76,7 +76,8 @@ pub enum Job {
         source: SourceId,
         key: ImageKey,
     },
-    /// What layers of an image hold, at these places, counted from the bottom: a tree in chunks, each with more layers than the one before.
+    /// What layers of an image hold, at these places, counted from the bottom: a tree in chunks, each with more than the one before: further layers,
+    /// or more of one that is still coming, which is told again.
     Files {
         source: SourceId,
         image: Arc<Image>,

@@ -52,6 +52,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Whether so much may come out of so many stored bytes.
+    #[must_use]
+    pub const fn allow(&self, out: u64, stored: u64) -> bool {
+        out <= self.total && (out <= self.free || out <= stored.saturating_mul(self.ratio))
+    }
+}
+
 /// The largest window a zstd frame may ask for: 128 MiB.
 const ZSTD_WINDOW_LOG: u32 = 27;
 const BUFFER: usize = 128 * 1024;

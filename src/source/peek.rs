@@ -10,10 +10,10 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use super::part::{Part, Sink, read_parts};
+use super::part::Sink;
 use super::{Ctx, Ranged, Source, blocking};
-use crate::layer::index::{Packing, Piece, from_table};
-use crate::layer::{ContentHash, Entry, Index, Kind, MemberId, Walker};
+use crate::layer::index::{Packing, Piece, Unpacker, from_table};
+use crate::layer::{Entry, Index, Kind, Limits, Walker};
 use crate::model::image::ContentsAt;
 use crate::model::{Digest, Image, LayerInfo, Problem, ProblemKind, StepState, size};
 
@@ -21,8 +21,10 @@ use crate::model::{Digest, Image, LayerInfo, Problem, ProblemKind, StepState, si
 const MOST_TABLE: u64 = 128 << 20;
 /// Largest table as it is stored.
 const MOST_PACKED: u64 = 64 << 20;
-/// Largest file that is read.
-const MOST_FILE: u64 = 256 << 20;
+/// Largest piece, and the most that may be unpacked before one.
+const MOST_PIECE: u64 = 256 << 20;
+/// Zeros that are handed on at a time.
+const ZEROS: usize = 128 << 10;
 /// Largest stretch that is asked for at once, unless one piece is larger.
 const STRETCH: u64 = 4 << 20;
 /// What is read of a layer's end at first: most small tables lie in it.
@@ -53,53 +55,6 @@ pub async fn index(source: &dyn Source, ctx: &Ctx, image: &Image, place: usize) 
     }
 }
 
-/// The content of a file: `member` of `index`, which is of the layer of `image` at `place`. Where the index is by the layer's own table only the
-/// file's pieces are read, each held against its digest; else the layer up to the file, held against what the index saw. A hard link has the
-/// content of the file it is another name of.
-///
-/// # Errors
-/// What is no file of this layer; one of more than 256 MiB; bytes that are not what they should be; what the source says.
-pub async fn read_file(
-    source: &dyn Source,
-    ctx: &Ctx,
-    image: &Image,
-    place: usize,
-    index: &Index,
-    member: MemberId,
-) -> Result<Vec<u8>, Problem> {
-    let doing = format!("read a file of layer {place}");
-    let linked = index.member(member).and_then(|member| member.linked());
-    let member = linked.unwrap_or(member);
-    let Some(file) = index.member(member).filter(|file| file.kind() == Kind::File) else {
-        return Err(Problem::new(ProblemKind::Usage, doing, "it is no file of this layer"));
-    };
-    if file.size() > MOST_FILE {
-        return Err(Problem::new(ProblemKind::Limit, doing, format!("it is larger than {}", size::human(MOST_FILE))));
-    }
-    let Some(pieces) = index.pieces() else {
-        let part = Part { offset: file.offset(), length: file.size() };
-        let read = read_parts(source, ctx, image, place, &[part]).await?;
-        let bytes = read.into_iter().next().unwrap_or_default();
-        return if file.content() == Some(ContentHash::of(&bytes)) {
-            Ok(bytes)
-        } else {
-            Err(Problem::new(ProblemKind::Corrupt, doing, "it is not what it was when the layer was read"))
-        };
-    };
-    let alone = Alone { place, packing: pieces.packing(), pieces: pieces.of(member), length: file.size() };
-    copy_pieces(source, ctx, image, alone, || Ok(Kept::default())).await.map(|kept| kept.0)
-}
-
-#[derive(Default)]
-struct Kept(Vec<u8>);
-
-impl Sink for Kept {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Problem> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
 /// A file that lies in pieces, and how much of it is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Alone<'a> {
@@ -126,61 +81,116 @@ pub async fn copy_pieces<S: Sink>(
     let ranged =
         source.ranged().ok_or_else(|| Problem::new(ProblemKind::Unsupported, &doing, "this source gives layers as a whole only"))?;
     let step = ctx.meter.step(format!("a file of layer {}", alone.place).as_str().into(), Some(alone.length));
-    let mut sink = blocking(&doing, make).await?;
-    let (mut left, mut rest) = (alone.length, alone.pieces);
-    while left > 0
+    let sink = blocking(&doing, make).await?;
+    let spent = Spent { left: alone.length, fetched: 0, skipped: 0 };
+    let mut filling = Filling { sink, packing: alone.packing, spent, ctx: ctx.clone(), step, doing: doing.clone() };
+    let mut rest = alone.pieces;
+    while filling.spent.left > 0
         && let Some(first) = rest.first()
     {
-        let (some, after) = rest.split_at_checked(together(rest, left)).unwrap_or((rest, &[]));
+        let (some, after) = rest.split_at_checked(together(rest, filling.spent.left)).unwrap_or((rest, &[]));
         let end = some.iter().filter(|piece| !piece.is_zeros).map(|piece| piece.offset.saturating_add(piece.length)).max();
         let length = end.map_or(0, |end| end.saturating_sub(first.offset));
-        if length > MOST_FILE || some.iter().any(|piece| piece.size > MOST_FILE) {
+        let is_large = |piece: &Piece| !piece.is_zeros && (piece.size > MOST_PIECE || piece.skip > MOST_PIECE);
+        if length > MOST_PIECE || some.iter().any(is_large) {
             return Err(Problem::new(ProblemKind::Limit, doing, "a piece of it is too large"));
         }
         let stored = if length == 0 { Bytes::new() } else { ranged.stretch(ctx, image, alone.place, first.offset, length).await? };
-        let (words, some, packing, from) = (doing.clone(), some.to_vec(), alone.packing, first.offset);
-        let put = move || unpack(packing, &some, &stored, from, left, &mut sink, &words).map(|left| (left, sink));
-        let before = left;
-        (left, sink) = blocking(&doing, put).await?;
-        ctx.meter.add(step, before - left);
+        let (some, from) = (some.to_vec(), first.offset);
+        filling = blocking(&doing, move || filling.take(&some, &stored, from).map(|()| filling)).await?;
         rest = after;
     }
     ctx.meter.finish(step, StepState::Done);
-    if left > 0 { Err(Problem::new(ProblemKind::Corrupt, doing, "its pieces don't make it up")) } else { Ok(sink) }
+    if filling.spent.left > 0 { Err(Problem::new(ProblemKind::Corrupt, doing, "its pieces don't make it up")) } else { Ok(filling.sink) }
 }
 
-/// How many of these pieces are read with one question: such as lie one after the other and are wanted, at least one.
+/// How many of these pieces are read with one question: such as lie one after the other, or were packed together, and are wanted; at least one.
 fn together(pieces: &[Piece], wanted: u64) -> usize {
     let Some(first) = pieces.first() else { return 0 };
     let (mut end, mut size) = (first.offset.saturating_add(first.length), first.size);
     let follows = |piece: &&Piece| {
         let is_next = !piece.is_zeros && !first.is_zeros && (first.offset..=end).contains(&piece.offset) && size < wanted;
-        end = end.max(piece.offset.saturating_add(piece.length));
+        let until = piece.offset.saturating_add(piece.length).max(end);
         size = size.saturating_add(piece.size);
-        is_next && end.saturating_sub(first.offset) <= STRETCH
+        let is_there = std::mem::replace(&mut end, until) == until;
+        is_next && (is_there || until.saturating_sub(first.offset) <= STRETCH)
     };
     1 + pieces.iter().skip(1).take_while(follows).count()
 }
 
-/// Unpacks pieces that lie in `stored`, which starts at `from`, into the sink, and says how much is still wanted after them.
-fn unpack(
+/// A sink that is filled from pieces.
+struct Filling<S> {
+    sink: S,
     packing: Packing,
-    some: &[Piece],
-    stored: &Bytes,
-    from: u64,
-    mut left: u64,
-    sink: &mut impl Sink,
-    doing: &str,
-) -> Result<u64, Problem> {
-    for piece in some {
-        let start = usize::try_from(piece.offset.saturating_sub(from)).unwrap_or(usize::MAX);
-        let bytes = packing.unpack(piece, stored.get(start..).unwrap_or_default());
-        let bytes = bytes.map_err(|error| Problem::new(ProblemKind::Corrupt, doing, error.to_string()))?;
-        let wanted = bytes.get(..usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())).unwrap_or_default();
-        sink.put(wanted)?;
-        left = left.saturating_sub(wanted.len() as u64);
+    spent: Spent,
+    ctx: Ctx,
+    step: usize,
+    doing: String,
+}
+
+/// What a file took so far: a table may have far more unpacked for it than comes of it.
+struct Spent {
+    /// Bytes that are still wanted.
+    left: u64,
+    /// Stored bytes.
+    fetched: u64,
+    /// Bytes that were unpacked for nothing, as they stand before pieces.
+    skipped: u64,
+}
+
+impl<S: Sink> Filling<S> {
+    /// Takes pieces that lie in `stored`, which starts at `from`.
+    fn take(&mut self, some: &[Piece], stored: &Bytes, from: u64) -> Result<(), Problem> {
+        self.spent.fetched = self.spent.fetched.saturating_add(stored.len() as u64);
+        let mut unpacker = Unpacker::new(self.packing, stored, from);
+        for piece in some {
+            self.ctx.check(&self.doing)?;
+            if piece.is_zeros {
+                self.zeros(piece)?;
+                continue;
+            }
+            self.spent.skipped = self.spent.skipped.saturating_add(unpacker.skipped(piece));
+            if !Limits::default().allow(self.spent.skipped, self.spent.fetched) {
+                return Err(Problem::new(ProblemKind::Limit, &self.doing, "far more would be unpacked for it than comes of it"));
+            }
+            let bytes = unpacker.unpack(piece).map_err(|error| self.corrupt(error.to_string()))?;
+            self.put(&bytes)?;
+        }
+        Ok(())
     }
-    Ok(left)
+
+    /// Of any size, so never there as a whole. That they are zeros is said by the table; their digest is looked at where all of them are wanted.
+    fn zeros(&mut self, piece: &Piece) -> Result<(), Problem> {
+        let buffer = vec![0; ZEROS];
+        let mut left = piece.size.min(self.spent.left);
+        let mut hasher = piece.digest.as_ref().filter(|_| left == piece.size).map(|digest| (digest.hasher(), digest));
+        while left > 0 {
+            self.ctx.check(&self.doing)?;
+            let some = buffer.get(..usize::try_from(left).unwrap_or(usize::MAX).min(ZEROS)).unwrap_or_default();
+            if let Some((hasher, _)) = &mut hasher {
+                hasher.update(some);
+            }
+            self.put(some)?;
+            left = left.saturating_sub(some.len() as u64);
+        }
+        if hasher.is_some_and(|(hasher, digest)| hasher.finish() != *digest) {
+            return Err(self.corrupt("a piece of it is not what its digest says".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Hands on what is wanted of these bytes.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        let wanted = bytes.get(..usize::try_from(self.spent.left).unwrap_or(usize::MAX).min(bytes.len())).unwrap_or_default();
+        self.sink.put(wanted)?;
+        self.spent.left = self.spent.left.saturating_sub(wanted.len() as u64);
+        self.ctx.meter.add(self.step, wanted.len() as u64);
+        Ok(())
+    }
+
+    fn corrupt(&self, cause: String) -> Problem {
+        Problem::new(ProblemKind::Corrupt, &self.doing, cause)
+    }
 }
 
 /// A layer that is looked into.
@@ -282,4 +292,66 @@ fn only_file(packed: &[u8]) -> io::Result<(Entry, Vec<u8>)> {
     let mut json = Vec::new();
     walker.read_to_end(&mut json)?;
     Ok((entry, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Count(u64);
+
+    impl Sink for Count {
+        fn put(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+            self.0 += bytes.len() as u64;
+            Ok(())
+        }
+    }
+
+    /// One byte of a frame of zeros.
+    fn piece(offset: u64, length: u64, skip: u64) -> Piece {
+        Piece { offset, length, skip, size: 1, digest: Some(Digest::sha256(b"\0")), is_zeros: false }
+    }
+
+    fn filling(left: u64, ctx: &Ctx) -> Filling<Count> {
+        let spent = Spent { left, fetched: 0, skipped: 0 };
+        let step = ctx.meter.step("a file".into(), None);
+        Filling { sink: Count(0), packing: Packing::Zstd, spent, ctx: ctx.clone(), step, doing: "read".to_owned() }
+    }
+
+    #[test]
+    fn no_more_is_unpacked_for_nothing_than_its_stored_bytes_are_good_for() {
+        let stored = Bytes::from(zstd::encode_all(io::repeat(0).take(100 << 20), 1).unwrap());
+        let length = stored.len() as u64;
+        let mut one = filling(99, &Ctx::default());
+        // In order it is one pass, however many there are.
+        let rising: Vec<Piece> = (0..50).map(|at| piece(0, length, at << 20)).collect();
+        one.take(&rising, &stored, 0).unwrap();
+        assert_eq!((one.sink.0, one.spent.left, one.spent.skipped), (50, 49, (49 << 20) - 49));
+        // Each of these alone is as good as any other.
+        let falling: Vec<Piece> = (0..50).map(|at| piece(0, length, (99 - at) << 20)).collect();
+        let problem = filling(99, &Ctx::default()).take(&falling, &stored, 0).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Limit, "{problem}");
+    }
+
+    #[test]
+    fn between_pieces_it_stops_when_asked_to() {
+        let ctx = Ctx::default();
+        let stored = Bytes::from(zstd::encode_all(&[0; 9][..], 1).unwrap());
+        ctx.cancel.cancel();
+        for piece in [piece(0, stored.len() as u64, 0), Piece { is_zeros: true, ..piece(0, 0, 0) }] {
+            let mut filling = filling(9, &ctx);
+            assert!(filling.take(&[piece], &stored, 0).unwrap_err().is_cancelled());
+            assert_eq!(filling.sink.0, 0);
+        }
+    }
+
+    #[test]
+    fn pieces_that_were_packed_together_are_fetched_once() {
+        let large = 2 * STRETCH;
+        let pieces = [piece(7, large, 0), piece(7, large, 1), piece(7, large, 2), piece(7 + large, 9, 0)];
+        assert_eq!(together(&pieces, 9), 3);
+        assert_eq!(together(&pieces, 2), 2, "no more than is wanted");
+        let apart = [piece(0, STRETCH / 2, 0), piece(STRETCH / 2, STRETCH / 2, 0), piece(STRETCH, 1, 0)];
+        assert_eq!(together(&apart, 9), 2);
+    }
 }

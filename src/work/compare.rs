@@ -80,11 +80,13 @@ async fn packages_of(
             Err(problem) => problems.push(problem),
         }
     }
-    Ok(match known.as_slice() {
+    match <[Inventory; 2]>::try_from(known) {
         // Where nothing lists any, nobody knows what was put in.
-        [before, after] if before.lists + after.lists > 0 => Some(packages::compare(&before.packages, &after.packages)),
-        _ => None,
-    })
+        Ok([before, after]) if before.lists + after.lists > 0 => {
+            blocking(DOING, move || Ok(Some(packages::compare(&before.packages, &after.packages)))).await
+        }
+        _ => Ok(None),
+    }
 }
 
 /// What is not known of packages, and why.
@@ -146,7 +148,7 @@ pub(super) async fn run(env: &Env, [before, after]: &[(SourceId, ImageKey); 2], 
     let mut read = Vec::with_capacity(2);
     for (source, image) in [(&one, &ours), (&other, &theirs)] {
         let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
-        read.push(layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, |_| {}).await?);
+        read.push(layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, None).await?);
     }
     let [first, second] = read.as_slice() else { return Ok(JobOutput::Told) };
     let ours = Read { source: one.as_ref(), image: &ours, layers: first };

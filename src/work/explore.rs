@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::layer_index::{self, Depth, Indexed};
+use super::layer_index::{self, Depth, Each, Indexed};
 use super::run::{Chunks, Env};
 use crate::flow::{JobOutput, Shared};
 use crate::layer::tree::Look;
@@ -39,15 +39,15 @@ pub(super) async fn explore(
     let count = image.layers.as_ref().map_or(0, Vec::len);
     let arriving = Arc::new(Arriving::default());
     let taking = Arc::clone(&arriving);
-    let each = move |indexed: &Indexed| {
+    let each: Each = Arc::new(move |indexed: &Indexed| {
         let mut read = taking.read.lock().unwrap_or_else(PoisonError::into_inner);
         // Of a layer that is fetched once more, what came of it before is no part.
         read.1.insert(indexed.layer, indexed.clone());
         read.0 += 1;
         drop(read);
         taking.any.notify_one();
-    };
-    let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, Depth::Contents, each);
+    });
+    let reading = layer_index::read(&*source, ctx, &env.layers, image, layers, Depth::Contents, Some(each));
     let mut reading = std::pin::pin!(reading);
     let (mut told, mut ended, mut building) = (None, None, None);
     loop {

@@ -33,7 +33,7 @@ pub enum Depth {
     /// All of each: what is told is what is there.
     Whole,
     /// No more than its own table of contents of a layer that has one, where that can be had alone: enough to list files by, and each can be read
-    /// alone by [`peek::read_file`], but no content is known, nor anything verified but the table.
+    /// alone by [`peek::copy_pieces`], but no content is known, nor anything verified but the table.
     Contents,
 }
 
@@ -56,9 +56,12 @@ impl Indexed {
     }
 }
 
-/// Indexes the layers of `image`, as `source` gave it, at the places `wanted`, and tells `each` of every one as it comes, of a slow one in parts too; all of them, by their
-/// places, in the end. Layers whose index is kept are not opened. Of the others the largest are begun with, so that the last ones don't
-/// keep everybody waiting.
+/// Who is told of each layer as it comes, and of a slow one in parts too.
+pub type Each = Arc<dyn Fn(&Indexed) + Send + Sync>;
+
+/// Indexes the layers of `image`, as `source` gave it, at the places `wanted`; tells of them on the way if there is anybody to tell, and gives all
+/// of them, by their places, in the end. Layers whose index is kept are not opened. Of the others the largest are begun with, so that the last
+/// ones don't keep everybody waiting.
 ///
 /// # Errors
 /// Where the source doesn't answer, or the caller's wish to stop.
@@ -69,7 +72,7 @@ pub async fn read(
     image: &Image,
     wanted: &[usize],
     depth: Depth,
-    each: impl Fn(&Indexed) + Send + Sync + 'static,
+    each: Option<Each>,
 ) -> Result<Vec<Indexed>, Problem> {
     ctx.meter.phase("reading the layers");
     let layers: Vec<(usize, Option<LayerInfo>)> = wanted.iter().map(|&place| (place, layer(image, place).cloned())).collect();
@@ -86,14 +89,14 @@ pub async fn read(
         match index {
             Some(index) => {
                 let indexed = Indexed::whole(place, index);
-                each(&indexed);
+                tell(each.as_ref(), &indexed);
                 told.push(indexed);
             }
             None => rest.push(place),
         }
     }
     if depth == Depth::Contents {
-        let (by_table, others) = tables(source, ctx, image, rest, &each).await?;
+        let (by_table, others) = tables(source, ctx, image, rest, each.as_ref()).await?;
         told.extend(by_table);
         rest = others;
     }
@@ -111,7 +114,7 @@ async fn tables(
     ctx: &Ctx,
     image: &Image,
     wanted: Vec<usize>,
-    each: &(impl Fn(&Indexed) + Sync),
+    each: Option<&Each>,
 ) -> Result<(Vec<Indexed>, Vec<usize>), Problem> {
     let (mut told, mut rest) = (Vec::new(), Vec::new());
     let look = |place| async move { (place, peek::index(source, ctx, image, place).await) };
@@ -120,7 +123,7 @@ async fn tables(
         match index {
             Ok(Some(index)) => {
                 let indexed = Indexed::whole(place, Arc::new(index));
-                each(&indexed);
+                tell(each, &indexed);
                 told.push(indexed);
             }
             Ok(None) => rest.push(place),
@@ -152,30 +155,35 @@ async fn fresh(
     cache: &LayerCache,
     image: &Image,
     wanted: &[usize],
-    each: impl Fn(&Indexed) + Send + Sync + 'static,
+    each: Option<Each>,
 ) -> Result<Vec<Indexed>, Problem> {
     let told: Arc<Mutex<Vec<Indexed>>> = Arc::default();
-    let (list, each) = (Arc::clone(&told), Arc::new(each));
-    let so_far = Arc::clone(&each);
+    let (list, so_far) = (Arc::clone(&told), each.clone());
     let settle = move |read: ReadLayer<Index>| {
         let indexed = indexed(read);
-        each(&indexed);
+        tell(each.as_ref(), &indexed);
         list.lock().unwrap_or_else(PoisonError::into_inner).push(indexed);
     };
     let cache = cache.clone();
-    read_layers(source, ctx, image, wanted, move |opened| make(opened, &cache, &*so_far), settle).await?;
+    read_layers(source, ctx, image, wanted, move |opened| make(opened, &cache, so_far.as_ref()), settle).await?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(told)
 }
 
-fn make(opened: Opened<'_>, cache: &LayerCache, each: &(impl Fn(&Indexed) + ?Sized)) -> (io::Result<Digests>, Index) {
+fn tell(each: Option<&Each>, indexed: &Indexed) {
+    if let Some(each) = each {
+        each(indexed);
+    }
+}
+
+fn make(opened: Opened<'_>, cache: &LayerCache, each: Option<&Each>) -> (io::Result<Digests>, Index) {
     let known = opened.known();
-    let layer = opened.layer.map(|layer| layer.index);
-    let (began, mut next, mut looks) = (Instant::now(), Duration::ZERO, 0_u32);
     // Where only its digest will tell which layer it is, nothing can be told of it before.
+    let listens = opened.layer.map(|layer| layer.index).zip(each);
+    let (began, mut next, mut looks) = (Instant::now(), Duration::ZERO, 0_u32);
     let mut tell = |so_far: &Index| {
         looks = looks.wrapping_add(1);
-        let Some(layer) = layer.filter(|_| looks.is_multiple_of(LOOKS) && began.elapsed() >= next) else { return };
+        let Some((layer, each)) = listens.filter(|_| looks.is_multiple_of(LOOKS) && began.elapsed() >= next) else { return };
         // Told is a copy: as time goes on it becomes rare.
         next = (began.elapsed() * 2).max(SECOND_LOOK);
         each(&Indexed { partial: true, ..Indexed::whole(layer, Arc::new(so_far.clone())) });

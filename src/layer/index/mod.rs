@@ -20,7 +20,7 @@ pub use codec::{Broken, FORMAT};
 
 pub(super) use member::whiteout;
 pub use member::{Member, Whiteout};
-pub use pieces::{Packing, Piece, Pieces};
+pub use pieces::{Packing, Piece, Pieces, Unpacker};
 pub use read::{Indexer, Known, read, read_telling};
 pub use table::{BadTable, from_table};
 

@@ -2,6 +2,7 @@
 //!
 //! May use model. Facts: the eStargz specification and zstd:chunked as `containers/storage` writes it.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use super::MemberId;
@@ -59,35 +60,80 @@ impl Pieces {
     }
 }
 
-impl Packing {
-    /// Unpacks a piece from the stored bytes it lies in, and holds it against its digest.
-    ///
-    /// # Errors
-    /// `InvalidData`: other bytes than its digest says, or fewer; a piece without a digest.
-    pub fn unpack(self, piece: &Piece, stored: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        if piece.is_zeros {
-            io::repeat(0).take(piece.size).read_to_end(&mut out)?;
-        } else {
-            match self {
-                Self::Gzip => cut(flate2::bufread::GzDecoder::new(stored), piece, &mut out)?,
-                Self::Zstd => cut(zstd::stream::read::Decoder::with_buffer(stored)?, piece, &mut out)?,
-            }
-        }
-        let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
-        if out.len() as u64 != piece.size {
-            return Err(wrong("a piece of it ends too early"));
-        }
-        match &piece.digest {
-            None => Err(wrong("nothing vouches for a piece of it")),
-            Some(digest) if !digest.is_of(&out) => Err(wrong("a piece of it is not what its digest says")),
-            Some(_) => Ok(out),
-        }
+/// Unpacks pieces out of a stretch of stored bytes. What was packed together is unpacked in one go, if its pieces come one after the other.
+pub struct Unpacker<'a> {
+    packing: Packing,
+    stored: &'a [u8],
+    /// Where those start in the layer.
+    from: u64,
+    open: Option<Open<'a>>,
+}
+
+/// What pieces come out of.
+struct Open<'a> {
+    /// Where it starts in the layer.
+    offset: u64,
+    /// Bytes that came out of it.
+    out: u64,
+    unpacked: Box<dyn Read + 'a>,
+}
+
+impl fmt::Debug for Unpacker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacker").field("packing", &self.packing).field("from", &self.from).finish_non_exhaustive()
     }
 }
 
-fn cut(mut unpacked: impl Read, piece: &Piece, out: &mut Vec<u8>) -> io::Result<()> {
-    io::copy(&mut unpacked.by_ref().take(piece.skip), &mut io::sink())?;
-    unpacked.take(piece.size).read_to_end(out)?;
-    Ok(())
+impl<'a> Unpacker<'a> {
+    /// Of bytes that are stored in the layer at `from`.
+    #[must_use]
+    pub const fn new(packing: Packing, stored: &'a [u8], from: u64) -> Self {
+        Self { packing, stored, from, open: None }
+    }
+
+    /// Bytes that are unpacked for a piece and thrown away, if it comes next.
+    #[must_use]
+    pub fn skipped(&self, piece: &Piece) -> u64 {
+        piece.skip - self.open.as_ref().filter(|open| open.leads_to(piece)).map_or(0, |open| open.out)
+    }
+
+    /// Unpacks a piece that is not zeros only, and holds it against its digest. It takes memory for all of it, and time for what is
+    /// [`skipped`](Self::skipped): both are to be bounded before.
+    ///
+    /// # Errors
+    /// `InvalidData`: other bytes than its digest says, or fewer; a piece without a digest.
+    pub fn unpack(&mut self, piece: &Piece) -> io::Result<Vec<u8>> {
+        let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+        let digest = piece.digest.as_ref().ok_or_else(|| wrong("nothing vouches for a piece of it"))?;
+        let mut open = match self.open.take().filter(|open| open.leads_to(piece)) {
+            Some(open) => open,
+            None => Open { offset: piece.offset, out: 0, unpacked: self.start(piece)? },
+        };
+        open.out += io::copy(&mut open.unpacked.by_ref().take(piece.skip - open.out), &mut io::sink())?;
+        let mut out = Vec::new();
+        open.out += open.unpacked.by_ref().take(piece.size).read_to_end(&mut out)? as u64;
+        if out.len() as u64 != piece.size {
+            return Err(wrong("a piece of it ends too early"));
+        }
+        if !digest.is_of(&out) {
+            return Err(wrong("a piece of it is not what its digest says"));
+        }
+        self.open = Some(open);
+        Ok(out)
+    }
+
+    fn start(&self, piece: &Piece) -> io::Result<Box<dyn Read + 'a>> {
+        let start = usize::try_from(piece.offset.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        let stored = self.stored.get(start..).unwrap_or_default();
+        Ok(match self.packing {
+            Packing::Gzip => Box::new(flate2::bufread::GzDecoder::new(stored)),
+            Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
+        })
+    }
+}
+
+impl Open<'_> {
+    const fn leads_to(&self, piece: &Piece) -> bool {
+        self.offset == piece.offset && self.out <= piece.skip
+    }
 }

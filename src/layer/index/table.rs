@@ -305,7 +305,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::super::MemberId;
+    use super::super::{MemberId, Unpacker};
     use super::*;
 
     fn of(entries: &Value) -> Result<Index, BadTable> {
@@ -386,15 +386,32 @@ mod tests {
     fn a_piece_is_cut_out_and_held_against_its_digest() {
         let stored = zstd::encode_all(&b"before and after"[..], 1).unwrap();
         let piece = |skip, size, of: &[u8]| Piece { offset: 0, length: 99, skip, size, digest: Some(digest(of)), is_zeros: false };
-        let unpack = |piece: &Piece, stored: &[u8]| Packing::Zstd.unpack(piece, stored).ok();
+        let unpack = |piece: &Piece, stored: &[u8]| Unpacker::new(Packing::Zstd, stored, 0).unpack(piece).ok();
         assert_eq!(unpack(&piece(7, 3, b"and"), &stored), Some(b"and".to_vec()));
         assert_eq!(unpack(&piece(7, 3, b"AND"), &stored), None);
         assert_eq!(unpack(&piece(7, 99, b"and after"), &stored), None, "it ends too early");
         assert_eq!(unpack(&piece(99, 1, b"x"), &stored), None);
         assert_eq!(unpack(&Piece { digest: None, ..piece(7, 3, b"and") }, &stored), None);
         assert_eq!(unpack(&piece(0, 1, b"x"), b"not packed"), None);
-        let zeros = Piece { is_zeros: true, ..piece(0, 3, b"\0\0\0") };
-        assert_eq!(unpack(&zeros, b""), Some(vec![0; 3]));
+    }
+
+    #[test]
+    fn what_was_packed_together_is_unpacked_once() {
+        let stored = [b"####".to_vec(), zstd::encode_all(&b"one two three"[..], 1).unwrap()].concat();
+        let piece = |skip, of: &[u8]| {
+            let digest = Some(digest(of));
+            Piece { offset: 1004, length: 99, skip, size: of.len() as u64, digest, is_zeros: false }
+        };
+        let mut unpacker = Unpacker::new(Packing::Zstd, &stored, 1000);
+        let mut told = Vec::new();
+        for (skip, of) in [(0, &b"one"[..]), (4, b"two"), (8, b"three"), (4, b"two three"), (14, b""), (99, b"x")] {
+            let piece = piece(skip, of);
+            let skipped = unpacker.skipped(&piece);
+            told.push((skipped, unpacker.unpack(&piece).is_ok_and(|out| out == of)));
+        }
+        assert_eq!(told, [(0, true), (1, true), (1, true), (4, true), (1, true), (86, false)]);
+        assert_eq!(unpacker.skipped(&piece(4, b"two")), 4, "after what can't be read it is begun anew");
+        assert!(unpacker.unpack(&piece(4, b"two")).is_ok());
     }
 
     fn entries() -> impl Strategy<Value = Vec<Value>> {
@@ -417,8 +434,9 @@ mod tests {
                 for (id, _) in index.members() {
                     for piece in index.pieces().unwrap().of(id) {
                         prop_assert!(piece.offset + piece.length <= 50);
-                        let _ = Packing::Gzip.unpack(&Piece { size: piece.size.min(1000), ..piece.clone() }, &packed);
-                        let _ = Packing::Zstd.unpack(&Piece { size: piece.size.min(1000), ..piece.clone() }, &packed);
+                        let piece = Piece { size: piece.size.min(1000), ..piece.clone() };
+                        let _ = Unpacker::new(Packing::Gzip, &packed, 0).unpack(&piece);
+                        let _ = Unpacker::new(Packing::Zstd, &packed, 0).unpack(&piece);
                     }
                 }
             }

@@ -3,6 +3,8 @@
 //! May use model.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::Foreign;
 use crate::model::package::{Package, PackageKind, SourcePackage};
@@ -16,15 +18,46 @@ const LONGEST: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) &'static str);
 
+/// What may still be taken in of one image, by all that read it at a time: one file alone is no measure where there may be very many.
+#[derive(Debug)]
+pub(super) struct Room {
+    packages: AtomicU64,
+    /// Of their names, versions and the like.
+    bytes: AtomicU64,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::of(500_000, 256 << 20)
+    }
+}
+
+impl Room {
+    pub(super) const fn of(packages: u64, bytes: u64) -> Self {
+        Self { packages: AtomicU64::new(packages), bytes: AtomicU64::new(bytes) }
+    }
+
+    /// Whether there is room for one more package, with so many bytes of text.
+    pub(super) fn take(&self, texts: usize) -> bool {
+        let less = |left: &AtomicU64, by: u64| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(by)).is_ok();
+        less(&self.packages, 1) && less(&self.bytes, texts as u64)
+    }
+}
+
 /// Packages as a file lists them.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     pub(super) packages: Vec<(Package, Option<SourcePackage>)>,
     /// Some were left out: too many, or with names that are none.
     pub(super) cut: bool,
+    room: Arc<Room>,
 }
 
 impl Listed {
+    pub(super) fn within(room: &Arc<Room>) -> Self {
+        Self { room: Arc::clone(room), ..Self::default() }
+    }
+
     /// Takes in a package. One without a name or version is none.
     pub(super) fn put(&mut self, kind: PackageKind, name: &str, version: &str, architecture: &str, source: Option<(&str, &str)>) {
         if name.is_empty() || version.is_empty() {
@@ -36,8 +69,13 @@ impl Listed {
         }
         let source = source
             .filter(|(its_name, its_version)| !its_name.is_empty() && (*its_name, *its_version) != (name, version))
-            .filter(|(its_name, its_version)| its_name.len() <= LONGEST && its_version.len() <= LONGEST)
-            .map(|(name, version)| SourcePackage { name: Foreign::new(name), version: Foreign::new(version) });
+            .filter(|(its_name, its_version)| its_name.len() <= LONGEST && its_version.len() <= LONGEST);
+        let texts = [name, version, architecture].iter().map(|text| text.len()).sum::<usize>();
+        if !self.room.take(texts + source.map_or(0, |(name, version)| name.len() + version.len())) {
+            self.cut = true;
+            return;
+        }
+        let source = source.map(|(name, version)| SourcePackage { name: Foreign::new(name), version: Foreign::new(version) });
         let package = Package { kind, name: Foreign::new(name), version: Foreign::new(version), architecture: Foreign::new(architecture) };
         self.packages.push((package, source));
     }
@@ -88,5 +126,22 @@ pub(super) mod tests {
             listed.put(PackageKind::Npm, "a", "1", "", Some(("a", "1")));
         }
         assert_eq!((listed.packages.len(), listed.packages[0].1.is_none()), (MOST, true));
+    }
+
+    #[test]
+    fn all_files_of_an_image_share_one_room() {
+        let room = Arc::new(Room::of(3, 1 << 20));
+        let of = |count: usize| {
+            let mut listed = Listed::within(&room);
+            (0..count).for_each(|_| listed.put(PackageKind::Deb, "a", "1", "", None));
+            (listed.packages.len(), listed.cut)
+        };
+        assert_eq!([of(2), of(2), of(1)], [(2, false), (1, true), (0, true)]);
+        let room = Arc::new(Room::of(100, 30));
+        let mut listed = Listed::within(&room);
+        for _ in 0..5 {
+            listed.put(PackageKind::Deb, "libc6", "2.36", "i386", Some(("glibc", "1")));
+        }
+        assert_eq!((listed.packages.len(), listed.cut), (1, true), "the source's name counts too");
     }
 }

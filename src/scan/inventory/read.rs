@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::listed::{Listed, Unreadable};
+use super::listed::{Listed, Room, Unreadable};
 use super::wanted::{List, Wanted, wanted};
 use super::{HEAD, KINDS, Reads};
 use crate::layer::compare::Finished;
@@ -21,8 +21,6 @@ use crate::source::{Ctx, Opened, ReadLayer, Source, read_layers};
 
 /// Files of more bytes than that are kept in memory one at a time, however many layers are read at once.
 const LARGE: u64 = 4 << 20;
-/// Packages of one image that are believed; what lists more is named as left out.
-const MOST: usize = 500_000;
 
 /// The packages of `image`, as `source` gave it, whose finished tree `side` is.
 ///
@@ -102,11 +100,12 @@ struct Plan {
     any: HashMap<(u64, u64), u32>,
     /// Held by who has a large file in memory.
     large: Mutex<()>,
+    room: Arc<Room>,
 }
 
 impl Plan {
     fn new<'a>(lists: impl Iterator<Item = &'a List>) -> Self {
-        let mut plan = Self { by_layer: BTreeMap::new(), any: HashMap::new(), large: Mutex::new(()) };
+        let mut plan = Self { by_layer: BTreeMap::new(), any: HashMap::new(), large: Mutex::new(()), room: Arc::default() };
         for list in lists {
             // Names of one file lead to one place.
             let places = plan.by_layer.entry(list.place.layer).or_default();
@@ -158,7 +157,7 @@ fn take(opened: Opened<'_>, plan: &Plan) -> (io::Result<Digests>, Taken) {
         {
             let kinds = plan.kinds(layer, &entry);
             if kinds != 0 {
-                taken.files.insert((entry.data_offset, entry.size), Arc::new(parsed(&mut walker, entry.size, kinds, &plan.large)?));
+                taken.files.insert((entry.data_offset, entry.size), Arc::new(parsed(&mut walker, entry.size, kinds, plan)?));
                 left -= 1;
             }
         }
@@ -177,8 +176,8 @@ fn broken(error: TarError) -> io::Error {
     }
 }
 
-fn parsed(data: &mut impl Read, size: u64, kinds: u32, large: &Mutex<()>) -> io::Result<Parsed> {
-    let mut made = Parsed { listed: Listed::default(), why_not: None, content: None };
+fn parsed(data: &mut impl Read, size: u64, kinds: u32, plan: &Plan) -> io::Result<Parsed> {
+    let mut made = Parsed { listed: Listed::within(&plan.room), why_not: None, content: None };
     let mut bytes = Vec::new();
     data.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
     let fits = |kind: &&Reads| kind.begins.is_none_or(|begins| begins(&bytes));
@@ -186,7 +185,7 @@ fn parsed(data: &mut impl Read, size: u64, kinds: u32, large: &Mutex<()>) -> io:
     if fitting.is_empty() {
         return Ok(made);
     }
-    let _alone = (size > LARGE).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
+    let _alone = (size > LARGE).then(|| plan.large.lock().unwrap_or_else(PoisonError::into_inner));
     data.read_to_end(&mut bytes)?;
     if bytes.len() as u64 != size {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within a file that is wanted"));
@@ -204,7 +203,8 @@ fn of(kinds: u32) -> impl Iterator<Item = &'static Reads> {
 
 /// Puts together what was made of the files.
 fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>>) -> Result<Inventory, Problem> {
-    let (mut packages, mut lists) = (Packages::new(), 0);
+    // Counted once more: one file may be there under very many names.
+    let (mut packages, mut lists, room) = (Packages::new(), 0, Room::default());
     for list in std::mem::take(&mut wanted.lists) {
         let layer = list.place.layer;
         let Some(parsed) = made(&list).filter(|parsed| parsed.content.is_none_or(|content| Some(content) == list.content)) else {
@@ -213,7 +213,7 @@ fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>
         };
         let is_list = of(list.kinds).any(|kind| kind.begins.is_none()) || !parsed.listed.packages.is_empty();
         lists += usize::from(is_list);
-        let full = !put(&mut packages, &list, &parsed.listed);
+        let full = !put(&mut packages, &list, &parsed.listed, &room);
         if let Some(Unreadable(why)) = parsed.why_not {
             wanted.skip(list.place, why);
         } else if full || parsed.listed.cut {
@@ -224,9 +224,9 @@ fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>
 }
 
 /// Whether all of it could be taken in.
-fn put(packages: &mut Packages, list: &List, listed: &Listed) -> bool {
+fn put(packages: &mut Packages, list: &List, listed: &Listed, room: &Room) -> bool {
     for (package, source) in &listed.packages {
-        if packages.len() >= MOST && !packages.contains_key(package) {
+        if !room.take(list.place.path.raw().len()) {
             return false;
         }
         let installed = packages.entry(package.clone()).or_default();
@@ -236,4 +236,42 @@ fn put(packages: &mut Packages, list: &List, listed: &Listed) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::package::PackagePlace;
+
+    fn list(path: &str, offset: u64, bytes: &[u8]) -> List {
+        let place = PackagePlace { layer: 0, path: path.into() };
+        List { place, offset, size: bytes.len() as u64, content: Some(ContentHash::of(bytes)), kinds: 1 }
+    }
+
+    fn status(count: usize) -> Vec<u8> {
+        (0..count).map(|at| format!("Package: p{at}\nVersion: 1\n\n")).collect::<String>().into_bytes()
+    }
+
+    /// Each file alone is within its bounds.
+    #[test]
+    fn many_files_of_very_many_packages_are_cut_at_what_one_image_may_have() {
+        let bytes = status(200_000);
+        let lists: Vec<List> = (0..4).map(|at| list("var/lib/dpkg/status.d/a", at, &bytes)).collect();
+        let plan = Plan::new(lists.iter());
+        let made: Vec<Parsed> = lists.iter().map(|list| parsed(&mut &bytes[..], list.size, 1, &plan).unwrap()).collect();
+        let kept: Vec<(usize, bool)> = made.iter().map(|parsed| (parsed.listed.packages.len(), parsed.listed.cut)).collect();
+        assert_eq!(kept, [(200_000, false), (200_000, false), (100_000, true), (0, true)]);
+    }
+
+    #[test]
+    fn a_file_under_very_many_names_is_not_told_of_without_end() {
+        let bytes = status(1000);
+        let made = list("a", 0, &bytes);
+        let made = Arc::new(parsed(&mut &bytes[..], made.size, 1, &Plan::new([&made].into_iter())).unwrap());
+        let mut wanted = Wanted::default();
+        wanted.lists = (0..600).map(|at| list(&format!("var/lib/dpkg/status.d/{at}"), 0, &bytes)).collect();
+        let found = gather(wanted, |_| Some(&made)).unwrap();
+        let places: usize = found.packages.values().map(|installed| installed.places.len()).sum();
+        assert_eq!((found.packages.len(), places, found.skipped_count), (1000, 500_000, 100));
+    }
 }
