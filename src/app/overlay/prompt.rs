@@ -186,10 +186,7 @@ impl Prompt {
             Ask::PolicyName { .. } => what_if::named(state),
             Ask::SaveReport => super::quarantine::save_to(state, text),
             Ask::SaveComparison => super::compare::save_to(state, text),
-            Ask::FindDifference => {
-                super::compare::find(state, text);
-                Vec::new()
-            }
+            Ask::FindDifference => super::compare::find(state, text),
             _ => Vec::new(),
         }
     }
