@@ -524,6 +524,40 @@ fn what_is_carried_for_nothing_is_listed_and_each_row_leads_into_the_tree() {
     assert!(deck.state.layers.reckoned.is_none());
 }
 
+/// A layer by its own table of contents: two files that may be alike.
+fn by_table() -> Arc<Index> {
+    let file = |name: &str| serde_json::json!({"name": name, "type": "reg", "size": 10, "offset": 1});
+    let table = serde_json::json!({"version": 1, "entries": [file("a"), file("b")]});
+    let index = index::from_table(table.to_string().as_bytes(), index::Packing::Zstd, 1000, None).unwrap();
+    assert!(index.pieces().is_some());
+    Arc::new(index)
+}
+
+#[test]
+fn files_that_nobody_read_are_not_said_to_be_unlike() {
+    let mut deck = Deck::new(120, 40);
+    deck.act(Action::Zoom);
+    deck.press("c");
+    deck.read_all(&[by_table(), layer(&[("etc/passwd", 900)])]);
+    assert!(deck.screen().contains("1 layer by its own table"), "{}", deck.screen());
+    deck.press("c");
+    let screen = deck.screen();
+    assert!(screen.contains("copies") && screen.contains("1 layer by its own table"), "{screen}");
+    assert!(
+        screen.contains("Not known: the contents of files were not read") && screen.contains("1 layer known only by its own table"),
+        "{screen}"
+    );
+    assert!(!screen.contains("No content is there twice"), "{screen}");
+    deck.press("c");
+    assert!(deck.screen().contains("Nothing stands out by names and sizes"), "{}", deck.screen());
+    // Of layers that were read it is known.
+    let mut deck = Deck::new(120, 40);
+    deck.act(Action::Zoom);
+    deck.press("cc");
+    deck.read_all(&[layer(&[("etc/passwd", 900)])]);
+    assert!(deck.screen().contains("No content is there twice") && !deck.screen().contains("own table"), "{}", deck.screen());
+}
+
 #[test]
 fn of_layers_that_are_not_whole_nothing_is_reckoned() {
     let mut deck = Deck::new(120, 40);

@@ -206,6 +206,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Cost(tree) => files::reckoned(state, id, tree, event),
         Job::Peek { .. } => overlay::file::event(state, id, event),
         Job::Compare(_) => overlay::compare::event(state, id, event),
+        Job::SiftComparison { found, .. } => overlay::compare::sifted(state, id, found, event),
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),
@@ -220,7 +221,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::PreviewPrune { .. } => overlay::cleanup::prunable(state, event),
         Job::Pullable { .. } => overlay::cleanup::told(state, id, event),
         Job::Trace { .. } => overlay::quarantine::event(state, id, event),
-        Job::SaveText { .. } => overlay::quarantine::saved(state, event),
+        Job::SaveText { .. } | Job::SaveComparison { .. } => overlay::quarantine::saved(state, event),
         Job::Labels { details, .. } => labels::event(state, id, &details, event),
         Job::Repositories { .. } | Job::Tags { .. } | Job::Details { .. } | Job::Referrers { .. } => {
             registries::event(state, id, &job, event)

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::markdown::{plain, table};
-use crate::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, LayerChange, Side};
+use crate::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, LayerChange, Section, Side};
 use crate::model::{Digest, Foreign, Image, LayerInfo, Safe, size};
 
 /// The settings that differ, by field. Of what Docker keeps as `NAME=VALUE`, and of labels, each has a field of its own.
@@ -119,6 +119,25 @@ impl Side {
             Self::Added => "+",
         }
     }
+}
+
+/// The places of those rows of a section that have all parts of `filter` in their names, whatever the case.
+#[must_use]
+pub fn sift(found: &Comparison, section: Section, filter: &str) -> Vec<usize> {
+    let filter = filter.to_lowercase();
+    let parts: Vec<&str> = filter.split_whitespace().collect();
+    let fits = |at: &usize| row_name(found, section, *at).is_some_and(|name| parts.iter().all(|part| name.contains(part)));
+    (0..found.rows_of(section).unwrap_or(0)).filter(fits).collect()
+}
+
+/// What a row is about, in lower case.
+fn row_name(found: &Comparison, section: Section, at: usize) -> Option<String> {
+    Some(match section {
+        Section::Settings => found.config.get(at)?.field.to_lowercase(),
+        Section::Layers => found.layers.get(at)?.created_by.as_ref()?.raw().to_lowercase(),
+        Section::Files => format!("/{}", found.files.as_ref()?.get(at)?.path.raw().to_lowercase()),
+        Section::Packages => found.packages.as_ref()?.get(at)?.name.raw().to_lowercase(),
+    })
 }
 
 /// All of it, for people: `before` and `after` are the images' names.

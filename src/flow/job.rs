@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::layer::tree::{Lies, Look, Rows};
 use crate::layer::{Cost, NodeId, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
-use crate::model::comparison::Comparison;
+use crate::model::comparison::{Comparison, Section};
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
@@ -52,6 +52,7 @@ pub enum Slot {
     Pullable,
     Trace,
     Compare,
+    Sift,
     Runs,
     Restorable,
     DryRun,
@@ -134,6 +135,18 @@ pub enum Job {
     },
     /// What differs between two images: first what their documents say, then what their layers hold.
     Compare(Box<[(SourceId, ImageKey); 2]>),
+    /// Which rows of a comparison have these parts in their names.
+    SiftComparison {
+        found: Shared<Comparison>,
+        section: Section,
+        filter: String,
+    },
+    /// Write what differs between two images of these names into a new file: as JSON where the file's name says so, else as Markdown.
+    SaveComparison {
+        found: Shared<Comparison>,
+        names: Box<[Safe; 2]>,
+        file: PathBuf,
+    },
     /// Every repository of a registry, in chunks while they arrive.
     Repositories {
         source: SourceId,
@@ -282,6 +295,7 @@ impl Job {
             Self::Pullable { .. } => Some(Slot::Pullable),
             Self::Trace { .. } => Some(Slot::Trace),
             Self::Compare(_) => Some(Slot::Compare),
+            Self::SiftComparison { .. } => Some(Slot::Sift),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -295,6 +309,7 @@ impl Job {
             | Self::Apply(_)
             | Self::SavePlan { .. }
             | Self::SaveText { .. }
+            | Self::SaveComparison { .. }
             | Self::ReadPolicy { .. }
             | Self::SavePolicy { .. }
             | Self::Recover => None,
@@ -420,6 +435,8 @@ pub enum JobOutput {
     PushPreview(Vec<Result<Option<Digest>, Problem>>),
     /// What differs so far, and why some of it is not known.
     Compared(Arc<Comparison>, Vec<Problem>),
+    /// The places of the rows that were asked for.
+    Sifted(Vec<usize>),
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.

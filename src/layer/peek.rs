@@ -102,8 +102,7 @@ impl Peek {
         let row = rows.get(at)?;
         let end = rows.get(at + 1).map_or(self.bytes.len(), |next| next.start as usize);
         let bytes = self.bytes.get(row.start as usize..end).unwrap_or_default();
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes);
         let (mut out, mut column) = (String::with_capacity(bytes.len()), 0_u16);
         for c in String::from_utf8_lossy(bytes).chars() {
             let columns = width(c, column);
@@ -167,8 +166,8 @@ fn lay_out(text: &str, columns: u16) -> Vec<TextRow> {
             begins = true;
             continue;
         }
-        // That before a line's end is no column: it goes with the end.
-        if c == '\r' {
+        // That before a line's end is no column: it goes with the end. Any other is shown as an escape.
+        if c == '\r' && text.get(at + 1..).is_some_and(|rest| rest.starts_with('\n')) {
             continue;
         }
         let mut wide = width(c, column);
@@ -208,6 +207,18 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(rows("", 10), []);
         assert_eq!(rows("日本語日本語", 10).len(), 2, "columns are counted, not characters");
+    }
+
+    #[test]
+    fn a_return_that_ends_no_line_takes_the_columns_of_its_escape() {
+        let found = rows(&"\r".repeat(1000), 80);
+        assert_eq!(found.len(), 50);
+        let all: String = found.into_iter().map(|(_, text)| text).collect();
+        assert_eq!(all, "\r".repeat(1000), "none is lost at the end of a row");
+        assert_eq!(
+            rows("12345678\r\n1234\r5678\r", 8),
+            [(Some(1), "12345678".to_owned()), (Some(2), "1234\r".to_owned()), (None, "5678\r".to_owned()),]
+        );
     }
 
     #[test]

@@ -19,6 +19,51 @@ pub struct Comparison {
     pub findings: Option<Vec<Value>>,
 }
 
+/// A part of a comparison that is looked through as one list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Section {
+    #[default]
+    Settings,
+    Layers,
+    Files,
+    Packages,
+}
+
+impl Section {
+    pub const ALL: [Self; 4] = [Self::Settings, Self::Layers, Self::Files, Self::Packages];
+
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Settings => "Settings",
+            Self::Layers => "Layers",
+            Self::Files => "Files",
+            Self::Packages => "Packages",
+        }
+    }
+
+    /// The one so many further on, round and round.
+    #[must_use]
+    pub fn beside(self, step: isize) -> Self {
+        let at = Self::ALL.iter().position(|section| *section == self).unwrap_or(0);
+        let len = Self::ALL.len();
+        Self::ALL.get((at + len).saturating_add_signed(step) % len).copied().unwrap_or_default()
+    }
+}
+
+impl Comparison {
+    /// How many rows a section has; `None` where that is not known.
+    #[must_use]
+    pub fn rows_of(&self, section: Section) -> Option<usize> {
+        match section {
+            Section::Settings => Some(self.config.len()),
+            Section::Layers => Some(self.layers.len()),
+            Section::Files => self.files.as_ref().map(Vec::len),
+            Section::Packages => self.packages.as_ref().map(Vec::len),
+        }
+    }
+}
+
 /// One setting that differs; `None` where an image doesn't have it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConfigChange {

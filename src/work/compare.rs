@@ -1,19 +1,22 @@
 //! What differs between two images, wherever they are: what their documents say at once, and what is in their layers once those are read.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::curation;
 use super::layer_index::{self, Depth, Indexed};
 use super::run::{Chunks, Env};
 use crate::curate::{compare, packages};
-use crate::flow::JobOutput;
+use crate::flow::{JobOutput, Shared};
 use crate::layer::compare::{Differs, Finished};
 use crate::layer::{Member, NodeId, Tree};
-use crate::model::comparison::{Changed, ComparedFile, Comparison, FileChange};
-use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, SourceId};
+use crate::model::comparison::{Changed, ComparedFile, Comparison, FileChange, Section};
+use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, Safe, SourceId};
 use crate::scan::inventory::{self, Wanted};
 use crate::source::{Ctx, Source, blocking};
 
 const DOING: &str = "compare two images";
+const REPORT: &str = "write the report";
 const PACKAGES: &str = "read the packages";
 
 /// An image whose layers were read.
@@ -155,4 +158,35 @@ pub(super) async fn run(env: &Env, [before, after]: &[(SourceId, ImageKey); 2], 
     let theirs = Read { source: other.as_ref(), image: &theirs, layers: second };
     let (found, problems) = all(ctx, ours, theirs).await?;
     Ok(JobOutput::Compared(Arc::new(found), problems))
+}
+
+/// Finds the rows that have these parts in their names.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(super) async fn sift(env: &Env, found: Shared<Comparison>, section: Section, filter: String) -> Result<JobOutput, Problem> {
+    // Nobody closes it, so it is only waited for; what was replaced meanwhile never begins.
+    let turn = Arc::clone(&env.looking).acquire_owned().await.ok();
+    blocking("find what differs", move || {
+        let _turn = turn;
+        Ok(JobOutput::Sifted(compare::sift(&found, section, &filter)))
+    })
+    .await
+}
+
+/// Writes what differs; a file that is there is left alone.
+///
+/// # Errors
+/// A file that is there or can't be written.
+pub(super) async fn save(found: Shared<Comparison>, names: Box<[Safe; 2]>, file: PathBuf) -> Result<JobOutput, Problem> {
+    let json = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let text = blocking(REPORT, move || {
+        let [before, after] = &*names;
+        if !json {
+            return Ok(compare::markdown(&found, before, after));
+        }
+        let text = serde_json::to_string_pretty(&*found);
+        text.map(|text| text + "\n").map_err(|error| Problem::new(ProblemKind::Other, REPORT, error.to_string()))
+    });
+    curation::save_text(REPORT, text.await?, file).await
 }

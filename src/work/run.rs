@@ -100,6 +100,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Peek { source, image, lies, columns } => content::peek(env, &source, &image, lies, columns, ctx).await,
         Job::SaveFile { source, image, lies, file } => content::save_from(env, &source, &image, lies, file, ctx).await,
         Job::Compare(both) => Box::pin(compare::run(env, &both, ctx, chunks)).await,
+        Job::SiftComparison { found, section, filter } => compare::sift(env, found, section, filter).await,
+        Job::SaveComparison { found, names, file } => compare::save(found, names, file).await,
         Job::PreviewImport { source, file } => preview_import(&*env.table.get(&source).await?, &file, ctx).await,
         Job::PreviewPrune { source } => preview_prune(&*env.table.get(&source).await?, ctx).await,
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,

@@ -2,9 +2,10 @@
 
 use ratatui::layout::Rect;
 
-use crate::app::overlay::compare::{AROUND, Compare, CompareRow, Section};
+use crate::app::overlay::compare::{AROUND, Compare, CompareRow};
 use crate::app::state::State;
 use crate::flow::Action;
+use crate::model::comparison::Section;
 use crate::model::{Safe, size};
 use crate::pane::Area;
 use crate::ui::canvas::Align;
@@ -93,6 +94,7 @@ fn nothing(canvas: &mut Canvas<'_>, rows: Rect, it: &Compare, state: &State) {
     }
     let words = match it.rows_of(it.section) {
         Some(0) => "No difference",
+        Some(_) if it.sifting.is_some() => "Finding them",
         Some(_) => "Nothing like that differs",
         None => "Not known",
     };

@@ -1,17 +1,15 @@
 //! Two images side by side: what differs in their settings, layers, files and packages. What their documents say is there at once; the rest once
 //! their layers are read, which may take long and can be stopped.
 
-use std::sync::Arc;
+mod sides;
 
 use jiff::Timestamp;
 
 use crate::curate::compare as reckon;
-use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place};
-use crate::model::comparison::Comparison;
-use crate::model::{ImageKey, Name, Problem, ProblemKind, Progress, Safe, SourceId};
-use crate::pane::images::RowKey;
-use crate::pane::registries::Level;
-use crate::pane::{ListCursor, PaneId};
+use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place, Shared};
+use crate::model::comparison::{Comparison, Section};
+use crate::model::{ImageKey, Problem, Progress, Safe, SourceId};
+use crate::pane::ListCursor;
 
 use super::super::actions;
 use super::super::jobs::{self, answer};
@@ -21,36 +19,6 @@ use super::{Ask, Overlay};
 
 /// Rows of the dialog that are no rows of its list: the sections, what is compared, gaps, the row under the cursor in full, the keys.
 pub const AROUND: usize = 9;
-
-/// What is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Section {
-    #[default]
-    Settings,
-    Layers,
-    Files,
-    Packages,
-}
-
-impl Section {
-    pub const ALL: [Self; 4] = [Self::Settings, Self::Layers, Self::Files, Self::Packages];
-
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Settings => "Settings",
-            Self::Layers => "Layers",
-            Self::Files => "Files",
-            Self::Packages => "Packages",
-        }
-    }
-
-    fn beside(self, step: isize) -> Self {
-        let at = Self::ALL.iter().position(|section| *section == self).unwrap_or(0);
-        let len = Self::ALL.len();
-        Self::ALL.get((at + len).saturating_add_signed(step) % len).copied().unwrap_or_default()
-    }
-}
 
 /// One of the two: where it is, and its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,26 +43,32 @@ pub struct Compare {
     pub job: Option<JobId>,
     pub progress: Progress,
     pub since: Timestamp,
-    pub found: Option<Arc<Comparison>>,
+    pub found: Option<Shared<Comparison>>,
     /// Why not all is known.
     pub problems: Vec<Problem>,
     pub section: Section,
     /// Parts of names that rows must have to be seen, in lower case.
     pub filter: String,
-    /// The rows of the section that have them, by their places; all when there is no filter.
-    kept: Option<Vec<usize>>,
+    /// Those that have them; all when there is no filter, and until the first are found.
+    kept: Option<Kept>,
+    /// The job that finds them.
+    pub sifting: Option<JobId>,
     pub cursor: ListCursor,
     pub shift: u16,
 }
 
+/// Some rows of a section: what they are rows of, and their places in it.
+#[derive(Debug)]
+struct Kept {
+    found: Shared<Comparison>,
+    rows: Vec<usize>,
+}
+
 /// Opens the dialog on the two images that are marked, or on the one that is and the one under the cursor.
 pub(in crate::app) fn open(state: &mut State) -> Vec<Effect> {
-    match <[Compared; 2]>::try_from(sides(state)) {
+    match sides::sides(state) {
         Ok([before, after]) => begin(state, before, after, Section::default()),
-        Err(other) => {
-            let why = if other.len() > 2 { "More than two images are marked" } else { "Mark the image to compare this one with" };
-            vec![state.toasts.show(ToastKind::Info, why, Some(Safe::new("two are compared, here or in a registry")))]
-        }
+        Err((why, what_to_do)) => vec![state.toasts.show(ToastKind::Info, why, Some(what_to_do))],
     }
 }
 
@@ -111,68 +85,12 @@ fn begin(state: &mut State, before: Compared, after: Compared, section: Section)
         section,
         filter: String::new(),
         kept: None,
+        sifting: None,
         cursor: ListCursor { height: 1, ..ListCursor::default() },
         shift: 0,
     };
     state.overlays.push(Overlay::Compare(Box::new(it)));
     vec![effect]
-}
-
-/// What is marked, in the order of the panes; with one mark alone also what the cursor is on.
-fn sides(state: &State) -> Vec<Compared> {
-    let mut sides = marked_here(state);
-    sides.extend(marked_there(state));
-    if sides.len() < 2 {
-        let selected = match state.focus {
-            PaneId::Registries => selected_there(state),
-            _ => selected_here(state),
-        };
-        sides.extend(selected.filter(|selected| !sides.contains(selected)));
-    }
-    sides
-}
-
-fn here(state: &State, row: &RowKey) -> Option<Compared> {
-    let at = (state.sources.current.clone()?, ImageKey::Id(row.id.clone()));
-    Some(Compared { at, name: row.name.as_ref().map_or_else(|| Safe::new(row.id.short()), |name| Safe::ascii(name.familiar())) })
-}
-
-fn marked_here(state: &State) -> Vec<Compared> {
-    let images = &state.images;
-    let marked = images.rows.iter().filter(|row| images.is_marked(**row)).filter_map(|row| images.key(*row));
-    let hidden = images.marks.iter().filter(|key| !images.rows.iter().any(|row| images.key(*row).as_ref() == Some(*key)));
-    let mut all: Vec<Compared> = marked.collect::<Vec<_>>().iter().chain(hidden).filter_map(|key| here(state, key)).collect();
-    all.truncate(3);
-    all
-}
-
-fn selected_here(state: &State) -> Option<Compared> {
-    let (image, name) = state.images.selected()?;
-    here(state, &RowKey { id: image.id.clone(), name: name.cloned() })
-}
-
-fn there(state: &State, tag: &str) -> Option<Compared> {
-    let registries = &state.registries;
-    let details = registries.tags.of(tag).filter(|details| details.is_readable())?;
-    let reference = Name::new(&format!("{}@{}", registries.name(tag).split().0, details.digest)).reference().ok()?;
-    Some(Compared { at: (registries.tags.source.clone()?, ImageKey::Name(reference)), name: registries.name(tag).safe() })
-}
-
-fn marked_there(state: &State) -> Vec<Compared> {
-    let tags = &state.registries.tags;
-    let shown = tags.rows.iter().filter_map(|at| Some(tags.list.get(*at)?.tag.raw()));
-    let mut all: Vec<Compared> = shown.filter(|tag| tags.marks.contains(*tag)).filter_map(|tag| there(state, tag)).collect();
-    all.truncate(3);
-    all
-}
-
-fn selected_there(state: &State) -> Option<Compared> {
-    if state.registries.level == Level::Tags {
-        return there(state, state.registries.tags.selected_details()?.tag.as_str());
-    }
-    let (source, key) = state.registries.selected_key()?;
-    let name = Safe::new(&key.to_string());
-    Some(Compared { at: (source, key), name })
 }
 
 fn of_job(state: &mut State, id: JobId) -> Option<&mut Compare> {
@@ -194,62 +112,96 @@ pub(in crate::app) fn event(state: &mut State, id: JobId, event: JobEvent) -> Ve
     let Some(it) = of_job(state, id) else { return Vec::new() };
     let ended = !matches!(event, JobEvent::Chunk(_));
     match answer(event, "compare two images") {
-        Ok(JobOutput::Compared(found, problems)) => (it.found, it.problems) = (Some(found), problems),
+        Ok(JobOutput::Compared(found, problems)) => (it.found, it.problems) = (Some(found.into()), problems),
         Ok(_) => {}
         Err(problem) => it.problems = vec![problem],
     }
     if ended {
         it.job = None;
     }
-    it.sift();
-    Vec::new()
+    if it.kept.is_none() {
+        it.keep_none();
+    }
+    sift(state)
 }
 
 /// Shows only rows that have all these parts in their names.
-pub(super) fn find(state: &mut State, text: &str) {
-    if let Some(Overlay::Compare(it)) = state.overlays.last_mut() {
+pub(super) fn find(state: &mut State, text: &str) -> Vec<Effect> {
+    if let Some(it) = top(state) {
         text.trim().to_lowercase().clone_into(&mut it.filter);
-        it.sift();
     }
+    sift(state)
 }
 
-/// Writes what differs into a file: as JSON where its name says so, else as Markdown.
-pub(super) fn save_to(state: &mut State, file: &str) -> Vec<Effect> {
-    let it = state.overlays.iter().rev().find_map(|overlay| match overlay {
-        Overlay::Compare(it) => Some(it),
+fn top(state: &mut State) -> Option<&mut Compare> {
+    state.overlays.iter_mut().rev().find_map(|overlay| match overlay {
+        Overlay::Compare(it) => Some(&mut **it),
         _ => None,
-    });
-    let Some((it, found)) = it.and_then(|it| Some((it, it.found.as_ref()?))) else { return Vec::new() };
-    let file = super::prompt::path(state, file);
-    let json = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-    let text = if json {
-        serde_json::to_string_pretty(&**found).map(|text| text + "\n")
-    } else {
-        Ok(reckon::markdown(found, &it.before.name, &it.after.name))
+    })
+}
+
+/// Has the rows found that are to be seen, where that is not all of them. Those that were seen stay until then.
+fn sift(state: &mut State) -> Vec<Effect> {
+    let Some(it) = top(state) else { return Vec::new() };
+    let wanted = it.found.clone().filter(|found| !it.filter.is_empty() && found.rows_of(it.section).is_some());
+    let Some(found) = wanted else {
+        it.kept = None;
+        it.cursor.set_len(it.len());
+        return it.sifting.take().map(|id| stop(state, id)).into_iter().collect();
     };
-    match text {
-        Ok(text) => vec![jobs::start(state, Job::SaveText { text, file }).1],
-        Err(error) => vec![state.toasts.problem(&Problem::new(ProblemKind::Other, "write the report", error.to_string()))],
+    let (section, filter) = (it.section, it.filter.clone());
+    it.cursor.set_len(it.len());
+    let (id, effect) = jobs::start(state, Job::SiftComparison { found, section, filter });
+    if let Some(it) = top(state) {
+        it.sifting = Some(id);
     }
+    vec![effect]
+}
+
+fn stop(state: &mut State, id: JobId) -> Effect {
+    state.jobs.remove(&id);
+    Effect::Cancel(id)
+}
+
+/// The rows that are to be seen were found.
+pub(in crate::app) fn sifted(state: &mut State, id: JobId, found: Shared<Comparison>, event: JobEvent) -> Vec<Effect> {
+    let Some(it) = top(state).filter(|it| it.sifting == Some(id)) else { return Vec::new() };
+    it.sifting = None;
+    match answer(event, "find what differs") {
+        Ok(JobOutput::Sifted(rows)) => it.kept = Some(Kept { found, rows }),
+        Ok(_) => {}
+        // All rows are better than some that are none of those.
+        Err(problem) => {
+            it.filter.clear();
+            it.kept = None;
+            it.cursor.set_len(it.len());
+            return vec![state.toasts.problem(&problem)];
+        }
+    }
+    it.cursor.set_len(it.len());
+    Vec::new()
+}
+
+/// Writes what differs into a file.
+pub(super) fn save_to(state: &mut State, file: &str) -> Vec<Effect> {
+    let file = super::prompt::path(state, file);
+    let Some(it) = top(state) else { return Vec::new() };
+    let Some(found) = it.found.clone() else { return Vec::new() };
+    let names = Box::new([it.before.name.clone(), it.after.name.clone()]);
+    vec![jobs::start(state, Job::SaveComparison { found, names, file }).1]
 }
 
 impl Compare {
     /// How many rows a section has; `None` where that is not known.
     #[must_use]
     pub fn rows_of(&self, section: Section) -> Option<usize> {
-        let found = self.found.as_ref()?;
-        match section {
-            Section::Settings => Some(found.config.len()),
-            Section::Layers => Some(found.layers.len()),
-            Section::Files => found.files.as_ref().map(Vec::len),
-            Section::Packages => found.packages.as_ref().map(Vec::len),
-        }
+        self.found.as_ref()?.rows_of(section)
     }
 
     /// How many rows are shown.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.kept.as_ref().map_or_else(|| self.rows_of(self.section).unwrap_or(0), Vec::len)
+        self.kept.as_ref().map_or_else(|| self.rows_of(self.section).unwrap_or(0), |kept| kept.rows.len())
     }
 
     #[must_use]
@@ -260,11 +212,10 @@ impl Compare {
     /// The row that is shown at a place.
     #[must_use]
     pub fn row(&self, at: usize) -> Option<CompareRow> {
-        let at = match &self.kept {
-            Some(kept) => *kept.get(at)?,
-            None => at,
+        let (found, at) = match &self.kept {
+            Some(kept) => (&kept.found, *kept.rows.get(at)?),
+            None => (self.found.as_ref()?, at),
         };
-        let found = self.found.as_ref()?;
         Some(match self.section {
             Section::Settings => {
                 let one = found.config.get(at)?;
@@ -291,44 +242,27 @@ impl Compare {
         })
     }
 
-    /// Finds the rows that are to be seen.
-    fn sift(&mut self) {
-        self.kept = None;
-        if !self.filter.is_empty() {
-            let all = 0..self.rows_of(self.section).unwrap_or(0);
-            let parts: Vec<&str> = self.filter.split_whitespace().collect();
-            let fits = |at: &usize| self.name(*at).is_some_and(|name| parts.iter().all(|part| name.contains(part)));
-            self.kept = Some(all.filter(fits).collect());
-        }
-        self.cursor.set_len(self.len());
-    }
-
-    /// What a row is about, in lower case.
-    fn name(&self, at: usize) -> Option<String> {
-        let found = self.found.as_ref()?;
-        Some(match self.section {
-            Section::Settings => found.config.get(at)?.field.to_lowercase(),
-            Section::Layers => found.layers.get(at)?.created_by.as_ref()?.raw().to_lowercase(),
-            Section::Files => format!("/{}", found.files.as_ref()?.get(at)?.path.raw().to_lowercase()),
-            Section::Packages => found.packages.as_ref()?.get(at)?.name.raw().to_lowercase(),
-        })
+    /// Until rows are found that are to be seen there are none: those of another section or of less would be taken for them.
+    fn keep_none(&mut self) {
+        let found = self.found.clone().filter(|_| !self.filter.is_empty());
+        self.kept = found.map(|found| Kept { found, rows: Vec::new() });
     }
 
     fn turn(&mut self, section: Section) {
-        self.section = section;
+        if self.section != section {
+            self.section = section;
+            self.keep_none();
+        }
         self.cursor.go(0);
         self.shift = 0;
-        self.sift();
     }
 
     pub(super) fn key(mut self: Box<Self>, state: &mut State, chord: Chord) -> Vec<Effect> {
         let action = state.settings.keymap.action(chord, &[Place::List, Place::Rows, Place::Images, Place::Deck]);
         let mut effects = Vec::new();
+        let was = (self.section, self.filter.is_empty());
         match (chord.key, action) {
-            (Key::Esc, _) if !self.filter.is_empty() => {
-                self.filter.clear();
-                self.sift();
-            }
+            (Key::Esc, _) if !self.filter.is_empty() => self.filter.clear(),
             // What is known by then can still be looked at.
             (Key::Esc, _) | (_, Some(Action::Quit)) => match self.job.take() {
                 Some(id) => {
@@ -336,7 +270,7 @@ impl Compare {
                     self.problems = vec![Problem::cancelled("read the layers")];
                     effects.push(Effect::Cancel(id));
                 }
-                None => return Vec::new(),
+                None => return self.sifting.map(|id| stop(state, id)).into_iter().collect(),
             },
             (Key::Tab, _) => self.turn(self.section.beside(if chord.mods.shift { -1 } else { 1 })),
             (Key::Char(digit @ '1'..='4'), _) => {
@@ -345,9 +279,8 @@ impl Compare {
             }
             // The other way round.
             (_, Some(Action::Compare)) => {
-                let stop = self.job.map(Effect::Cancel);
-                let mut effects = begin(state, self.after, self.before, self.section);
-                effects.splice(0..0, stop);
+                let mut effects: Vec<Effect> = [self.job, self.sifting].into_iter().flatten().map(|id| stop(state, id)).collect();
+                effects.extend(begin(state, self.after, self.before, self.section));
                 return effects;
             }
             (_, Some(Action::Export)) if self.found.is_some() => {
@@ -369,7 +302,11 @@ impl Compare {
             (_, Some(action)) => _ = self.cursor.act(action),
             (_, None) => {}
         }
+        let sifts = was != (self.section, self.filter.is_empty());
         state.overlays.push(Overlay::Compare(self));
+        if sifts {
+            effects.extend(sift(state));
+        }
         effects
     }
 }

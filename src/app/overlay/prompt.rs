@@ -186,10 +186,7 @@ impl Prompt {
             Ask::PolicyName { .. } => what_if::named(state),
             Ask::SaveReport => super::quarantine::save_to(state, text),
             Ask::SaveComparison => super::compare::save_to(state, text),
-            Ask::FindDifference => {
-                super::compare::find(state, text);
-                Vec::new()
-            }
+            Ask::FindDifference => super::compare::find(state, text),
             _ => Vec::new(),
         }
     }
@@ -319,10 +316,15 @@ pub(in crate::app) fn save_file(state: &mut State, at: FileAt) {
     actions::ask(state, what, "Save a file", about, text, "Enter write · Esc cancel");
 }
 
-/// A name from an image as one of our own: nothing in it that moves, hides or leads elsewhere.
+/// Longest name that is made of a foreign one, in bytes: file systems take 255, and endings may follow.
+const LONGEST: usize = 200;
+
+/// A name from an image as one of our own: nothing in it that moves, hides or leads elsewhere, and short enough for a file system.
 fn own_name(name: &str) -> String {
     let tame = |c: char| if c.is_alphanumeric() || " ._-+@,=~%#()[]{}!$&';".contains(c) { c } else { '_' };
-    let clean: String = name.chars().map(tame).take(120).collect();
+    let mut left = LONGEST;
+    let fits = |c: &char| left.checked_sub(c.len_utf8()).map(|less| left = less).is_some();
+    let clean: String = name.chars().map(tame).take_while(fits).collect();
     match clean.trim() {
         "" | "." | ".." => "file".to_owned(),
         // Else it would mean the home directory.
@@ -363,6 +365,9 @@ mod tests {
         ] {
             assert_eq!(own_name(told), own);
         }
-        assert_eq!(own_name(&"x".repeat(5000)).len(), 120);
+        assert_eq!(own_name(&"x".repeat(5000)).len(), 200);
+        // File systems count bytes: 66 of three each, and no part of one more.
+        assert_eq!(own_name(&"語".repeat(5000)), "語".repeat(66));
+        assert_eq!(own_name(&format!("a{}", "𠀀".repeat(120))), format!("a{}", "𠀀".repeat(49)));
     }
 }

@@ -128,6 +128,21 @@ impl Images {
         Some(at.min(self.cursor.at)..=at.max(self.cursor.at))
     }
 
+    /// The marked rows, also those that a filter hides, and those of an open range, in the order of the list; `None` where there are more than
+    /// so many, which is known without looking at each.
+    #[must_use]
+    pub fn few_marked(&self, most: usize) -> Option<Vec<RowKey>> {
+        let range = self.range_rows();
+        if self.marks.len() > most || range.clone().is_some_and(|mut range| range.nth(most).is_some()) {
+            return None;
+        }
+        let mut marked = self.marks.clone();
+        marked.extend(range.into_iter().flatten().filter_map(|at| self.rows.get(at).and_then(|row| self.key(*row))));
+        let mut marked: Vec<RowKey> = marked.into_iter().collect();
+        marked.sort_by_cached_key(|key| self.rows.iter().position(|row| self.is_row(*row, key)).unwrap_or(usize::MAX));
+        (marked.len() <= most).then_some(marked)
+    }
+
     fn between(&self, from: &RowKey) -> Vec<RowKey> {
         let Some(at) = self.rows.iter().position(|row| self.is_row(*row, from)) else { return Vec::new() };
         let (first, last) = (at.min(self.cursor.at), at.max(self.cursor.at));

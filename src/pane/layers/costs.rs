@@ -64,6 +64,14 @@ pub struct Reckoned {
     pub cost: Shared<Cost>,
 }
 
+impl Reckoned {
+    /// How many layers are known by their own table only: nobody has read their files, so which are alike is not known.
+    #[must_use]
+    pub fn by_table(&self) -> usize {
+        self.tree.layers().iter().filter(|index| index.pieces().is_some()).count()
+    }
+}
+
 impl Files {
     /// Shows another list, from its top.
     pub fn list(&mut self, listing: Listing, reckoned: Option<&Reckoned>) {

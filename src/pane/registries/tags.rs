@@ -193,6 +193,22 @@ impl Tags {
         Some(at.min(self.cursor.at)..=at.max(self.cursor.at))
     }
 
+    /// The marked tags, also those that a filter hides, and those of an open range, in the order of the list; `None` where there are more than
+    /// so many, which is known without looking at each.
+    #[must_use]
+    pub fn few_marked(&self, most: usize) -> Option<Vec<String>> {
+        let range = self.range_rows();
+        if self.marks.len() > most || range.clone().is_some_and(|mut range| range.nth(most).is_some()) {
+            return None;
+        }
+        let mut marked = self.marks.clone();
+        marked.extend(self.range_from.iter().flat_map(|from| self.between(from)));
+        let mut marked: Vec<String> = marked.into_iter().collect();
+        let place = |tag: &String| self.rows.iter().position(|row| self.list.get(*row).is_some_and(|row| row.tag.raw() == tag));
+        marked.sort_by_cached_key(|tag| place(tag).unwrap_or(usize::MAX));
+        (marked.len() <= most).then_some(marked)
+    }
+
     fn between(&self, from: &Foreign) -> Vec<String> {
         let Some(at) = self.rows.iter().position(|row| self.list.get(*row).is_some_and(|row| row.tag == *from)) else { return Vec::new() };
         let rows = at.min(self.cursor.at)..=at.max(self.cursor.at);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::curate::words::counted;
 use crate::flow::Action;
 use crate::layer::hints::Hint;
 use crate::layer::waste::LayerWaste;
@@ -67,12 +68,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face
     about(canvas, layers, files, face);
     let Some(reckoned) = &layers.reckoned else { return pending(canvas, layers, files, face) };
     if files.listed.len == 0 {
-        let words = match files.listing {
-            Listing::Tree | Listing::Wasted => "Nothing is hidden: every byte of a file is seen in the end",
-            Listing::Copies => "No content is there twice",
-            Listing::Hints => "Nothing stands out",
-        };
-        return widgets::card(canvas, face.rows, &[(Role::Good, words.into())]);
+        return nothing(canvas, files.listing, reckoned.by_table(), face);
     }
     for at in files.listed.visible() {
         let mut pen = face.row(canvas, &files.listed, at);
@@ -85,16 +81,39 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face
     }
 }
 
+/// Words where a list is empty. What nobody has read is not cleared.
+fn nothing(canvas: &mut Canvas<'_>, listing: Listing, by_table: usize, face: &Face<'_>) {
+    let (role, words) = match listing {
+        Listing::Tree | Listing::Wasted => (Role::Good, "Nothing is hidden: every byte of a file is seen in the end"),
+        Listing::Copies if by_table > 0 => (Role::Warning, "Not known: the contents of files were not read"),
+        Listing::Copies => (Role::Good, "No content is there twice"),
+        Listing::Hints if by_table > 0 => (Role::Muted, "Nothing stands out by names and sizes"),
+        Listing::Hints => (Role::Good, "Nothing stands out"),
+    };
+    let layers = counted(by_table, "layer");
+    let why = words!("{layers} known only by {} own table", its(by_table));
+    let mut lines = vec![(role, Shown::from(words))];
+    if by_table > 0 && listing != Listing::Wasted {
+        lines.push((Role::Muted, Shown::from(&why)));
+    }
+    widgets::card(canvas, face.rows, &lines);
+}
+
 /// The two heading lines: what it comes to, and the columns.
 fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_>) {
     let heading = face.heading;
     let mut pen = canvas.pen(heading, heading.y);
     pen.gap(1);
     reading(&mut pen, layers, files, face);
-    if let Some(Reckoned { cost, .. }) = &layers.reckoned {
-        let (words, role) = scored(cost);
+    if let Some(reckoned) = &layers.reckoned {
+        let (words, role) = scored(&reckoned.cost);
         pen.put(&words, role);
-        pen.put(&words!(" of {} of files", size::human(cost.waste.written())), Role::Text);
+        pen.put(&words!(" of {} of files", size::human(reckoned.cost.waste.written())), Role::Text);
+        let by_table = reckoned.by_table();
+        if by_table > 0 {
+            let dot = pen.signs().separator;
+            pen.put(&words!("  {dot} {} by {} own table", counted(by_table, "layer"), its(by_table)), Role::Warning);
+        }
     }
     let mut pen = canvas.pen(heading, heading.y.saturating_add(1));
     pen.gap(1);
@@ -116,6 +135,10 @@ fn about(canvas: &mut Canvas<'_>, layers: &Layers, files: &Files, face: &Face<'_
             pen.put("Hint", Role::Heading);
         }
     }
+}
+
+const fn its(count: usize) -> &'static str {
+    if count == 1 { "its" } else { "their" }
 }
 
 /// Words where nothing is reckoned yet, or can't be.
@@ -176,7 +199,7 @@ fn hint(mut pen: Pen<'_, '_>, reckoned: &Reckoned, at: usize, shift: u16) {
     let Some(hint) = reckoned.cost.hints.get(at) else { return };
     pen.cell(SIZE, Align::Right, &wasted(hint.bytes()), size_role(hint.bytes())).gap(2);
     let path = |node| format!("/{}", String::from_utf8_lossy(&reckoned.tree.path(node)));
-    let files = |count: &u64| crate::curate::words::counted(usize::try_from(*count).unwrap_or(usize::MAX), "file");
+    let files = |count: &u64| counted(usize::try_from(*count).unwrap_or(usize::MAX), "file");
     let (words, role) = match hint {
         Hint::Cache { manager, dir, files: count, .. } => (format!("{manager} left {} in {}", files(count), path(*dir)), Role::Text),
         Hint::Secret { node, written, removed } => {
