@@ -271,7 +271,7 @@ mod tests {
         let wanted = [
             "# a:1 and a:2",
             "| labels.a\\|b | \\<b\\>x⏎\\| | – |",
-            "| \\~ | etc/\\[a\\]\\(b\\) | 1.2 kB 0644 | → /x |",
+            "| \\~ | etc/\\[a\\]\\(b\\) | 1.20 kB 0644 | → /x |",
             "## Packages\n\nNo difference.",
         ];
         for part in wanted {
