@@ -238,7 +238,8 @@ fn with_hole(hole: u64, zeros: &Digest) -> Layer {
 async fn a_hole_of_any_size_is_shown_and_saved() {
     const HOLE: u64 = 300 << 20;
     let mut hasher = Digest::sha256(b"").hasher();
-    (0..HOLE >> 20).for_each(|_| hasher.update(&[0; 1 << 20]));
+    let stretch = vec![0; 1 << 20];
+    (0..HOLE >> 20).for_each(|_| hasher.update(&stretch));
     let zeros = hasher.finish();
     for (hole, digest) in [(HOLE, &zeros), (1 << 50, &zeros), (HOLE, &Digest::sha256(b"other"))] {
         let registry = fake(Form::Chunked, &with_hole(hole, digest), |_, _| None);

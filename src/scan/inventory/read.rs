@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn status(count: usize) -> Vec<u8> {
-        (0..count).map(|at| format!("Package: p{at}\nVersion: 1\n\n")).collect::<String>().into_bytes()
+        (0..count).flat_map(|at| format!("Package: p{at}\nVersion: 1\n\n").into_bytes()).collect()
     }
 
     /// Each file alone is within its bounds.
