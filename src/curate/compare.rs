@@ -213,6 +213,7 @@ mod tests {
             config: Some(config),
             layers: Some(layers.iter().enumerate().map(layer).collect()),
             history: None,
+            base: None,
         }
     }
 
@@ -271,7 +272,7 @@ mod tests {
         let wanted = [
             "# a:1 and a:2",
             "| labels.a\\|b | \\<b\\>x⏎\\| | – |",
-            "| \\~ | etc/\\[a\\]\\(b\\) | 1.2 kB 0644 | → /x |",
+            "| \\~ | etc/\\[a\\]\\(b\\) | 1.20 kB 0644 | → /x |",
             "## Packages\n\nNo difference.",
         ];
         for part in wanted {
