@@ -238,7 +238,7 @@ mod tests {
         // What is no name is no word on it, however long; what is no digest is none.
         for name in ["", "\u{1b}[2J", "a b", &"x".repeat(1 << 20)] {
             me.base = BaseSaid::among(&annotations(name, "sha256:x"));
-            assert_eq!(told(&me), Some(("docker.io/library/alpine:3".to_owned(), None)), "{:.20}", name);
+            assert_eq!(told(&me), Some(("docker.io/library/alpine:3".to_owned(), None)), "{name:.20}");
         }
         assert_eq!(BaseSaid::among(&annotations("a:1", "sha256:x")).and_then(|said| said.digest), None);
     }
