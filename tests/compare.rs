@@ -1,6 +1,13 @@
 //! Two images side by side, without a terminal or a source: which two, what is shown while layers are read and after, and what is done with it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::allow_attributes, reason = "what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::allow_attributes,
+    reason = "what fails here fails the test, and some of it is how long a key takes"
+)]
 
 #[path = "common/remote.rs"]
 mod remote;
@@ -242,9 +249,8 @@ async fn run(job: Job) -> JobEvent {
     loop {
         let msg = tokio::time::timeout(std::time::Duration::from_secs(30), told.recv()).await.unwrap().unwrap();
         worker.saw(&msg);
-        match msg {
-            Msg::Job(JobId(1), event @ (JobEvent::Done(_) | JobEvent::Failed(_) | JobEvent::Cancelled)) => return event,
-            _ => {}
+        if let Msg::Job(JobId(1), event @ (JobEvent::Done(_) | JobEvent::Failed(_) | JobEvent::Cancelled)) = msg {
+            return event;
         }
     }
 }

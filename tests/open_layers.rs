@@ -337,6 +337,7 @@ fn saving(body: Vec<u8>, whole: bool) -> (Scripted, Image) {
         config: None,
         layers: Some(layers.collect()),
         history: None,
+        base: None,
     };
     (engine, image)
 }

@@ -87,6 +87,7 @@ fn whole(image: ImageSummary) -> Image {
         config: None,
         layers: None,
         history: None,
+        base: None,
     }
 }
 

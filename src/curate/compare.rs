@@ -213,6 +213,7 @@ mod tests {
             config: Some(config),
             layers: Some(layers.iter().enumerate().map(layer).collect()),
             history: None,
+            base: None,
         }
     }
 

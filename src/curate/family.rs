@@ -8,10 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::model::family::{Base, Family, Told};
 use crate::model::image::chain_ids;
-use crate::model::{Digest, Image, ImageList, ImageSummary, Layers, Name, Safe};
+use crate::model::{BaseSaid, Digest, Image, ImageList, ImageSummary, Layers, Safe};
 
-const BASE_NAME: &str = "org.opencontainers.image.base.name";
-const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// Labels that the images of some distributions give to everything that is built on them.
 const NAME: &str = "org.opencontainers.image.ref.name";
 const VERSION: &str = "org.opencontainers.image.version";
@@ -80,10 +78,9 @@ fn places(image: &Image) -> HashMap<Digest, usize> {
 }
 
 fn told(image: &Image, list: &ImageList) -> Option<Told> {
-    let labels = &image.config.as_ref()?.labels;
-    let name = Name::new(labels.get(BASE_NAME)?.raw());
-    name.reference().ok()?;
-    let digest: Option<Digest> = labels.get(BASE_DIGEST).and_then(|digest| digest.raw().parse().ok());
+    // Builders write it into the manifest. Labels are inherited, so what one says may be said of the base's own base.
+    let of_manifest = image.base.clone();
+    let BaseSaid { name, digest } = of_manifest.or_else(|| BaseSaid::among(&image.config.as_ref()?.labels))?;
     let here = list.tagged(&name);
     let digests = |image: &ImageSummary| -> Vec<Digest> {
         image.repo_digests.iter().filter_map(|name| name.raw().rsplit_once('@')?.1.parse().ok()).collect()
@@ -104,8 +101,13 @@ fn guess(image: &Image) -> Option<Safe> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::model::{Foreign, ImageConfig, LayerInfo};
+    use crate::model::{Foreign, ImageConfig, LayerInfo, Name};
+
+    const BASE_NAME: &str = "org.opencontainers.image.base.name";
+    const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
     fn digest(text: &str) -> Digest {
         Digest::sha256(text.as_bytes())
@@ -140,6 +142,7 @@ mod tests {
             config: Some(ImageConfig { labels, ..ImageConfig::default() }),
             layers: Some(layers.iter().enumerate().map(layer).collect()),
             history: None,
+            base: None,
         }
     }
 
@@ -219,5 +222,24 @@ mod tests {
             list.images = vec![listed("debian", &["debian:12"], &[format!("debian@{digest}")])];
             assert_eq!(told(&list).told.and_then(|told| told.moved), Some(moved));
         }
+    }
+
+    #[test]
+    fn a_manifest_says_its_base_before_any_label() {
+        let (list, layers) = world(&[]);
+        let annotations = |name: &str, digest: &str| {
+            BTreeMap::from([(BASE_NAME.to_owned(), Foreign::new(name)), (BASE_DIGEST.to_owned(), Foreign::new(digest))])
+        };
+        let built_on = digest("debian");
+        let mut me = image("me", &["a"], &[(BASE_NAME, "docker.io/library/alpine:3")]);
+        let told = |me: &Image| family(me, &list, &layers).told.map(|told| (told.name.raw().to_owned(), told.digest));
+        me.base = BaseSaid::among(&annotations("docker.io/library/debian:12", built_on.as_str()));
+        assert_eq!(told(&me), Some(("docker.io/library/debian:12".to_owned(), Some(built_on))));
+        // What is no name is no word on it, however long; what is no digest is none.
+        for name in ["", "\u{1b}[2J", "a b", &"x".repeat(1 << 20)] {
+            me.base = BaseSaid::among(&annotations(name, "sha256:x"));
+            assert_eq!(told(&me), Some(("docker.io/library/alpine:3".to_owned(), None)), "{name:.20}");
+        }
+        assert_eq!(BaseSaid::among(&annotations("a:1", "sha256:x")).and_then(|said| said.digest), None);
     }
 }

@@ -163,6 +163,23 @@ pub enum ContentsAt {
     Chunked { offset: u64, length: u64, unpacked: u64, digest: Digest },
 }
 
+/// What an image was built on, as whoever built it says: the `org.opencontainers.image.base.*` keys of the OCI image specification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseSaid {
+    pub name: Name,
+    pub digest: Option<Digest>,
+}
+
+impl BaseSaid {
+    /// What annotations or labels say of it, where that is the name of an image.
+    #[must_use]
+    pub fn among(said: &BTreeMap<String, Foreign>) -> Option<Self> {
+        let name = Name::new(said.get("org.opencontainers.image.base.name")?.raw());
+        name.reference().ok()?;
+        Some(Self { name, digest: said.get("org.opencontainers.image.base.digest").and_then(|digest| digest.raw().parse().ok()) })
+    }
+}
+
 /// Everything known of one image, in the shape `inspect --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Image {
@@ -181,4 +198,7 @@ pub struct Image {
     pub config: Option<ImageConfig>,
     pub layers: Option<Vec<LayerInfo>>,
     pub history: Option<Vec<HistoryEntry>>,
+    /// Of its manifest's annotations; labels may say it too.
+    #[serde(skip)]
+    pub base: Option<BaseSaid>,
 }

@@ -33,7 +33,7 @@ pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag
 pub use digest::{Digest, DigestError, Hasher};
 pub use family::Family;
 pub use history::HistoryEntry;
-pub use image::{ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
+pub use image::{BaseSaid, ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};
 pub use name::Name;
 pub use package::{Inventory, Package, PackageChange, PackageKind, PackagePlace, Packages};

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use super::oci::LARGEST;
 use crate::layer::Verified;
-use crate::model::{Digest, Foreign, Name, Platform, Problem, ProblemKind};
+use crate::model::{BaseSaid, Digest, Foreign, Name, Platform, Problem, ProblemKind};
 
 /// A typed pointer to a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Packed {
     pub config: Descriptor,
     /// Bottom first. In a docker-archive the digest is the diff ID.
     pub layers: Vec<Descriptor>,
+    /// What its manifest says that it was built on.
+    pub base: Option<BaseSaid>,
 }
 
 /// A collection of images whose blobs can be read by digest. Blocking: used on blocking threads.

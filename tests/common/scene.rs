@@ -196,6 +196,7 @@ pub fn whole(summary: &ImageSummary, history: Vec<HistoryEntry>) -> Image {
         config: Some(config),
         layers: Some(layers.collect()),
         history: Some(history),
+        base: None,
     }
 }
 

@@ -97,6 +97,7 @@ fn image(config_path: &str, names: &[String], layers: Vec<String>, files: &dyn F
         root: None,
         manifest: None,
         layers: described.collect::<Result<_, _>>()?,
+        base: None,
         config: config_descriptor(digest, bytes.len() as u64, &config),
     };
     Ok(DockerImage { packed, config_path: config_path.to_owned(), layer_paths: layers })

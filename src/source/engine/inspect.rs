@@ -46,6 +46,7 @@ pub(super) async fn inspect(source: &EngineSource, key: &ImageKey, doing: &str) 
         config: Some(config(&image.config)),
         layers: Some(layers),
         history: Some(history),
+        base: None,
         id,
     })
 }

@@ -140,6 +140,7 @@ impl Walk<'_> {
             manifest: Some(described),
             config: manifest.config.clone(),
             layers: manifest.layers.clone(),
+            base: manifest.base(at),
         });
     }
 
@@ -197,6 +198,22 @@ mod tests {
 
     fn image() -> Value {
         json!({"config": at(media::OCI_CONFIG, "config"), "layers": []})
+    }
+
+    #[test]
+    fn a_base_is_said_by_the_manifest_or_by_what_points_at_it() {
+        let mut fake = Fake::default();
+        let says = |name: &str| json!({"org.opencontainers.image.base.name": name});
+        let mut own = image();
+        own["annotations"] = says("debian:12");
+        fake.put("own", &own);
+        fake.put("none", &image());
+        let [mut one, mut two] = ["own", "none"].map(|key| at(media::OCI_MANIFEST, key));
+        one["annotations"] = says("alpine:3");
+        two["annotations"] = says("alpine:3");
+        let found = fake.collect(&json!([one, two, at(media::OCI_MANIFEST, "none")])).unwrap();
+        let bases: Vec<_> = found.images.iter().map(|image| image.base.as_ref().map(|base| base.name.raw())).collect();
+        assert_eq!(bases[..2], [Some("debian:12"), Some("alpine:3")]);
     }
 
     #[test]

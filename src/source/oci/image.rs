@@ -25,6 +25,7 @@ pub fn image_from(packed: &Packed, config: &Config) -> Image {
         config: Some(config.run.clone()),
         history: Some(history(config, &layers)),
         layers: Some(layers),
+        base: packed.base.clone(),
     }
 }
 
@@ -145,7 +146,7 @@ mod tests {
 
     fn packed(layers: &[u64]) -> Packed {
         let layers = layers.iter().map(|&size| blob(&size.to_string(), size)).collect();
-        Packed { names: vec![Name::new("a:b")], root: None, manifest: None, config: blob("c", 2), layers }
+        Packed { names: vec![Name::new("a:b")], root: None, manifest: None, config: blob("c", 2), layers, base: None }
     }
 
     fn config(diff_ids: usize, empty: &[bool]) -> Config {

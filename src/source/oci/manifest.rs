@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::json::{Fields, Malformed, parse_strict};
 use super::media;
-use crate::model::{Digest, Foreign, Platform};
+use crate::model::{BaseSaid, Digest, Foreign, Platform};
 use crate::source::content::Descriptor;
 
 /// Most layers of an image.
@@ -45,6 +45,12 @@ pub struct ImageManifest {
 }
 
 impl ImageManifest {
+    /// What it says that the image was built on, or what the descriptor says that points at it.
+    #[must_use]
+    pub fn base(&self, at: &Descriptor) -> Option<BaseSaid> {
+        BaseSaid::among(&self.annotations).or_else(|| BaseSaid::among(&at.annotations))
+    }
+
     /// Whether it is something to run, and not a signature, an attestation, a chart or another artifact.
     #[must_use]
     pub fn is_image(&self) -> bool {

@@ -145,8 +145,9 @@ impl RegistrySource {
         let bytes = self.client.small_blob(ctx, repo, &manifest.config, LARGEST).await?;
         let config = oci::parse_config(&bytes).map_err(|malformed| malformed.problem(&doing))?;
         let names = reference.tag().map(|tag| Name::new(&format!("{}:{tag}", repo.full()))).into_iter().collect();
+        let base = manifest.base(at);
         let at = Descriptor { media_type: manifest.media_type, ..at.clone() };
-        let packed = Packed { names, root: Some(root.clone()), manifest: Some(at), config: manifest.config, layers: manifest.layers };
+        let packed = Packed { names, root: Some(root.clone()), manifest: Some(at), config: manifest.config, layers: manifest.layers, base };
         let mut image = oci::image_from(&packed, &config);
         image.repo_digests = vec![Name::new(&format!("{}@{}", repo.full(), root.digest))];
         Ok(image)

@@ -233,6 +233,7 @@ fn packed(at: &Descriptor, manifest: &ImageManifest) -> Packed {
         }),
         config: manifest.config.clone(),
         layers: manifest.layers.clone(),
+        base: manifest.base(at),
     }
 }
 

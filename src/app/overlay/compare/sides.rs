@@ -37,7 +37,7 @@ pub(super) fn sides(state: &State) -> Result<[Compared; 2], Why> {
         };
         sides.extend(selected.filter(|selected| !sides.contains(selected)));
     }
-    sides.try_into().map_err(|_| why("Mark the image to compare this one with"))
+    sides.try_into().map_err(|_fewer| why("Mark the image to compare this one with"))
 }
 
 fn here(state: &State, row: &RowKey) -> Option<Compared> {
