@@ -285,6 +285,7 @@ fn the_deck_shows_a_file_and_saves_it_for_its_user_alone() {
         screen.wait_for("Save a file");
         screen.send("<Ctrl-u>");
         screen.paste(&to.display().to_string());
+        screen.wait_for(to.file_name().unwrap().to_str().unwrap());
         screen.send("<Enter>");
         screen.wait_gone("Save a file");
     };
