@@ -8,7 +8,7 @@ mod gate;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use common::images::{ImageSpec, Pack, oci_archive};
+use common::images::{ImageSpec, Pack, noise, oci_archive};
 use common::program::Program;
 use gate::Gate;
 use lighterman::model::{ImageKey, Reference};
@@ -17,18 +17,6 @@ use lighterman::source::registry::{Client, RegistrySettings, RegistrySource};
 use lighterman::source::{Ctx, Part, Source as _, read_parts};
 use lighterman::work::LayerCache;
 use lighterman::work::layer_index::{self, Depth, Each, Indexed};
-
-/// Bytes that don't pack.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 #[test]
 fn what_stands_early_in_a_layer_is_there_before_the_layer_is() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::images::{ImageSpec, Pack, build, docker_archive, oci_layout};
+use common::images::{ImageSpec, Pack, build, docker_archive, noise, oci_layout};
 use common::program::Program;
 use common::pty::{Screen, Start};
 use lighterman::flow::{Job, JobEvent, JobId, JobOutput, Msg};
@@ -23,17 +23,6 @@ use lighterman::source::{Ctx, Part, Sink, copy_part};
 use lighterman::work::content::save;
 use lighterman::work::journal::Journal;
 use lighterman::work::{Env, KnownLists, Table, Worker};
-
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 fn spec() -> ImageSpec {
     let big = noise(3_000_000);

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::images::{Built, ImageSpec, Pack, build, docker_archive, oci_layout, tar};
+use common::images::{Built, ImageSpec, Pack, build, docker_archive, noise, oci_layout, tar};
 use engine::{Reply as Said, Scripted, chunked};
 use fake::Fake;
 use lighterman::layer::LayerReader;
@@ -26,18 +26,6 @@ use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Tim
 use lighterman::source::{Ctx, Opened, Part, Sink, Source, copy_part, read_layers, read_parts, verify};
 use scripted::{Reply, Request};
 use serde_json::json;
-
-/// Bytes that don't pack.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 fn spec() -> ImageSpec {
     ImageSpec::new("acme/app:1").layer(&[("etc/motd", b"hello")]).layer(&[("bin/app", &noise(3_000_000))]).layer(&[("last", b"z")])

@@ -14,6 +14,7 @@ mod tables;
 
 use std::sync::Arc;
 
+use common::images::noise;
 use common::program::Program;
 use fake::Fake;
 use gate::Gate;
@@ -30,18 +31,6 @@ use tables::{Form, Layer, PIECE, Put, documents, layer, layout};
 
 const FORMS: [Form; 2] = [Form::Estargz, Form::Chunked];
 const RELEASE: &[u8] = b"ID=sample\nVERSION_ID=12\n";
-
-/// Bytes that don't pack.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 /// Half noise, half zeros, and of more than two pieces.
 fn mixed() -> Vec<u8> {

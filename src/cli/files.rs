@@ -125,19 +125,14 @@ fn row(tree: &Tree, view: &View, id: NodeId, layer: Option<usize>) -> Row {
         Change::Removed => "removed",
     });
     Row {
-        path: text(&tree.path(id)),
+        path: Foreign::lossy(&tree.path(id)),
         kind: member.as_ref().map_or("dir", |member| member.kind().word()),
         size: member.as_ref().map_or(0, Member::size),
-        mode: member.as_ref().and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
-        link: member.as_ref().and_then(Member::link).map(text),
+        mode: member.as_ref().and_then(Member::octal_mode),
+        link: member.as_ref().and_then(Member::link).map(Foreign::lossy),
         layer: layer.or_else(|| view.origin(tree, id).map(|(layer, _)| layer)).unwrap_or_else(|| first_seen(tree, id)),
         change,
     }
-}
-
-/// Bytes of a name as text; what is no text is marked as such.
-fn text(bytes: &[u8]) -> Foreign {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// The layer that made a directory which none tells of.

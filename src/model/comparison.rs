@@ -113,6 +113,18 @@ pub enum Changed {
     Removed,
 }
 
+impl Changed {
+    /// What became of something that is there before, or after, or both times.
+    #[must_use]
+    pub const fn between(before: bool, after: bool) -> Self {
+        match (before, after) {
+            (false, _) => Self::Added,
+            (_, false) => Self::Removed,
+            _ => Self::Modified,
+        }
+    }
+}
+
 /// A file as one of the images has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparedFile {

@@ -24,6 +24,12 @@ impl Foreign {
         Self(raw.into())
     }
 
+    /// Bytes as text; what is no text is marked as such.
+    #[must_use]
+    pub fn lossy(raw: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(raw).into())
+    }
+
     #[must_use]
     pub fn raw(&self) -> &str {
         &self.0

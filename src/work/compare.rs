@@ -112,12 +112,8 @@ fn file_change(before: &Finished<'_>, after: &Finished<'_>, pair: Differs) -> Fi
         (None, id) => after.tree.path(id.unwrap_or(NodeId::ROOT)),
     };
     FileChange {
-        path: text(&path),
-        change: match (pair.before, pair.after) {
-            (None, _) => Changed::Added,
-            (_, None) => Changed::Removed,
-            _ => Changed::Modified,
-        },
+        path: Foreign::lossy(&path),
+        change: Changed::between(pair.before.is_some(), pair.after.is_some()),
         before: pair.before.map(|id| file(before, id)),
         after: pair.after.map(|id| file(after, id)),
     }
@@ -129,14 +125,9 @@ fn file(side: &Finished<'_>, id: NodeId) -> ComparedFile {
     ComparedFile {
         kind: member.map_or("dir", |member| member.kind().word()),
         size: member.map_or(0, Member::size),
-        mode: member.and_then(Member::mode).map(|mode| format!("{:04o}", mode & 0o7777)),
-        link: member.and_then(Member::link).map(text),
+        mode: member.and_then(Member::octal_mode),
+        link: member.and_then(Member::link).map(Foreign::lossy),
     }
-}
-
-/// Bytes of a name as text; what is no text is marked as such.
-fn text(bytes: &[u8]) -> Foreign {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// Compares two images of the deck: tells first what their documents say.

@@ -240,3 +240,15 @@ pub fn oci_layout(dir: &Path, specs: &[ImageSpec], pack: Pack) {
 pub fn oci_archive(specs: &[ImageSpec], pack: Pack) -> Vec<u8> {
     tar(&oci_files(specs, pack))
 }
+
+/// Bytes that don't pack.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(|_| next()).collect()
+}

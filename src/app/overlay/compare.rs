@@ -3,11 +3,9 @@
 
 mod sides;
 
-use jiff::Timestamp;
-
 use crate::curate::compare as reckon;
 use crate::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Place, Shared};
-use crate::model::comparison::{Comparison, Section};
+use crate::model::comparison::{Changed, Comparison, LayerChange, Section, Side};
 use crate::model::{ImageKey, Problem, Progress, Safe, SourceId};
 use crate::pane::ListCursor;
 
@@ -42,7 +40,6 @@ pub struct Compare {
     pub after: Compared,
     pub job: Option<JobId>,
     pub progress: Progress,
-    pub since: Timestamp,
     pub found: Option<Shared<Comparison>>,
     /// Why not all is known.
     pub problems: Vec<Problem>,
@@ -79,7 +76,6 @@ fn begin(state: &mut State, before: Compared, after: Compared, section: Section)
         after,
         job: Some(job),
         progress: Progress::default(),
-        since: state.now,
         found: None,
         problems: Vec::new(),
         section,
@@ -219,7 +215,7 @@ impl Compare {
         Some(match self.section {
             Section::Settings => {
                 let one = found.config.get(at)?;
-                let sign = sign(one.before.is_some(), one.after.is_some());
+                let sign = Changed::between(one.before.is_some(), one.after.is_some()).sign();
                 CompareRow {
                     sign,
                     what: Safe::new(&one.field),
@@ -235,7 +231,7 @@ impl Compare {
             }
             Section::Packages => {
                 let one = found.packages.as_ref()?.get(at)?;
-                let sign = sign(one.before.is_some(), one.after.is_some());
+                let sign = Changed::between(one.before.is_some(), one.after.is_some()).sign();
                 let what = Safe::from(format!("{} ({})", one.name.safe(), one.kind.name()));
                 CompareRow { sign, what, before: reckon::version(one.before.as_ref()), after: reckon::version(one.after.as_ref()) }
             }
@@ -311,16 +307,7 @@ impl Compare {
     }
 }
 
-const fn sign(before: bool, after: bool) -> &'static str {
-    match (before, after) {
-        (false, _) => "+",
-        (_, false) => "-",
-        _ => "~",
-    }
-}
-
-fn layer(one: &crate::model::comparison::LayerChange) -> CompareRow {
-    use crate::model::comparison::Side;
+fn layer(one: &LayerChange) -> CompareRow {
     let id = one.diff_id.as_ref().map_or("?", |id| id.short());
     let bytes = one.size.map(crate::model::size::human).unwrap_or_default();
     let told = Safe::from(format!("{id} {bytes}"));

@@ -80,7 +80,7 @@ fn facts(lines: &mut Vec<InspectLine>, member: &Member<'_>) {
     if let Some((major, minor)) = member.device() {
         field(lines, "device", format!("{major}, {minor}"));
     }
-    field(lines, "mode", member.mode().map_or_else(|| "not readable".to_owned(), |mode| format!("{:04o}", mode & 0o7777)));
+    field(lines, "mode", member.octal_mode().unwrap_or_else(|| "not readable".to_owned()));
     let id = |id: Option<u32>| id.map_or_else(|| "?".to_owned(), |id| id.to_string());
     field(lines, "owner", format!("user {}, group {}", id(member.uid()), id(member.gid())));
     if let Some(then) = member.mtime().and_then(|seconds| Timestamp::from_second(seconds).ok()) {

@@ -113,6 +113,12 @@ impl<'a> Member<'a> {
         self.owner().and_then(|owner| owner.mode)
     }
 
+    /// The mode in octal, as `0755`; `None` when unreadable.
+    #[must_use]
+    pub fn octal_mode(&self) -> Option<String> {
+        self.mode().map(|mode| format!("{:04o}", mode & 0o7777))
+    }
+
     /// `None` when unreadable, or beyond what a system can have.
     #[must_use]
     pub fn uid(&self) -> Option<u32> {

@@ -151,7 +151,7 @@ fn list(side: &Finished<'_>, id: NodeId) -> Option<(List, u64)> {
     if kinds == 0 || !side.has(id) {
         return None;
     }
-    let path = Foreign::from(String::from_utf8_lossy(&tree.path(id)).into_owned());
+    let path = Foreign::lossy(&tree.path(id));
     let (offset, size) = (member.offset(), member.size());
     Some((List { place: PackagePlace { layer, path }, offset, size, content: member.content(), kinds }, most))
 }

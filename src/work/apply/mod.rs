@@ -106,7 +106,7 @@ impl Applier<'_> {
     /// Where nothing was begun at all: lines that get into each other's way, a source that can't be opened or changed, a journal that
     /// can't be written or is held by another process.
     pub async fn apply(&self, plan: Plan, backup: bool) -> Result<Report, Problem> {
-        let plan = self.checked(self.sighted(plan).await?)?;
+        let plan = self.sighted(self.checked(plan)?).await?;
         let sources = self.sources(&plan).await?;
         let locked = self.lock().await?;
         let steps = vec![Step::default(); plan.operations.len()];
@@ -118,7 +118,7 @@ impl Applier<'_> {
     /// # Errors
     /// As [`Applier::apply`]; nothing is written anywhere.
     pub async fn dry_run(&self, plan: Plan) -> Result<Report, Problem> {
-        let plan = self.checked(self.sighted(plan).await?)?;
+        let plan = self.sighted(self.checked(plan)?).await?;
         let sources = self.sources(&plan).await?;
         let states = self.look_at_all(&plan, &sources, self.each).await;
         Ok(Report { id: None, plan, states, rolled_back: None, trouble: None })
