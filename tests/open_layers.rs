@@ -23,7 +23,7 @@ use lighterman::model::{Digest, Image, ImageKey, Locator, Problem, ProblemKind, 
 use lighterman::source::credentials::Credentials;
 use lighterman::source::files::FileSource;
 use lighterman::source::registry::{Client, RegistrySettings, RegistrySource, Timers};
-use lighterman::source::{Ctx, Opened, Part, Sink, Source, copy_part, read_layers, read_parts, verify};
+use lighterman::source::{Ctx, Opened, Part, Sink, Source, copy_part, read_layers, verify};
 use scripted::{Reply, Request};
 use serde_json::json;
 
@@ -435,9 +435,11 @@ async fn a_part_of_a_layer_is_there_before_the_rest_of_it() {
         })
     })
     .await;
-    let parts = [Part { offset: 100_000, length: 7 }, Part { offset: 512, length: 1000 }];
-    let read = read_parts(&source, &Ctx::default(), &image, 1, &parts).await.unwrap();
-    assert_eq!(read, [&tar[100_000..100_007], &tar[512..1512]]);
+    for (offset, length) in [(100_000, 7), (512, 1000)] {
+        let part = Part { offset, length };
+        let read = copy_part(&source, &Ctx::default(), &image, 1, part, || Ok(Kept::default())).await.unwrap();
+        assert_eq!(read.0, tar[usize::try_from(offset).unwrap()..][..usize::try_from(length).unwrap()]);
+    }
 }
 
 /// Keeps what it gets, until it is full.
@@ -464,25 +466,18 @@ async fn parts_are_the_bytes_of_the_tar_and_nothing_else() {
     let tar = build(&spec(), Pack::None).layers[1].tar.clone();
     let sources: [(&dyn Source, &Image); 2] = [(&file, &of_file), (&engine.source, &of_engine)];
     for (source, image) in sources {
-        let read = async |parts: &[Part]| read_parts(source, &Ctx::default(), image, 1, parts).await;
+        let read = async |at: usize, part: Part| copy_part(source, &Ctx::default(), image, at, part, || Ok(Kept::default())).await;
+        let refused = async |at: usize, part: Part| read(at, part).await.err().unwrap().kind;
         let end = Part { offset: tar.len() as u64 - 10, length: 10 };
-        assert_eq!(read(&[end]).await.unwrap(), [&tar[tar.len() - 10..]]);
-        let copied = copy_part(source, &Ctx::default(), image, 1, end, || Ok(Kept::default())).await.unwrap();
-        assert_eq!(copied.0, &tar[tar.len() - 10..]);
+        assert_eq!(read(1, end).await.unwrap().0, &tar[tar.len() - 10..]);
+        assert!(read(1, Part { length: 0, ..end }).await.unwrap().0.is_empty());
         let whole = Part { offset: 0, length: tar.len() as u64 };
-        assert_eq!(copy_part(source, &Ctx::default(), image, 1, whole, || Ok(Kept::default())).await.unwrap().0, tar);
-        let beyond = Part { length: 11, ..end };
-        assert_eq!(
-            copy_part(source, &Ctx::default(), image, 1, beyond, || Ok(Kept::default())).await.err().unwrap().kind,
-            ProblemKind::Corrupt
-        );
+        assert_eq!(read(1, whole).await.unwrap().0, tar);
+        for beyond in [Part { length: 11, ..end }, Part { offset: u64::MAX, length: 1 }, Part { offset: 0, length: u64::MAX }] {
+            assert_eq!(refused(1, beyond).await, ProblemKind::Corrupt, "{beyond:?}");
+        }
+        assert_eq!(refused(9, end).await, ProblemKind::NotFound);
         let full = || Ok(Kept(vec![0; 2 << 20]));
         assert_eq!(copy_part(source, &Ctx::default(), image, 1, whole, full).await.err().unwrap().kind, ProblemKind::Disk);
-        assert_eq!(read(&[]).await.unwrap(), [&[0_u8; 0]; 0]);
-        assert_eq!(read(&[Part { length: 11, ..end }]).await.unwrap_err().kind, ProblemKind::Corrupt);
-        assert_eq!(read(&[Part { offset: u64::MAX, length: 1 }]).await.unwrap_err().kind, ProblemKind::Corrupt);
-        assert_eq!(read(&[Part { offset: 0, length: u64::MAX }]).await.unwrap_err().kind, ProblemKind::Limit);
-        assert_eq!(read(&[end, end]).await.unwrap_err().kind, ProblemKind::Usage);
-        assert_eq!(read_parts(source, &Ctx::default(), image, 9, &[end]).await.unwrap_err().kind, ProblemKind::NotFound);
     }
 }

@@ -45,7 +45,7 @@ mod verify;
 
 pub use meter::Meter;
 pub use opened::{Opened, ReadLayer, Taker, Ticket, read_layers};
-pub use part::{Part, Sink, copy_part, read_parts};
+pub use part::{Part, Sink, copy_part};
 pub use verify::verify;
 
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;

@@ -1,5 +1,5 @@
-//! Pieces of one layer, such as single files of it: the layer is read no further than the last of them, where the source knows which layer it
-//! has opened. What is read is not the whole, so no digest vouches for it: whoever has the layer's index holds the bytes against that.
+//! A piece of one layer, such as a single file of it: the layer is read no further than that, where the source knows which layer it has opened.
+//! What is read is not the whole, so no digest vouches for it: whoever has the layer's index holds the bytes against that.
 //!
 //! May use model and layer.
 
@@ -9,10 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::opened::{Opened, ReadLayer, read_layers};
 use super::{Ctx, Source};
 use crate::layer::Digests;
-use crate::model::{Image, Problem, ProblemKind, size};
+use crate::model::{Image, Problem, ProblemKind};
 
-/// Bytes of all pieces together that are kept in memory.
-const MOST: u64 = 256 << 20;
 /// Bytes that are handed on at a time.
 const BUFFER: usize = 128 * 1024;
 
@@ -41,33 +39,11 @@ struct Made<T> {
 /// What became of the layer, once that is told.
 type Told<T> = Arc<Mutex<Option<ReadLayer<Mutex<Made<T>>>>>>;
 
-/// The bytes of `parts` of the layer of `image` at `place`, in the order asked for. They are kept in memory: 256 MiB at most.
-///
-/// # Errors
-/// More than that, or parts that overlap; a layer that is missing, ends before the last part or can't be read; what [`Source::open_layers`] says.
-pub async fn read_parts(source: &dyn Source, ctx: &Ctx, image: &Image, place: usize, parts: &[Part]) -> Result<Vec<Vec<u8>>, Problem> {
-    let doing = format!("read a part of layer {place}");
-    let sum = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.length));
-    if sum.is_none_or(|sum| sum > MOST) {
-        let cause = format!("it is more than {}", size::human(MOST));
-        return Err(Problem::new(ProblemKind::Limit, doing, cause));
-    }
-    let mut order: Vec<(usize, Part)> = parts.iter().copied().enumerate().collect();
-    order.sort_by_key(|(_, part)| part.offset);
-    let meet = |pair: &[(usize, Part)]| matches!(pair, [(_, one), (_, next)] if one.offset.saturating_add(one.length) > next.offset);
-    if order.windows(2).any(meet) {
-        return Err(Problem::new(ProblemKind::Usage, doing, "the parts overlap"));
-    }
-    let mut read = one(source, ctx, image, place, &doing, move |opened| pieces(opened, &order)).await?;
-    read.sort_by_key(|(at, _)| *at);
-    Ok(read.into_iter().map(|(_, bytes)| bytes).collect())
-}
-
 /// Hands the bytes of one part of the layer of `image` at `place` to a sink, of any number of bytes, and gives the sink back. `make` gives a new
 /// sink for each time that the layer, or one that may be it, is opened; a sink that got another layer's bytes, or not all, is dropped.
 ///
 /// # Errors
-/// As [`read_parts`], and what `make` and the sink say.
+/// A layer that is missing, ends before the part does or can't be read; what [`Source::open_layers`], `make` and the sink say.
 pub async fn copy_part<S: Sink>(
     source: &dyn Source,
     ctx: &Ctx,
@@ -120,24 +96,6 @@ fn read<T>(opened: Opened<'_>, wanted: impl FnOnce(&mut dyn Read) -> io::Result<
         if known { Err(io::Error::other("no more of it is needed")) } else { reader.finish() }
     });
     (found, made)
-}
-
-type Pieces = Vec<(usize, Vec<u8>)>;
-
-fn pieces(opened: Opened<'_>, order: &[(usize, Part)]) -> (io::Result<Digests>, Made<Pieces>) {
-    read(opened, |reader| {
-        let (mut pieces, mut at) = (Vec::with_capacity(order.len()), 0_u64);
-        for (place, part) in order {
-            skip(reader, part.offset.saturating_sub(at))?;
-            let mut bytes = Vec::new();
-            if (&mut *reader).take(part.length).read_to_end(&mut bytes)? as u64 != part.length {
-                return Err(short());
-            }
-            at = part.offset.saturating_add(part.length);
-            pieces.push((*place, bytes));
-        }
-        Ok(pieces)
-    })
 }
 
 fn copied<S: Sink>(
