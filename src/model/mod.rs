@@ -8,6 +8,7 @@ pub mod digest;
 pub mod dockerfile;
 pub mod family;
 pub mod filter;
+pub mod finding;
 pub mod history;
 pub mod image;
 pub mod locator;
@@ -18,6 +19,7 @@ pub mod platform;
 pub mod problem;
 pub mod progress;
 pub mod remote;
+pub mod report;
 pub mod safe;
 pub mod secret;
 pub mod sightings;
@@ -32,6 +34,7 @@ pub mod version;
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer, Why};
 pub use digest::{Digest, DigestError, Hasher};
 pub use family::Family;
+pub use finding::{Finding, FindingKind, Severity};
 pub use history::HistoryEntry;
 pub use image::{BaseSaid, ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};
@@ -45,6 +48,7 @@ pub use remote::{
     Completeness, Drift, Labels, Listed, LocalTag, LoggedIn, LoggedOut, Login, Quota, Referrer, Referrers, RemoteChild, RemoteKind,
     RepoRow, RepositoryView, TagDetails, TagRow,
 };
+pub use report::{Report, Summary};
 pub use safe::{Foreign, Safe};
 pub use secret::Secret;
 pub use sightings::Sightings;

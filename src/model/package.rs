@@ -78,10 +78,25 @@ pub struct PackagePlace {
 
 pub type Packages = BTreeMap<Package, Installed>;
 
+/// Which system an image is of, as `os-release` says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
+pub struct Distribution {
+    /// Such as "debian".
+    pub id: Foreign,
+    /// What it is made from, the nearest first: "rhel", "fedora".
+    pub like: Vec<Foreign>,
+    /// Such as "12"; empty where it has none.
+    pub version: Foreign,
+    /// As people know it.
+    pub name: Foreign,
+}
+
 /// The packages of an image, and what could not be looked at for them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Inventory {
     pub packages: Packages,
+    /// `None` where no file says.
+    pub distribution: Option<Distribution>,
     /// Files that were read and list packages, or could.
     pub lists: usize,
     /// Files that were left out, with the reason; the first ones.

@@ -220,7 +220,7 @@ fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>
             wanted.skip(list.place, "it lists more than is believed: only a part was taken in");
         }
     }
-    Ok(Inventory { packages, lists, skipped: wanted.skipped, skipped_count: wanted.skipped_count })
+    Ok(Inventory { packages, distribution: None, lists, skipped: wanted.skipped, skipped_count: wanted.skipped_count })
 }
 
 /// Whether all of it could be taken in.
