@@ -47,6 +47,20 @@ impl FindingKind {
             Self::Signature => "signature",
         }
     }
+
+    /// For people, of many.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Vulnerability => "vulnerabilities",
+            Self::Misconfiguration => "misconfigurations",
+            Self::Secret => "secrets",
+            Self::SensitiveFile => "sensitive files",
+            Self::Lint => "build steps",
+            Self::Licence => "licences",
+            Self::Signature => "signatures",
+        }
+    }
 }
 
 /// How bad it is; the worst is the largest.

@@ -9,6 +9,7 @@ pub mod dockerfile;
 pub mod family;
 pub mod filter;
 pub mod finding;
+pub mod finding_filter;
 pub mod history;
 pub mod image;
 pub mod locator;
