@@ -11,6 +11,7 @@ use crate::pane::tasks::{Task, TaskState};
 use super::chains;
 use super::drift;
 use super::files;
+use super::findings;
 use super::labels;
 use super::log;
 use super::login;
@@ -74,7 +75,7 @@ pub(super) fn switch(state: &mut State, source: crate::model::SourceId) -> Vec<E
     if let Some(id) = state.images.list.job {
         effects.push(Effect::Cancel(id));
     }
-    let stops = |job: &Job| matches!(job, Job::Watch { .. } | Job::Files { .. });
+    let stops = |job: &Job| matches!(job, Job::Watch { .. } | Job::Files { .. } | Job::Scan { .. });
     effects.extend(state.jobs.iter().filter(|(_, job)| stops(job)).map(|(id, _)| Effect::Cancel(*id)));
     state.jobs.retain(|_, job| job.is_task() || job.is_remote() || job.is_about_plans() || matches!(job, Job::Discover));
     state.sources.current = Some(source);
@@ -180,6 +181,7 @@ fn progressed(state: &mut State, id: JobId, progress: Progress) {
         state.tasks.rebuild();
     } else {
         overlay::progressed(state, id, &progress);
+        findings::progressed(state, id, &progress);
     }
 }
 
@@ -207,6 +209,9 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Peek { .. } => overlay::file::event(state, id, event),
         Job::Compare(_) => overlay::compare::event(state, id, event),
         Job::SiftComparison { found, .. } => overlay::compare::sifted(state, id, found, event),
+        Job::Scan { .. } | Job::ArrangeFindings { .. } | Job::ImportReport { .. } | Job::SaveFindings { .. } | Job::Ignore { .. } => {
+            findings::event(state, id, &job, event)
+        }
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),

@@ -12,6 +12,7 @@ pub mod content;
 mod curation;
 mod explore;
 pub mod files;
+pub mod findings;
 #[cfg(debug_assertions)]
 pub mod hooks;
 pub mod journal;
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod leftovers;
 mod pullable;
 pub mod run;
+pub mod scan;
 pub mod sights;
 pub mod table;
 pub mod trace;

@@ -1,84 +1,10 @@
 //! Findings as rows: let through by a filter, grouped, with what each group has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::model::finding::Finding;
-use crate::model::finding_filter::FindingFilter;
+use crate::model::findings::{Arranged, Group, Grouping, Look, Row};
 use crate::model::{FindingKind, Safe, Severity, Summary};
-
-/// What rows are put together by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Grouping {
-    #[default]
-    Severity,
-    /// The package that it was built from, where that is known: one fix mends all that came of it.
-    Package,
-    Layer,
-    Kind,
-    Origin,
-}
-
-impl Grouping {
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Severity => "severity",
-            Self::Package => "package",
-            Self::Layer => "layer",
-            Self::Kind => "kind",
-            Self::Origin => "base and app",
-        }
-    }
-
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Severity => Self::Package,
-            Self::Package => Self::Layer,
-            Self::Layer => Self::Kind,
-            Self::Kind => Self::Origin,
-            Self::Origin => Self::Severity,
-        }
-    }
-}
-
-/// What is to be seen of findings.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Look {
-    pub grouping: Grouping,
-    pub filter: FindingFilter,
-    /// What is suppressed shows too.
-    pub ignored: bool,
-    /// Groups whose findings don't show, by their names.
-    pub folded: BTreeSet<Safe>,
-}
-
-/// Findings that have something in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    pub name: Safe,
-    pub count: usize,
-    pub fixable: usize,
-    pub worst: Severity,
-    pub folded: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Row {
-    /// By its place in [`Arranged::groups`].
-    Group(usize),
-    /// By its place among the findings.
-    Finding(usize),
-}
-
-/// Rows, and what they come to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Arranged {
-    pub groups: Vec<Group>,
-    pub rows: Vec<Row>,
-    /// Of what the filter lets through.
-    pub summary: Summary,
-}
 
 /// What a group is known and sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,6 +101,7 @@ mod tests {
     use crate::curate::findings::fold;
     use crate::curate::findings::tests::vulnerability;
     use crate::model::finding::{FindingLayer, Suppression};
+    use crate::model::finding_filter::FindingFilter;
 
     fn findings() -> Vec<Finding> {
         let mut hidden = vulnerability("CVE-2022-0009", "zlib", "1", Severity::Critical);

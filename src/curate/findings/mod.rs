@@ -5,6 +5,7 @@
 pub mod arrange;
 pub mod difference;
 pub mod ignore;
+pub mod markdown;
 pub mod sarif;
 
 use std::collections::HashMap;
