@@ -32,6 +32,7 @@ pub mod stack;
 pub mod time;
 pub mod uses;
 pub mod version;
+pub mod vex;
 
 pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag, Kept, Removal, Removed, Transfer, Why};
 pub use digest::{Digest, DigestError, Hasher};
@@ -59,6 +60,7 @@ pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
 pub use space::{ImageSpace, RepositorySpace, Space};
 pub use stack::{Found, Stack};
 pub use uses::Uses;
+pub use vex::VexStatement;
 
 /// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.
 pub use oci_distribution::Reference;

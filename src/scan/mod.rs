@@ -2,4 +2,5 @@
 //!
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
+pub mod import;
 pub mod inventory;
