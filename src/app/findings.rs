@@ -96,7 +96,8 @@ fn known(state: &mut State) -> Vec<Effect> {
 
 fn start(state: &mut State, reach: Reach) -> Vec<Effect> {
     let (Some((source, key)), Some(image)) = (state.layers.key.clone(), state.layers.image.value.clone()) else { return Vec::new() };
-    let (id, effect) = jobs::start(state, Job::Scan { source, key, image, reach });
+    let imports = state.findings.imports_of(&(source.clone(), key.clone()));
+    let (id, effect) = jobs::start(state, Job::Scan { source, key, image, reach, imports });
     let findings = &mut state.findings;
     (findings.job, findings.progress, findings.problem) = (Some(id), None, None);
     vec![effect]
@@ -150,22 +151,12 @@ pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) ->
             }
             Vec::new()
         }
-        Job::ImportReport { .. } => match answer(event, "read the report") {
-            Ok(JobOutput::Scanned(scan)) => {
-                let text = scan.reports.last().map_or_else(String::new, |report| format!(" of {}", report.scanner.name.safe()));
-                let toast = state.toasts.show(ToastKind::Good, format!("The report{text} is put together with what was known"), None);
-                took(state, scan);
-                arrange(state).into_iter().chain([toast]).collect()
-            }
-            Ok(_) => Vec::new(),
-            Err(problem) => vec![state.toasts.problem(&problem)],
-        },
         Job::Ignore { finding, .. } => match answer(event, "note that it doesn't count") {
             Ok(JobOutput::Saved(file)) => {
                 let toast =
                     state.toasts.show(ToastKind::Good, format!("{} is ignored: noted in {}", finding.id.safe(), file.display()), None);
                 // What was read is kept: only the last step is done again.
-                let mut effects = start(state, state.findings.reach().max(Reach::Known));
+                let mut effects = start(state, state.findings.reach());
                 effects.push(toast);
                 effects
             }
@@ -295,12 +286,13 @@ pub(super) fn ignored(state: &mut State, finding: Box<Finding>, text: &str) -> V
     vec![effect]
 }
 
-/// Reads a report.
+/// Has a report put together with what is known, now and whenever this image is looked at again.
 pub(super) fn import(state: &mut State, text: &str) -> Vec<Effect> {
-    let Some(with) = state.findings.scan.clone() else { return Vec::new() };
     let file = prompt::path(state, text);
-    let (_, effect) = jobs::start(state, Job::ImportReport { file, with });
-    vec![effect]
+    let Some(key) = state.findings.key.clone() else { return Vec::new() };
+    state.findings.import(key, file);
+    // What was read is kept: only the last step is done again.
+    start(state, state.findings.reach())
 }
 
 /// Writes the findings.

@@ -28,6 +28,7 @@ mod quarantine;
 mod remote;
 mod rename;
 mod retain;
+mod scan;
 mod session;
 mod shells;
 mod signals;
@@ -51,6 +52,8 @@ enum Done {
     /// Something failed, and was said; the rest was done.
     Failed,
     Misused,
+    /// What was looked for was found.
+    Found,
 }
 
 type Verdict = Result<Done, Problem>;
@@ -115,6 +118,7 @@ fn code(verdict: &Verdict) -> u8 {
         Ok(Done::Part) => 3,
         Ok(Done::Failed) => 1,
         Ok(Done::Misused) => 2,
+        Ok(Done::Found) => 4,
         Err(problem) => match problem.kind {
             ProblemKind::Usage => 2,
             ProblemKind::Cancelled => 130,
@@ -146,6 +150,7 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Files(args) => files::run(session, &args).await,
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Ci(args) => ci::run(session, &args).await,
+        Command::Scan(args) => scan::run(session, &args).await,
         Command::Pull(args) => transfer::pull(session, &args).await,
         Command::Push(args) => transfer::push(session, &args).await,
         Command::Export(args) => transfer::export(session, &args).await,

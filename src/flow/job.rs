@@ -151,17 +151,13 @@ pub enum Job {
         names: Box<[Safe; 2]>,
         file: PathBuf,
     },
-    /// What is wrong with an image, in chunks that each have more than the one before.
+    /// What is wrong with an image, in chunks that each have more than the one before; put together with the reports in these files.
     Scan {
         source: SourceId,
         key: ImageKey,
         image: Arc<Image>,
         reach: Reach,
-    },
-    /// Puts a report that lies in a file together with what is known of an image.
-    ImportReport {
-        file: PathBuf,
-        with: Shared<Scan>,
+        imports: Vec<PathBuf>,
     },
     /// Findings as they are to be seen.
     ArrangeFindings {
@@ -346,7 +342,6 @@ impl Job {
             | Self::SavePlan { .. }
             | Self::SaveText { .. }
             | Self::SaveComparison { .. }
-            | Self::ImportReport { .. }
             | Self::SaveFindings { .. }
             | Self::Ignore { .. }
             | Self::ReadPolicy { .. }

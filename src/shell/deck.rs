@@ -15,6 +15,7 @@ use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
 use crate::work::journal::Journal;
 use crate::work::layer_cache::{self, LayerCache};
+use crate::work::scan::Scanning;
 use crate::work::{Env, KnownLists, Ledgers, Worker, clock, leftovers};
 
 use super::config::Config;
@@ -101,7 +102,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     };
     let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state)).noting(Ledgers::new(paths.uses()));
     let env = env.keeping(LayerCache::new(paths.layers(), layer_cache::USUAL));
-    let env = Arc::new(env);
+    let scanning = Scanning { ignore: Some(config.scan.ignores(&paths.config)), ..Scanning::default() };
+    let env = Arc::new(env.scanning(scanning));
     let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());
     let mut state = State::new(settings(options, &config, &remembered, paths, &themes), clock::now());

@@ -115,7 +115,9 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::ArrangeFindings { scan, look } => findings::arrange(env, scan, look).await,
         Job::SaveFindings { scan, look, image, file } => findings::save(scan, look, image, file).await,
         Job::Ignore { finding, statement, expired_at } => findings::ignore(env, finding, statement, expired_at).await,
-        job @ (Job::Scan { .. } | Job::ImportReport { .. }) => Box::pin(scan::run(job, env, ctx, chunks)).await,
+        Job::Scan { source, key, image, reach, imports } => {
+            Box::pin(scan::run(env, &source, (&key, &image), reach, imports, ctx, chunks)).await
+        }
         Job::PreviewImport { source, file } => preview_import(&*env.table.get(&source).await?, &file, ctx).await,
         Job::PreviewPrune { source } => preview_prune(&*env.table.get(&source).await?, ctx).await,
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,

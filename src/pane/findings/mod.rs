@@ -4,6 +4,7 @@ pub mod draw;
 pub mod explain;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use tui_input::Input;
 
@@ -42,6 +43,8 @@ pub struct Findings {
     pub filter_problem: Option<String>,
     /// Findings of images seen lately, newest last.
     pub recent: Vec<((SourceId, ImageKey), Shared<Scan>)>,
+    /// Reports in files that were put together with what is known, by the image they are about.
+    imports: Vec<((SourceId, ImageKey), PathBuf)>,
     /// What whole scans came to, by image ID and by manifest digest: for the columns of other panes.
     pub known: BTreeMap<Digest, Summary>,
 }
@@ -71,6 +74,18 @@ impl Findings {
             self.recent.push((key.clone(), scan.clone()));
         }
         self.scan = Some(scan);
+    }
+
+    /// Notes that a report in a file is about an image.
+    pub fn import(&mut self, key: (SourceId, ImageKey), file: PathBuf) {
+        self.imports.retain(|one| *one != (key.clone(), file.clone()));
+        self.imports.push((key, file));
+    }
+
+    /// The reports in files about an image.
+    #[must_use]
+    pub fn imports_of(&self, key: &(SourceId, ImageKey)) -> Vec<PathBuf> {
+        self.imports.iter().filter(|(of, _)| of == key).map(|(_, file)| file.clone()).collect()
     }
 
     /// How far what is known goes.

@@ -69,7 +69,8 @@ pub fn report(bytes: &[u8]) -> Result<Report, Problem> {
     }
 }
 
-const HINT: &str = "these are read: the JSON of Trivy, Grype, Clair, Harbor, osv-scanner, Dockle, Hadolint and gitleaks, SARIF, CycloneDX, OpenVEX";
+const HINT: &str =
+    "these are read: the JSON of Trivy, Grype, Clair, Harbor, osv-scanner, Dockle, Hadolint and gitleaks, SARIF, CycloneDX, OpenVEX";
 
 /// One kind of report.
 struct Format {

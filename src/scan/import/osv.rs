@@ -238,7 +238,9 @@ impl Reading<'_> {
 
     fn place(&self, finding: &mut Finding) {
         let index = self.of.image_origin_details.as_ref().and_then(|details| details.index.0);
-        let layer = index.and_then(|index| self.layers.iter().enumerate().find(|(place, _)| f64::from(u32::try_from(*place).unwrap_or(u32::MAX)) == index));
+        let layer = index.and_then(|index| {
+            self.layers.iter().enumerate().find(|(place, _)| f64::from(u32::try_from(*place).unwrap_or(u32::MAX)) == index)
+        });
         if let Some((place, layer)) = layer {
             finding.layer = self.draft.layer("", &layer.diff_id).map(|mut found| {
                 found.index = Some(place);

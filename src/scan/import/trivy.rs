@@ -290,9 +290,7 @@ impl Reading<'_, '_> {
     fn modified(&mut self, item: &Modified<'_>) {
         let made = match &*item.kind {
             "vulnerability" => one(item.finding).map(|inner: Vulnerability| (self.vulnerability(&inner), inner.id)),
-            "misconfiguration" => {
-                one(item.finding).and_then(|inner: Misconfiguration| Some((self.misconfiguration(&inner)?, inner.id)))
-            }
+            "misconfiguration" => one(item.finding).and_then(|inner: Misconfiguration| Some((self.misconfiguration(&inner)?, inner.id))),
             "secret" => one(item.finding).map(|inner: Secret| (self.secret(&inner), inner.rule)),
             "license" => one(item.finding).map(|inner: License| (self.licence(&inner), inner.name)),
             _ => None,
