@@ -2,5 +2,7 @@
 //!
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
+pub mod advisory;
 pub mod inventory;
+pub mod sbom;
 pub mod version;
