@@ -2,6 +2,8 @@
 //!
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
+pub mod advisory;
 pub mod import;
 pub mod inventory;
+pub mod sbom;
 pub mod version;
