@@ -1,11 +1,13 @@
 //! What is wrong with the image that the Findings pane follows: looked for, laid out, explained, ignored, imported and written down.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Shared};
-use crate::model::findings::Reach;
-use crate::model::{Digest, Finding, Progress, Safe, Scan, Summary};
+use crate::model::findings::{Gist, Reach};
+use crate::model::{Finding, Progress, Safe, Scan};
 use crate::pane::PaneId;
 use crate::pane::findings::explain;
 
@@ -198,9 +200,11 @@ fn took(state: &mut State, scan: Shared<Scan>) {
     if scan.reach == Reach::Whole
         && let Some(image) = &state.layers.image.value
     {
-        let summary = Summary::of(&scan.findings);
-        let digests: Vec<Digest> = std::iter::once(image.id.clone()).chain(image.manifest_digest.clone()).collect();
-        state.findings.known.extend(digests.into_iter().map(|digest| (digest, summary.clone())));
+        let gist = Gist::of(&scan.findings, state.now);
+        let gists = Arc::make_mut(&mut state.images.gists);
+        gists.extend(image.digests().map(|digest| (digest.clone(), gist)));
+        state.registries.tags.gists = Arc::clone(&state.images.gists);
+        state.images.rebuild(state.now);
     }
     state.findings.take(scan);
 }

@@ -82,7 +82,8 @@ pub(super) fn switch(state: &mut State, source: crate::model::SourceId) -> Vec<E
     state.sources.status = SourceStatus::Unknown;
     state.sources.tries = 0;
     let sort = state.images.sort;
-    state.images = crate::pane::images::Images { sort, ..Default::default() };
+    let gists = Arc::clone(&state.images.gists);
+    state.images = crate::pane::images::Images { sort, gists, ..Default::default() };
     state.layers = crate::pane::layers::Layers { hide_empty: state.layers.hide_empty, ..Default::default() };
     effects.extend(list(state));
     effects.push(Effect::Remember);

@@ -14,6 +14,7 @@ use crate::model::findings::{Look, Reach};
 use crate::model::{Finding, Platform, Problem, ProblemKind, Report, Safe, Scan, Severity, Summary};
 use crate::source::blocking;
 use crate::work::findings;
+use crate::work::gists::Gists;
 use crate::work::scan::{Asked, Scanning, Told, look};
 
 #[derive(Debug, Args)]
@@ -113,12 +114,13 @@ async fn scanned(session: &Session, args: &ScanArgs, reference: &str) -> Result<
     let place = session.place(reference).await?;
     let (place, layers, mut scanning) = (&place, &session.layer_cache(), session.scanning());
     scanning.ignores.extend(args.ignore_file.iter().cloned());
-    let scanning = &scanning;
+    let (scanning, gists) = (&scanning, &Gists::new(session.paths.gists()));
     let work = |ctx: crate::source::Ctx| {
         Box::pin(async move {
             let image = one_image(place, &ctx, args.platform.as_ref()).await?;
             let source = place.source.as_ref();
-            let asked = Asked { name: reference, source, image: &image, reach: Reach::Whole, imports: &args.import, scanning, layers };
+            let asked =
+                Asked { name: reference, source, image: &image, reach: Reach::Whole, imports: &args.import, scanning, layers, gists };
             look(asked, &ctx, None).await
         })
     };

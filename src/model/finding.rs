@@ -6,8 +6,8 @@
 use std::fmt;
 
 use jiff::civil::Date;
-use serde::Serialize;
 use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::safe::{Foreign, Safe};
@@ -64,7 +64,7 @@ impl FindingKind {
 }
 
 /// How bad it is; the worst is the largest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nobody said.

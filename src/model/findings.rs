@@ -2,12 +2,17 @@
 //!
 //! Plain data; `curate::findings` makes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
 use super::finding::{Finding, Severity};
 use super::finding_filter::FindingFilter;
 use super::package::Inventory;
 use super::problem::Problem;
+use super::remote::TagDetails;
 use super::report::{Report, Summary};
 use super::safe::Safe;
 
@@ -24,6 +29,50 @@ pub struct Scan {
     pub problems: Vec<Problem>,
     /// How far it goes.
     pub reach: Reach,
+}
+
+/// What a scan of an image came to, in short: for lists of images, filters and policies. What is ignored counts nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gist {
+    /// When it was looked at.
+    pub at: Timestamp,
+    pub total: u32,
+    pub fixable: u32,
+    /// `None` where nothing was found.
+    pub worst: Option<Severity>,
+    pub worst_fixable: Option<Severity>,
+}
+
+/// By image ID and by manifest digest.
+pub type Gists = BTreeMap<Digest, Gist>;
+
+impl Gist {
+    #[must_use]
+    pub fn of(findings: &[Finding], at: Timestamp) -> Self {
+        let counted = || findings.iter().filter(|finding| finding.suppressed.is_none());
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            at,
+            total: count(counted().count()),
+            fixable: count(counted().filter(|finding| finding.is_fixable()).count()),
+            worst: counted().map(|finding| finding.severity).max(),
+            worst_fixable: counted().filter(|finding| finding.is_fixable()).map(|finding| finding.severity).max(),
+        }
+    }
+
+    /// What a scan of what a tag points at came to; of an index, of that one of its images which was looked at last.
+    #[must_use]
+    pub fn of_tag<'a>(gists: &'a Gists, details: &TagDetails) -> Option<&'a Self> {
+        let all = std::iter::once(&details.digest).chain(details.children.iter().map(|child| &child.digest));
+        all.filter_map(|digest| gists.get(digest)).max_by_key(|gist| gist.at)
+    }
+
+    /// Whether something was found that is at least as bad, and perhaps fixable too.
+    #[must_use]
+    pub fn has(&self, severity: Severity, fixable: bool) -> bool {
+        let worst = if fixable { self.worst_fixable } else { self.worst };
+        worst.is_some_and(|worst| worst >= severity)
+    }
 }
 
 /// How far a scan goes.

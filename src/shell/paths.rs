@@ -103,6 +103,12 @@ impl Paths {
         self.state.join("uses")
     }
 
+    /// What scans of images came to.
+    #[must_use]
+    pub fn gists(&self) -> PathBuf {
+        self.state.join("findings")
+    }
+
     /// Texts while an editor has them.
     #[must_use]
     pub fn drafts(&self) -> PathBuf {

@@ -13,6 +13,7 @@ mod curation;
 mod explore;
 pub mod files;
 pub mod findings;
+pub mod gists;
 #[cfg(debug_assertions)]
 pub mod hooks;
 pub mod journal;

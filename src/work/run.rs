@@ -12,6 +12,7 @@ use crate::model::{Change, Digest, ImageKey, ImageList, Locator, Name, Problem, 
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::{Applier, There};
+use super::gists::Gists;
 use super::journal::Journal;
 use super::known::KnownLists;
 use super::layer_cache::LayerCache;
@@ -32,6 +33,8 @@ pub struct Env {
     pub layers: LayerCache,
     /// How images are looked at for what is wrong with them.
     pub scanning: Scanning,
+    /// What scans came to; of nothing unless there is a place to keep it.
+    pub gists: Gists,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
     /// One look at a tree is worked out at a time: those that were asked for and given up meanwhile are then never begun.
@@ -61,6 +64,7 @@ impl Env {
             ledgers: Ledgers::default(),
             layers: LayerCache::none(),
             scanning: Scanning::default(),
+            gists: Gists::default(),
             shown: Mutex::default(),
             looking: Arc::new(Semaphore::new(1)),
         }
@@ -78,10 +82,10 @@ impl Env {
         Self { layers, ..self }
     }
 
-    /// With files and programs to look for what is wrong with images by.
+    /// With what to look for what is wrong with images by, and a place to keep what that came to.
     #[must_use]
-    pub fn scanning(self, scanning: Scanning) -> Self {
-        Self { scanning, ..self }
+    pub fn scanning(self, scanning: Scanning, gists: Gists) -> Self {
+        Self { scanning, gists, ..self }
     }
 
     /// The last known list of a source, for the first frame; it is not shown again.

@@ -10,16 +10,18 @@ use jiff::tz::TimeZone;
 
 use super::clock;
 use super::findings;
+use super::gists::Gists;
 use super::layer_cache::LayerCache;
 use super::run::{Chunks, Env};
 use crate::curate::findings::fold;
 use crate::curate::findings::ignore::Ignores;
 use crate::flow::{JobEvent, JobOutput, Msg, Shared};
-use crate::model::findings::Reach;
+use crate::model::findings::{Gist, Reach};
 use crate::model::{Digest, Image, ImageKey, Inventory, Problem, ProblemKind, Report, Scan, SourceId, VexStatement};
 use crate::scan::import::{self, Imported};
 use crate::source::{Ctx, Source, blocking};
 
+const LOOK: &str = "look what is wrong with the image";
 const IMPORT: &str = "read the report";
 
 /// What images are looked at by.
@@ -98,12 +100,6 @@ fn read(file: &Path) -> Result<Imported, Problem> {
     })
 }
 
-/// The digests that reports may name an image by.
-#[must_use]
-pub fn digests(image: &Image) -> Vec<Digest> {
-    std::iter::once(image.id.clone()).chain(image.manifest_digest.clone()).collect()
-}
-
 /// An image that is to be looked at, and by what.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
@@ -116,6 +112,8 @@ pub struct Asked<'a> {
     pub imports: &'a [PathBuf],
     pub scanning: &'a Scanning,
     pub layers: &'a LayerCache,
+    /// Where it is noted what it came to.
+    pub gists: &'a Gists,
 }
 
 impl std::fmt::Debug for Asked<'_> {
@@ -132,11 +130,19 @@ pub type Each = Arc<dyn Fn(Scan) + Send + Sync>;
 /// # Errors
 /// The wish to stop. What else goes wrong is said in the scan.
 pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Scan, Problem> {
-    let image = digests(asked.image);
+    let image: Vec<Digest> = asked.image.digests().cloned().collect();
     let mut told = imported(asked, &image).await?;
     let _ = each;
-    told.reports.rotate_left(0);
-    Ok(told.scan(&image, asked.reach))
+    let scan = told.scan(&image, asked.reach);
+    if scan.reach == Reach::Whole {
+        let (gists, gist) = (asked.gists.clone(), Gist::of(&scan.findings, clock::now()));
+        blocking(LOOK, move || {
+            gists.note(&image, gist);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(scan)
 }
 
 /// What is there already: reports in files, and what the user says doesn't count.
@@ -178,6 +184,7 @@ pub(super) async fn run(
         imports: &imports,
         scanning: &env.scanning,
         layers: &env.layers,
+        gists: &env.gists,
     };
     let inbox = chunks.inbox.clone();
     let id = chunks.id;

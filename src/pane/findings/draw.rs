@@ -109,7 +109,7 @@ fn heading(canvas: &mut Canvas<'_>, findings: &Findings, scan: &Scan, summary: &
     if let Some(problem) = findings.problem.as_ref().or(scan.problems.first()) {
         let sign = pen.signs().warning;
         pen.put(sign, Role::Warning).gap(1);
-        pen.put(&words!("{}: {}", problem.doing, problem.cause), Role::Warning);
+        pen.put(&words!("{} ({})", problem.cause, problem.doing), Role::Warning);
         return;
     }
     state(&mut pen, findings, scan, face);

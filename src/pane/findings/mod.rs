@@ -3,7 +3,6 @@
 pub mod draw;
 pub mod explain;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tui_input::Input;
@@ -12,7 +11,7 @@ use crate::flow::{Action, JobId, Shared};
 use crate::model::finding::FindingKey;
 use crate::model::finding_filter::FindingFilter;
 use crate::model::findings::{Arranged, Look, Reach, Row};
-use crate::model::{Digest, Finding, ImageKey, Problem, Progress, Scan, SourceId, Summary};
+use crate::model::{Finding, ImageKey, Problem, Progress, Scan, SourceId};
 
 use super::ListCursor;
 
@@ -45,8 +44,6 @@ pub struct Findings {
     pub recent: Vec<((SourceId, ImageKey), Shared<Scan>)>,
     /// Reports in files that were put together with what is known, by the image they are about.
     imports: Vec<((SourceId, ImageKey), PathBuf)>,
-    /// What whole scans came to, by image ID and by manifest digest: for the columns of other panes.
-    pub known: BTreeMap<Digest, Summary>,
 }
 
 impl Findings {
