@@ -92,8 +92,7 @@ mod tests {
     #[test]
     fn a_statement_counts_for_its_weakness_package_and_image_only() {
         let package = |purl: &str| FindingPackage { name: "zlib".into(), purl: Some(purl.into()), ..FindingPackage::default() };
-        let finding =
-            |id: &str, purl: &str| Finding::new(FindingKind::Vulnerability, id, Some(package(purl)), None, "");
+        let finding = |id: &str, purl: &str| Finding::new(FindingKind::Vulnerability, id, Some(package(purl)), None, "");
         let (zlib, digest) = (finding("CVE-2024-1111", "pkg:deb/debian/zlib1g@1.2?arch=amd64"), Digest::sha256(b"image"));
         let image = format!("pkg:oci/app@{}?repository_url=x", digest.as_str().replace(':', "%3A"));
         let here = std::slice::from_ref(&digest);

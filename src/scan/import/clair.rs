@@ -149,7 +149,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
             }
         }
     }
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 /// The ids of one package's weaknesses: there can be thousands.
@@ -228,8 +228,7 @@ impl<'t, 'a> Tables<'t, 'a> {
         let environment = self.environments.get(id).and_then(|raw| one::<Few<Environment>>(raw)).unwrap_or_default().0;
         let environment = environment.into_iter().next().unwrap_or_default();
         let mut about = words::package(&package.name, &package.version, &self.kind(&environment), "");
-        about.source_name =
-            package.source.as_ref().and_then(|source| words::told(&source.name)).filter(|source| *source != about.name);
+        about.source_name = package.source.as_ref().and_then(|source| words::told(&source.name)).filter(|source| *source != about.name);
         let database = &environment.package_db;
         let path = database.split_once(':').map_or(&**database, |(_, path)| path).to_owned();
         Some(About { package: about, path, layer: environment.introduced_in.0 })

@@ -82,10 +82,35 @@ pub(super) fn purl_type(word: &str) -> &str {
     match lower.split(':').next().unwrap_or_default() {
         "apk" | "alpine" | "wolfi" | "chainguard" | "alpaquita" | "bellsoft hardened containers" | "minimos" => "apk",
         "deb" | "dpkg" | "debian" | "ubuntu" | "echo" | "raspbian" => "deb",
-        "rpm" | "redhat" | "red hat" | "rhel" | "centos" | "rocky" | "rocky linux" | "alma" | "almalinux" | "amazon" | "amazonlinux"
-        | "amzn" | "fedora" | "oracle" | "ol" | "photon" | "cbl-mariner" | "mariner" | "azurelinux" | "azure linux" | "suse"
-        | "opensuse" | "sles" | "suse linux enterprise server" | "opensuse-leap" | "opensuse-tumbleweed" | "opensuse.leap"
-        | "opensuse.tumbleweed" | "openeuler" => "rpm",
+        "rpm"
+        | "redhat"
+        | "red hat"
+        | "rhel"
+        | "centos"
+        | "rocky"
+        | "rocky linux"
+        | "alma"
+        | "almalinux"
+        | "amazon"
+        | "amazonlinux"
+        | "amzn"
+        | "fedora"
+        | "oracle"
+        | "ol"
+        | "photon"
+        | "cbl-mariner"
+        | "mariner"
+        | "azurelinux"
+        | "azure linux"
+        | "suse"
+        | "opensuse"
+        | "sles"
+        | "suse linux enterprise server"
+        | "opensuse-leap"
+        | "opensuse-tumbleweed"
+        | "opensuse.leap"
+        | "opensuse.tumbleweed"
+        | "openeuler" => "rpm",
         "npm" | "node-pkg" | "nodejs" | "node" | "yarn" | "pnpm" | "bun" | "javascript" => "npm",
         "pypi" | "python" | "python-pkg" | "pip" | "pipenv" | "poetry" | "uv" | "pylock" => "pypi",
         "golang" | "go" | "go-module" | "gobinary" | "gomod" => "golang",
@@ -146,7 +171,8 @@ pub(super) fn package(own: &str, version: &str, kind: &str, url: &str) -> Findin
 
 /// What stands in a list that is one text: "3.1.0, 2.6.9".
 pub(super) fn versions(text: &str) -> Vec<Foreign> {
-    text.split([',', '|', ';']).filter_map(told).collect()
+    // Some of old wrote a range of versions.
+    text.split([',', '|', ';']).filter_map(|version| told(version.trim().trim_start_matches(['>', '=', '~']))).collect()
 }
 
 /// A rating; `None` where neither its score nor its vector says anything. Where only a vector is told, its score is computed.
@@ -292,7 +318,10 @@ mod tests {
         assert_eq!(shown("musl", "1.1.20-r4", "alpine", ""), "apk musl 1.1.20-r4");
         let log4j = "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1?type=jar";
         assert_eq!(shown("log4j-core", "2.14.1", "java-archive", log4j), "maven org.apache.logging.log4j:log4j-core 2.14.1");
-        assert_eq!(shown("org.apache.logging.log4j:log4j-core", "2.14.1", "jar", log4j), "maven org.apache.logging.log4j:log4j-core 2.14.1");
+        assert_eq!(
+            shown("org.apache.logging.log4j:log4j-core", "2.14.1", "jar", log4j),
+            "maven org.apache.logging.log4j:log4j-core 2.14.1"
+        );
         assert_eq!(shown("stdlib", "go1.22.1", "go-module", ""), "golang stdlib 1.22.1");
         assert_eq!(shown("stdlib", "v1.22.1", "gobinary", ""), "golang stdlib 1.22.1");
         assert_eq!(shown("golang.org/x/net", "0.1.0", "gobinary", ""), "golang golang.org/x/net v0.1.0");
