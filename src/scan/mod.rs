@@ -6,4 +6,5 @@ pub mod advisory;
 pub mod import;
 pub mod inventory;
 pub mod sbom;
+pub mod tool;
 pub mod version;

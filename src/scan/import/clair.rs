@@ -149,7 +149,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
             }
         }
     }
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 /// The ids of one package's weaknesses: there can be thousands.

@@ -170,7 +170,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
     } else {
         draft.not_looked_for(FindingKind::Vulnerability, "the document lists none, and doesn't say whether anybody looked");
     }
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 /// The last of the programs that made it: a scanner comes after who listed the packages.
@@ -266,7 +266,7 @@ fn rate(finding: &mut Finding, item: &Vulnerability<'_>) {
         let source = rating.source.as_ref().map_or("", |source| &source.name);
         // There is no other place for how likely it is to be used.
         let of_whom = rating.source.as_ref().map(|source| format!("{} {}", &*source.name, &*source.url)).unwrap_or_default();
-        if &*rating.method == "other" && (&*source == "FIRST" || of_whom.to_ascii_lowercase().contains("epss")) {
+        if &*rating.method == "other" && (source == "FIRST" || of_whom.to_ascii_lowercase().contains("epss")) {
             finding.epss = finding.epss.max(words::epss(rating.score));
             continue;
         }

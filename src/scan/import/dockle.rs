@@ -52,7 +52,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         draft.put(finding, &detail.code);
     });
     draft.wrong(wrong);
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 /// What its checks are about.

@@ -41,5 +41,5 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         draft.put(finding, &item.rule);
     });
     draft.wrong(wrong);
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }

@@ -191,7 +191,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         });
         draft.wrong(wrong);
     }
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 /// Which image it is, and who looked when.
@@ -229,7 +229,7 @@ fn finding(draft: &Draft, item: &Match, distribution: &str) -> Finding {
     let (id, aliases) = words::ids(&own.id, item.related_vulnerabilities.iter().map(|related| &*related.id));
     let place = artifact.locations.first();
     let path = place.and_then(|place| words::told(&place.path));
-    let mut finding = Finding::new(FindingKind::Vulnerability, id.raw(), Some(package), path.as_ref().map(|path| path.raw()), "");
+    let mut finding = Finding::new(FindingKind::Vulnerability, id.raw(), Some(package), path.as_ref().map(crate::model::Foreign::raw), "");
     finding.aliases = aliases;
     // A CVE knows more than the distribution's word on it.
     let told: Vec<&Vulnerability> = std::iter::once(own).chain(item.related_vulnerabilities.iter()).collect();

@@ -25,7 +25,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
     draft.looked_for(FindingKind::Lint);
     let wrong = each(Some(list), |item: Item| {
         let (code, path) = (words::name(&item.code), words::told(&item.file));
-        let path = path.as_ref().map(|path| path.raw());
+        let path = path.as_ref().map(crate::model::Foreign::raw);
         let rest = draft.nth(FindingKind::Lint, code.raw(), path.unwrap_or_default());
         let mut finding = Finding::new(FindingKind::Lint, code.raw(), None, path, &rest);
         rated(&mut finding, &item.level, "rule");
@@ -38,5 +38,5 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         draft.put(finding, &item.code);
     });
     draft.wrong(wrong);
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }

@@ -127,7 +127,7 @@ fn report(text: &str) -> Result<Imported, Unreadable> {
         draft.put(finding, &item.id);
     });
     draft.wrong(wrong);
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 fn finding(draft: &Draft, item: &Vulnerability, by: &str) -> Finding {

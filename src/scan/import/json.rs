@@ -84,6 +84,12 @@ impl<'de> Deserialize<'de> for Number {
 }
 
 impl Number {
+    /// As a place in a list, from zero.
+    pub(super) fn place(self) -> Option<usize> {
+        let place = Self(self.0.map(|place| place + 1.0)).line()?;
+        usize::try_from(place - 1).ok()
+    }
+
     /// As a line of a file.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies within the bounds")]
     pub(super) fn line(self) -> Option<u32> {

@@ -25,7 +25,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::model::{Problem, ProblemKind, Report, Safe, VexStatement, size};
+use crate::model::{Problem, ProblemKind, Report, VexStatement, size};
 
 /// Largest report that is read, in bytes.
 pub const LARGEST: usize = 128 << 20;
@@ -35,7 +35,7 @@ const DOING: &str = "read the report";
 /// What a file had in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Imported {
-    Report(Report),
+    Report(Box<Report>),
     /// Statements on which findings don't count.
     Statements(Vec<VexStatement>),
 }
@@ -62,7 +62,7 @@ pub fn import(bytes: &[u8]) -> Result<Imported, Problem> {
 /// As [`import`]; a VEX document.
 pub fn report(bytes: &[u8]) -> Result<Report, Problem> {
     match import(bytes)? {
-        Imported::Report(report) => Ok(report),
+        Imported::Report(report) => Ok(*report),
         Imported::Statements(_) => {
             Err(Problem::new(ProblemKind::Unsupported, DOING, "it is a VEX document: it says what doesn't count, and finds nothing"))
         }
@@ -171,8 +171,8 @@ fn sniff(text: &str) -> Result<&'static Format, Problem> {
     } else if seen.object("payloadType") || seen.object("predicateType") {
         unsupported("it is an attestation; take the report out of it first")
     } else {
-        let keys: Vec<&str> = seen.keys.iter().take(5).map(String::as_str).collect();
-        let known = if keys.is_empty() { String::new() } else { format!(" (it starts with {})", Safe::new(&keys.join(", "))) };
+        let keys: Vec<&str> = seen.keys.iter().take(5).map(|key| json::cut(key, 60)).collect();
+        let known = if keys.is_empty() { String::new() } else { format!(" (it starts with {})", keys.join(", ")) };
         unsupported(&format!("it is of no format that is known{known}")).hint(HINT)
     })
 }

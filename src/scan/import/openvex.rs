@@ -30,7 +30,8 @@ struct Statement {
     subcomponents: Few<Named>,
     status: Text,
     justification: Text,
-    impact_statement: Text,
+    #[serde(rename = "impact_statement")]
+    impact: Text,
     status_notes: Text,
 }
 
@@ -110,7 +111,7 @@ fn read_one(document: &Document<'_>, statement: &Statement) -> Option<VexStateme
         products: all(&mut statement.products.iter().map(|product| product.name.as_str())),
         parts: all(&mut { parts }),
         status: words::name(&statement.status),
-        reason: words::text(words::first([&*statement.impact_statement, &*statement.justification, &*statement.status_notes])),
+        reason: words::text(words::first([&*statement.impact, &*statement.justification, &*statement.status_notes])),
         author: words::name(&document.author),
         made: words::time(words::first([&*statement.timestamp, &*document.timestamp])),
     })

@@ -53,7 +53,8 @@ struct Place {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Package<'a> {
-    package: Named,
+    #[serde(rename = "package")]
+    named: Named,
     #[serde(borrow)]
     vulnerabilities: Later<'a>,
     #[serde(borrow)]
@@ -148,7 +149,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         with_packages += usize::from(source.packages.is_some());
         let wrong = each(source.packages, |package: Package<'_>| {
             *draft.report.packages.get_or_insert_default() += 1;
-            Reading { draft: &mut draft, layers: &layers, path: &source.source.path, of: &package.package }.read(&package);
+            Reading { draft: &mut draft, layers: &layers, path: &source.source.path, of: &package.named }.read(&package);
         });
         draft.wrong(wrong);
     });
@@ -157,7 +158,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
     }
     draft.wrong(wrong);
     draft.looked_for(FindingKind::Vulnerability);
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 struct Reading<'d> {
@@ -237,10 +238,15 @@ impl Reading<'_> {
     }
 
     fn place(&self, finding: &mut Finding) {
+<<<<<<< HEAD
         let index = self.of.image_origin_details.as_ref().and_then(|details| details.index.0);
         let layer = index.and_then(|index| {
             self.layers.iter().enumerate().find(|(place, _)| f64::from(u32::try_from(*place).unwrap_or(u32::MAX)) == index)
         });
+=======
+        let index = self.of.image_origin_details.as_ref().and_then(|details| details.index.place());
+        let layer = index.and_then(|index| Some((index, self.layers.get(index)?)));
+>>>>>>> part-f
         if let Some((place, layer)) = layer {
             finding.layer = self.draft.layer("", &layer.diff_id).map(|mut found| {
                 found.index = Some(place);

@@ -59,9 +59,10 @@ struct Invocation {
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct Image {
-    image_name: Text,
+    #[serde(rename = "imageName")]
+    name: Text,
     #[serde(rename = "imageID")]
-    image_id: Text,
+    id: Text,
     repo_digests: Few<Text>,
 }
 
@@ -180,7 +181,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         let why = "the report has no result, and doesn't say what its program looks for";
         draft.report.not_looked_for.push(NotLooked::new("all kinds", why));
     }
-    Ok(Imported::Report(draft.done()))
+    Ok(Imported::Report(draft.done().into()))
 }
 
 struct Reading<'d> {
@@ -216,9 +217,9 @@ impl<'d> Reading<'d> {
         let tool = run.tool.driver.name.to_ascii_lowercase();
         let mut image = String::new();
         if let Some(told) = &run.properties {
-            draft.report.image = words::name(&told.image_name);
-            draft.report.digests = words::digests(words::texts(&told.repo_digests).chain([&*told.image_id]));
-            let name = told.image_name.split('@').next().unwrap_or_default();
+            draft.report.image = words::name(&told.name);
+            draft.report.digests = words::digests(words::texts(&told.repo_digests).chain([&*told.id]));
+            let name = told.name.split('@').next().unwrap_or_default();
             name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name).clone_into(&mut image);
         }
         draft.report.made = run.invocations.first().and_then(|invocation| words::time(&invocation.end_time_utc));
@@ -350,11 +351,11 @@ impl Place {
 struct Lines<'a>([&'a str; 2]);
 
 impl<'a> Lines<'a> {
-    /// What stands behind the first of these keys that has something.
+    /// What stands behind one of these keys in the first text that has one: what a message leaves empty, a rule's help says of another package.
     fn get(&self, keys: &[&str]) -> &'a str {
+        let is_key = |key: &str| keys.iter().any(|known| key.trim().eq_ignore_ascii_case(known));
         let all = self.0.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(':'));
-        let mut values = all.filter(|(key, _)| keys.iter().any(|known| key.trim().eq_ignore_ascii_case(known)));
-        values.find_map(|(_, value)| Some(value.trim()).filter(|value| !value.is_empty())).unwrap_or_default()
+        all.filter(|(key, _)| is_key(key)).map(|(_, value)| value.trim()).next().unwrap_or_default()
     }
 }
 

@@ -202,10 +202,10 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
     } else {
         Document { results: serde_json::from_str(text)?, ..Document::default() }
     };
-    Ok(Imported::Report(report(&document, bare.starts_with('{'))))
+    Ok(Imported::Report(report(&document, bare.starts_with('[')).into()))
 }
 
-fn report(document: &Document<'_>, has_head: bool) -> Report {
+fn report(document: &Document<'_>, is_bare: bool) -> Report {
     let version = document.program.as_ref().map_or("", |program| &program.version);
     let mut draft = Draft::new("Trivy", version);
     draft.report.image = words::name(&document.artifact);
@@ -224,8 +224,8 @@ fn report(document: &Document<'_>, has_head: bool) -> Report {
     }
     let wrong = each(document.results, |found: Found<'_>| Reading { draft: &mut draft, found: &found }.read());
     draft.wrong(wrong);
-    // Schema 1 was of a time when it looked for nothing else.
-    if !has_head {
+    // Schema 1 was of a time when it looked for nothing else. Of `null` nobody can tell who wrote it.
+    if is_bare {
         draft.looked_for(FindingKind::Vulnerability);
     }
     for kind in [FindingKind::Vulnerability, FindingKind::Secret, FindingKind::Misconfiguration, FindingKind::Licence] {
@@ -279,7 +279,7 @@ impl Reading<'_, '_> {
             self.draft.put(finding, &item.rule);
         });
         wrong += each(found.licenses, |item: License| {
-            let finding = self.licence(&item);
+            let finding = licence(&item);
             self.draft.put(finding, &item.name);
         });
         wrong += each(found.experimental_modified_findings, |item: Modified<'_>| self.modified(&item));
@@ -292,7 +292,7 @@ impl Reading<'_, '_> {
             "vulnerability" => one(item.finding).map(|inner: Vulnerability| (self.vulnerability(&inner), inner.id)),
             "misconfiguration" => one(item.finding).and_then(|inner: Misconfiguration| Some((self.misconfiguration(&inner)?, inner.id))),
             "secret" => one(item.finding).map(|inner: Secret| (self.secret(&inner), inner.rule)),
-            "license" => one(item.finding).map(|inner: License| (self.licence(&inner), inner.name)),
+            "license" => one(item.finding).map(|inner: License| (licence(&inner), inner.name)),
             _ => None,
         };
         let Some((mut finding, own)) = made else { return self.draft.wrong(1) };
@@ -310,7 +310,8 @@ impl Reading<'_, '_> {
         let package = words::package(&item.pkg_name, &item.installed_version, &self.found.kind, purl);
         let (id, aliases) = words::ids(&item.id, words::texts(&item.vendor_ids));
         let path = words::told(words::first([&item.pkg_path, self.file()]));
-        let mut finding = Finding::new(FindingKind::Vulnerability, id.raw(), Some(package), path.as_ref().map(|path| path.raw()), "");
+        let mut finding =
+            Finding::new(FindingKind::Vulnerability, id.raw(), Some(package), path.as_ref().map(crate::model::Foreign::raw), "");
         finding.aliases = aliases;
         rated(&mut finding, &item.severity, words::first([&item.severity_source, "Trivy"]));
         finding.title = words::name(&item.title);
@@ -375,17 +376,17 @@ impl Reading<'_, '_> {
         finding.layer = self.layer(item.layer.as_ref());
         finding
     }
+}
 
-    fn licence(&mut self, item: &License) -> Finding {
-        let package = words::told(&item.pkg_name).map(|_| words::package(&item.pkg_name, "", "", ""));
-        let path = words::told(&item.file_path);
-        let id = words::name(&item.name);
-        let mut finding = Finding::new(FindingKind::Licence, id.raw(), package, path.as_ref().map(|path| path.raw()), "");
-        rated(&mut finding, &item.severity, words::first([&*item.category, "Trivy"]));
-        finding.title = words::name(&[&*item.name, &*item.category].join(": "));
-        finding.links = words::links([&*item.link]);
-        finding
-    }
+fn licence(item: &License) -> Finding {
+    let package = words::told(&item.pkg_name).map(|_| words::package(&item.pkg_name, "", "", ""));
+    let path = words::told(&item.file_path);
+    let id = words::name(&item.name);
+    let mut finding = Finding::new(FindingKind::Licence, id.raw(), package, path.as_ref().map(crate::model::Foreign::raw), "");
+    rated(&mut finding, &item.severity, words::first([&*item.category, "Trivy"]));
+    finding.title = words::name(&[&*item.name, &*item.category].join(": "));
+    finding.links = words::links([&*item.link]);
+    finding
 }
 
 /// The id of a check as it is written today: `DS002` and `AVD-DS-0002` became `DS-0002`.

@@ -171,7 +171,8 @@ pub(super) fn package(own: &str, version: &str, kind: &str, url: &str) -> Findin
 
 /// What stands in a list that is one text: "3.1.0, 2.6.9".
 pub(super) fn versions(text: &str) -> Vec<Foreign> {
-    text.split([',', '|', ';']).filter_map(told).collect()
+    // Some of old wrote a range of versions.
+    text.split([',', '|', ';']).filter_map(|version| told(version.trim().trim_start_matches(['>', '=', '~']))).collect()
 }
 
 /// A rating; `None` where neither its score nor its vector says anything. Where only a vector is told, its score is computed.
