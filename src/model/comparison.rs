@@ -28,10 +28,11 @@ pub enum Section {
     Layers,
     Files,
     Packages,
+    Findings,
 }
 
 impl Section {
-    pub const ALL: [Self; 4] = [Self::Settings, Self::Layers, Self::Files, Self::Packages];
+    pub const ALL: [Self; 5] = [Self::Settings, Self::Layers, Self::Files, Self::Packages, Self::Findings];
 
     #[must_use]
     pub const fn title(self) -> &'static str {
@@ -40,6 +41,7 @@ impl Section {
             Self::Layers => "Layers",
             Self::Files => "Files",
             Self::Packages => "Packages",
+            Self::Findings => "Findings",
         }
     }
 
@@ -61,6 +63,7 @@ impl Comparison {
             Section::Layers => Some(self.layers.len()),
             Section::Files => self.files.as_ref().map(Vec::len),
             Section::Packages => self.packages.as_ref().map(Vec::len),
+            Section::Findings => self.findings.as_ref().map(Vec::len),
         }
     }
 }

@@ -238,15 +238,8 @@ impl Reading<'_> {
     }
 
     fn place(&self, finding: &mut Finding) {
-<<<<<<< HEAD
-        let index = self.of.image_origin_details.as_ref().and_then(|details| details.index.0);
-        let layer = index.and_then(|index| {
-            self.layers.iter().enumerate().find(|(place, _)| f64::from(u32::try_from(*place).unwrap_or(u32::MAX)) == index)
-        });
-=======
         let index = self.of.image_origin_details.as_ref().and_then(|details| details.index.place());
         let layer = index.and_then(|index| Some((index, self.layers.get(index)?)));
->>>>>>> part-f
         if let Some((place, layer)) = layer {
             finding.layer = self.draft.layer("", &layer.diff_id).map(|mut found| {
                 found.index = Some(place);
