@@ -2,5 +2,6 @@
 //!
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
+pub mod facts;
 pub mod inventory;
 pub mod rules;

@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn a_path_alone_says_the_same_as_a_tree() {
-        let paths = ["var/lib/dpkg/status", "lib/apk/db/installed", "srv/lib/apk/db/installed", "a/node_modules/@s/p/package.json", "METADATA"];
+        let paths =
+            ["var/lib/dpkg/status", "lib/apk/db/installed", "srv/lib/apk/db/installed", "a/node_modules/@s/p/package.json", "METADATA"];
         let files: Vec<_> = paths.iter().map(|path| (*path, 0o644, 1)).collect();
         let tree = Tree::new(vec![layer(&files)]).unwrap();
         let of = |path: &str| {
