@@ -4,4 +4,5 @@
 
 pub mod facts;
 pub mod inventory;
+pub mod lint;
 pub mod rules;
