@@ -2,6 +2,7 @@
 //!
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
+pub mod builtin;
 pub mod facts;
 pub mod inventory;
 pub mod lint;

@@ -298,7 +298,8 @@ impl Tap for Told {
 #[test]
 fn a_tap_sees_every_member_and_all_content_in_the_same_pass() {
     let large = "0123456789abcdef".repeat(40_000);
-    let bytes = tar(&[('d', "./usr/", ""), ('f', "./usr/tool", "some text"), ('f', "none", ""), ('f', "large", &large), ('l', "link", "usr")]);
+    let bytes =
+        tar(&[('d', "./usr/", ""), ('f', "./usr/tool", "some text"), ('f', "none", ""), ('f', "large", &large), ('l', "link", "usr")]);
     let mut told = Told::default();
     let index = read_tapping(&bytes[..], &Known::default(), &mut |_| {}, &mut told);
     assert_eq!(index, read(&bytes[..], &Known::default()), "who looks changes nothing");
