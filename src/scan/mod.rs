@@ -3,8 +3,12 @@
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
 pub mod advisory;
+pub mod builtin;
+pub mod facts;
 pub mod import;
 pub mod inventory;
+pub mod lint;
+pub mod rules;
 pub mod sbom;
 pub mod tool;
 pub mod version;
