@@ -3,3 +3,4 @@
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
 pub mod inventory;
+pub mod lint;
