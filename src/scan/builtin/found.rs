@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::documents::{layer, said};
 use crate::model::finding::{Evidence, FindingKey, Origin, Suppression};
 use crate::model::{Finding, FindingKind, Foreign, Image, Severity};
 use crate::scan::facts::{LayerFacts, Password, Seen, System, SystemFile, What};
-use crate::scan::lint::{layer, said};
 use crate::scan::rules::{FILES, Place, SECRETS, place};
 
 /// What became of a file after its layer.

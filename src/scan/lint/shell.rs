@@ -1,255 +1,430 @@
-//! The commands of a build step, as a shell would take its line apart: words, quotes and what stands between commands. No variables are filled in.
+//! Takes a shell script apart into its commands, as far as a lint needs it: what is run, with which words, and what is piped into it.
 //!
-//! Pure. Facts: POSIX, the shell command language.
+//! No shell: nothing is expanded. What stands in `$( )`, `<( )` and backquotes, what `sh -c` and `eval` are given and what a here-document feeds
+//! to a shell are scripts of their own, of which the commands are in the same list. Every script is hostile: bounded in length, number and depth,
+//! and read once from its beginning to its end. Pure. Facts: the Shell Command Language of POSIX, and what bash adds to it.
 
-/// Longest line that is taken apart, in bytes.
-const LONGEST: usize = 128 << 10;
-/// Commands of one line.
-const MOST: usize = 2_000;
-/// Lines within lines, as in `sh -c '…'`.
-const DEEPEST: u8 = 3;
+use super::command::{Command, Word};
 
-/// What joins a command to the one after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joint {
-    Pipe,
-    /// `&&`, `;`, the end of a line and whatever else.
-    Other,
+/// Longest script that is looked at, in bytes.
+pub(super) const LONGEST: usize = 1 << 20;
+/// Commands of one script.
+const MOST_COMMANDS: usize = 20_000;
+/// Scripts in scripts.
+const DEEPEST: usize = 8;
+
+/// Stands in a word for a script in it.
+pub(super) const INNER: char = '\u{1}';
+
+/// The commands of a script, those of scripts in it among them; an inner one comes before the command that uses what it prints.
+#[must_use]
+pub(super) fn commands(script: &str) -> Vec<Command> {
+    let mut parser = Parser::default();
+    let end = (0..=LONGEST.min(script.len())).rev().find(|&at| script.is_char_boundary(at)).unwrap_or_default();
+    parser.script(script.get(..end).unwrap_or_default(), 0);
+    parser.commands
 }
 
-/// One command: the program and its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Command {
-    /// Without what is set for it, and without words of the shell before it.
-    pub(super) words: Vec<String>,
-    pub(super) joint: Joint,
-    /// It is started by `sudo`.
-    pub(super) is_sudo: bool,
+/// The one command that such words are.
+#[must_use]
+pub(super) fn exec(words: Vec<String>) -> Vec<Command> {
+    let mut parser = Parser::default();
+    let words = words.into_iter().take(MOST_COMMANDS).map(|text| Word { text: text.replace(INNER, ""), inner: Vec::new() }).collect();
+    parser.push(Command { words, ..Command::default() }, 0);
+    parser.commands
 }
 
-impl Command {
-    /// The program's name, without where it lies.
-    pub(super) fn program(&self) -> &str {
-        self.words.first().map_or("", |word| word.rsplit('/').next().unwrap_or(word))
-    }
-
-    pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().skip(1).map(String::as_str)
-    }
-
-    /// Whether it has that option: `-k` also among others, as in `-fsSLk`.
-    pub(super) fn has(&self, option: &str) -> bool {
-        let short = option.strip_prefix('-').filter(|letter| letter.len() == 1);
-        self.arguments().any(|word| {
-            let cluster =
-                word.strip_prefix('-').filter(|rest| !rest.starts_with('-') && rest.bytes().all(|byte| byte.is_ascii_alphabetic()));
-            word == option
-                || word.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))
-                || short.zip(cluster).is_some_and(|(letter, rest)| rest.contains(letter))
-        })
-    }
-
-    /// The first argument that is no option.
-    pub(super) fn verb(&self) -> &str {
-        self.arguments().find(|word| !word.starts_with('-')).unwrap_or_default()
-    }
+#[derive(Default)]
+struct Parser {
+    commands: Vec<Command>,
 }
 
-/// Takes a line apart, and the lines in it that it hands to another shell.
-pub(super) fn commands(line: &str) -> Vec<Command> {
-    let mut out = Vec::new();
-    take(line, DEEPEST, &mut out);
-    out
+/// What is not read yet.
+struct Reader<'a> {
+    rest: &'a str,
 }
 
-fn take(line: &str, deep: u8, out: &mut Vec<Command>) {
-    if line.len() > LONGEST {
-        return;
+impl Reader<'_> {
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
     }
-    // A list of words as JSON is one command and no line.
-    if let Ok(words) = serde_json::from_str::<Vec<String>>(line.trim()) {
-        put(words, Joint::Other, deep, out);
-        return;
+
+    fn take(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let c = chars.next();
+        self.rest = chars.as_str();
+        c
     }
-    let (mut words, mut word): (Vec<String>, Option<String>) = (Vec::new(), None);
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('\n') | None => {}
-                Some(next) => word.get_or_insert_default().push(next),
-            },
-            '\'' => word.get_or_insert_default().extend(chars.by_ref().take_while(|&next| next != '\'')),
-            '"' => quoted(&mut chars, word.get_or_insert_default()),
-            '$' | '<' | '>' if chars.peek() == Some(&'(') => {
-                let word = word.get_or_insert_default();
-                word.push(c);
-                nested(&mut chars, word);
+
+    fn eat(&mut self, text: &str) -> bool {
+        match self.rest.strip_prefix(text) {
+            Some(rest) => {
+                self.rest = rest;
+                true
             }
-            '#' if word.is_none() => while chars.next_if(|&next| next != '\n').is_some() {},
-            ' ' | '\t' | '\r' => words.extend(word.take()),
-            '|' | '&' | ';' | '\n' | '(' | ')' => {
-                words.extend(word.take());
-                // Two of them are no pipe.
-                let twice = chars.next_if_eq(&c).is_some();
-                let joint = if c == '|' && !twice { Joint::Pipe } else { Joint::Other };
-                if joint == Joint::Pipe {
-                    chars.next_if_eq(&'&');
+            None => false,
+        }
+    }
+
+    fn blanks(&mut self) {
+        while self.eat(" ") || self.eat("\t") || self.eat("\r") || self.eat("\\\n") || self.eat("\\\r\n") {}
+    }
+
+    /// Up to the end of the line, without it.
+    fn line(&mut self) -> &str {
+        let (line, rest) = self.rest.split_at(self.rest.find('\n').unwrap_or(self.rest.len()));
+        self.rest = rest;
+        line
+    }
+}
+
+/// What a closing parenthesis may end.
+#[derive(PartialEq)]
+enum Open {
+    Group,
+    /// A `case`, with where the commands begin that are only its pattern.
+    Case(usize),
+}
+
+struct HereDocument {
+    end: String,
+    is_indented: bool,
+    of: Option<usize>,
+}
+
+/// A list of commands as it is read.
+#[derive(Default)]
+struct List {
+    now: Command,
+    /// The command whose output the one that is read gets.
+    piped: Option<usize>,
+    last: Option<usize>,
+    open: Vec<Open>,
+    here: Vec<HereDocument>,
+    all: Vec<usize>,
+}
+
+impl Parser {
+    fn script(&mut self, text: &str, depth: usize) -> Vec<usize> {
+        if depth > DEEPEST {
+            return Vec::new();
+        }
+        self.list(&mut Reader { rest: text }, depth, false)
+    }
+
+    /// Reads commands up to the end, or to the parenthesis that closes the list.
+    fn list(&mut self, from: &mut Reader<'_>, depth: usize, is_closed: bool) -> Vec<usize> {
+        let mut list = List::default();
+        loop {
+            from.blanks();
+            let Some(c) = from.peek() else { break };
+            match c {
+                '#' => {
+                    let _ = from.line();
                 }
-                put(std::mem::take(&mut words), joint, deep, out);
+                '\n' => {
+                    from.take();
+                    self.end(&mut list, depth);
+                    self.here_documents(&mut list, from, depth);
+                }
+                ';' => {
+                    from.take();
+                    self.end(&mut list, depth);
+                    if from.eat(";")
+                        && let Some(Open::Case(pattern)) = list.open.last_mut()
+                    {
+                        *pattern = self.commands.len();
+                    }
+                }
+                '&' if from.eat("&>") => self.target(&mut list, from, depth, false),
+                '|' | '&' => self.operator(&mut list, from, depth, c),
+                '(' => {
+                    from.take();
+                    self.open(&mut list, from, depth);
+                }
+                ')' => {
+                    from.take();
+                    if self.close(&mut list, depth) && is_closed {
+                        return list.all;
+                    }
+                }
+                '<' | '>' if !from.rest.starts_with("<(") && !from.rest.starts_with(">(") => self.redirection(&mut list, from, depth),
+                _ => {
+                    if let Some(word) = self.word(from, depth) {
+                        list.now.words.push(word);
+                    }
+                }
             }
-            c => word.get_or_insert_default().push(c),
+        }
+        self.end(&mut list, depth);
+        list.all
+    }
+
+    fn operator(&mut self, list: &mut List, from: &mut Reader<'_>, depth: usize, first: char) {
+        from.take();
+        let is_double = from.eat(if first == '|' { "|" } else { "&" });
+        self.end(list, depth);
+        if first == '|' && !is_double {
+            from.eat("&");
+            list.piped = list.last;
         }
     }
-    words.extend(word);
-    put(words, Joint::Other, deep, out);
-}
 
-fn quoted(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, word: &mut String) {
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => return,
-            '\\' => match chars.next() {
-                Some('\n') | None => {}
-                Some(next @ ('"' | '\\' | '$' | '`')) => word.push(next),
-                Some(next) => word.extend(['\\', next]),
-            },
-            '$' if chars.peek() == Some(&'(') => {
-                word.push(c);
-                nested(chars, word);
+    fn open(&mut self, list: &mut List, from: &mut Reader<'_>, depth: usize) {
+        // A list as a value: x=(a b).
+        if list.now.words.last().is_some_and(|word| word.text.ends_with('=')) {
+            while let Some(c) = from.peek() {
+                if from.eat(")") {
+                    break;
+                }
+                if c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | '<' | '>') || self.word(from, depth).is_none() {
+                    from.take();
+                }
             }
-            c => word.push(c),
-        }
-    }
-}
-
-/// What stands in parentheses, as it is told.
-fn nested(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, word: &mut String) {
-    let mut open = 0_u32;
-    for c in chars.by_ref() {
-        word.push(c);
-        match c {
-            '(' => open += 1,
-            ')' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
             return;
         }
-    }
-}
-
-/// Words of the shell before a command.
-const BEFORE: [&str; 13] = ["if", "then", "else", "elif", "while", "until", "do", "!", "{", "}", "time", "exec", "command"];
-
-fn put(words: Vec<String>, joint: Joint, deep: u8, out: &mut Vec<Command>) {
-    if out.len() >= MOST {
-        return;
-    }
-    let mut words = words.into_iter().peekable();
-    let mut is_sudo = false;
-    loop {
-        let is_before = |word: &String| BEFORE.contains(&word.as_str()) || is_setting(word);
-        if words.next_if(is_before).is_some() {
-            continue;
+        from.blanks();
+        if !list.now.words.is_empty() && from.eat(")") {
+            // The name of a function that is defined.
+            list.now = Command::default();
+            return;
         }
-        if words.next_if(|word| word == "env" || word == "nice" || word == "nohup").is_some() {
-            continue;
-        }
-        if words.next_if(|word| word == "sudo" || word.ends_with("/sudo")).is_some() {
-            is_sudo = true;
-            while words.next_if(|word| word.starts_with('-')).is_some() {}
-            continue;
-        }
-        break;
+        let piped = list.piped;
+        self.end(list, depth);
+        list.piped = piped;
+        list.open.push(Open::Group);
     }
-    let command = Command { words: words.collect(), joint, is_sudo };
-    if command.words.is_empty() && !is_sudo {
-        // What stood in parentheses goes on into the pipe.
-        if joint == Joint::Pipe
-            && let Some(last) = out.last_mut()
-        {
-            last.joint = joint;
+
+    /// Whether what closes was opened outside of the list.
+    fn close(&mut self, list: &mut List, depth: usize) -> bool {
+        self.end(list, depth);
+        match list.open.last_mut() {
+            Some(Open::Group) => {
+                list.open.pop();
+                false
+            }
+            Some(Open::Case(pattern)) => {
+                for command in self.commands.iter_mut().skip(*pattern) {
+                    command.words.clear();
+                    command.piped = None;
+                }
+                *pattern = self.commands.len();
+                list.piped = None;
+                false
+            }
+            None => true,
         }
-        return;
     }
-    let inner = (deep > 0).then(|| line_of(&command)).flatten();
-    out.push(command);
-    if let Some(inner) = inner {
-        take(&inner, deep - 1, out);
-    }
-}
 
-/// `NAME=value` before a command.
-fn is_setting(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
-}
-
-/// Shells, by the names of their programs.
-pub(super) const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "zsh", "ksh"];
-
-/// The line that a command hands to a shell.
-fn line_of(command: &Command) -> Option<String> {
-    match command.program() {
-        "eval" => Some(command.arguments().collect::<Vec<_>>().join(" ")),
-        program if SHELLS.contains(&program) => {
-            let mut arguments =
-                command.arguments().skip_while(|word| !(word.starts_with('-') && !word.starts_with("--") && word.ends_with('c')));
-            arguments.next()?;
-            arguments.next().map(str::to_owned)
+    /// Ends the command that is read.
+    fn end(&mut self, list: &mut List, depth: usize) {
+        let mut command = std::mem::take(&mut list.now);
+        let head = command.strip();
+        if head == Some("esac") {
+            while let Some(open) = list.open.pop() {
+                if open != Open::Group {
+                    break;
+                }
+            }
         }
-        _ => None,
+        let is_case = command.words.first().is_some_and(|word| word.text == "case");
+        command.piped = list.piped;
+        if command.words.is_empty() && command.sets.is_empty() && command.stdin.is_empty() {
+            return;
+        }
+        list.piped = None;
+        let Some(at) = self.push(command, depth) else { return };
+        list.last = Some(at);
+        list.all.push(at);
+        for here in list.here.iter_mut().filter(|here| here.of.is_none()) {
+            here.of = Some(at);
+        }
+        if is_case {
+            list.open.push(Open::Case(self.commands.len()));
+        }
+    }
+
+    /// Takes in a command, and what is a script among its words.
+    fn push(&mut self, command: Command, depth: usize) -> Option<usize> {
+        if self.commands.len() >= MOST_COMMANDS {
+            return None;
+        }
+        let script = command.script();
+        let at = self.commands.len();
+        self.commands.push(command);
+        if let Some(script) = script {
+            self.script(&script, depth + 1);
+        }
+        Some(at)
+    }
+
+    fn redirection(&mut self, list: &mut List, from: &mut Reader<'_>, depth: usize) {
+        if from.eat("<<<") {
+            self.target(list, from, depth, true);
+        } else if from.eat("<<") {
+            let is_indented = from.eat("-");
+            from.blanks();
+            if let Some(word) = self.word(from, depth) {
+                list.here.push(HereDocument { end: word.text, is_indented, of: None });
+            }
+        } else {
+            let is_input = from.peek() == Some('<');
+            from.take();
+            let _ = from.eat(">") || from.eat("&") || from.eat("|");
+            self.target(list, from, depth, is_input);
+        }
+    }
+
+    /// Reads what a redirection leads to or from.
+    fn target(&mut self, list: &mut List, from: &mut Reader<'_>, depth: usize, is_input: bool) {
+        // The number of what is redirected was read as a word.
+        from.blanks();
+        let Some(word) = self.word(from, depth) else { return };
+        if is_input {
+            list.now.stdin.extend(word.inner.into_iter().flatten());
+        }
+    }
+
+    fn here_documents(&mut self, list: &mut List, from: &mut Reader<'_>, depth: usize) {
+        for here in std::mem::take(&mut list.here) {
+            let mut text = String::new();
+            while !from.rest.is_empty() {
+                let line = from.line();
+                let bare = if here.is_indented { line.trim_start_matches('\t') } else { line };
+                let is_end = bare.trim_end_matches('\r') == here.end;
+                if !is_end {
+                    text.push_str(bare);
+                    text.push('\n');
+                }
+                from.eat("\n");
+                if is_end {
+                    break;
+                }
+            }
+            let of = here.of.and_then(|at| self.commands.get(at));
+            if of.is_some_and(Command::is_fed_shell) {
+                self.script(&text, depth + 1);
+            }
+        }
+    }
+
+    /// Reads a word; `None` where there is none, or it only numbers a redirection.
+    fn word(&mut self, from: &mut Reader<'_>, depth: usize) -> Option<Word> {
+        let mut word = Word::default();
+        let mut is_quoted = false;
+        let before = from.rest.len();
+        while let Some(c) = from.peek() {
+            match c {
+                '<' | '>' if word.text.is_empty() && !is_quoted && (from.eat("<(") || from.eat(">(")) => {
+                    word.text.push(c);
+                    self.inner(&mut word, from, depth);
+                }
+                ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => break,
+                '\'' => {
+                    from.take();
+                    is_quoted = true;
+                    let (text, rest) = from.rest.split_once('\'').unwrap_or((from.rest, ""));
+                    word.text.extend(text.chars().filter(|&c| c != INNER));
+                    from.rest = rest;
+                }
+                '"' => {
+                    from.take();
+                    is_quoted = true;
+                    self.quoted(&mut word, from, depth);
+                }
+                '\\' => {
+                    from.take();
+                    if !from.eat("\n") && !from.eat("\r\n") {
+                        word.text.extend(from.take().filter(|&c| c != INNER));
+                    }
+                    is_quoted = true;
+                }
+                _ => self.piece(&mut word, from, depth),
+            }
+        }
+        let is_number = !is_quoted && !word.text.is_empty() && word.text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number && matches!(from.peek(), Some('<' | '>')) {
+            return None;
+        }
+        (from.rest.len() < before && (is_quoted || !word.text.is_empty())).then_some(word)
+    }
+
+    /// What stands between double quotes, up to the closing one.
+    fn quoted(&mut self, word: &mut Word, from: &mut Reader<'_>, depth: usize) {
+        while let Some(c) = from.peek() {
+            match c {
+                '"' => {
+                    from.take();
+                    return;
+                }
+                '\\' => {
+                    from.take();
+                    match from.take() {
+                        Some('\n') | None => {}
+                        Some(next @ ('"' | '\\' | '$' | '`')) => word.text.push(next),
+                        Some(next) => word.text.extend(['\\', next].into_iter().filter(|&c| c != INNER)),
+                    }
+                }
+                _ => self.piece(word, from, depth),
+            }
+        }
+    }
+
+    /// One character, or what a dollar or backquote begins.
+    fn piece(&mut self, word: &mut Word, from: &mut Reader<'_>, depth: usize) {
+        if from.eat("$((") {
+            let mut open = 2_usize;
+            while let Some(c) = from.take() {
+                match c {
+                    '(' => open += 1,
+                    ')' => open -= 1,
+                    _ => {}
+                }
+                if open == 0 {
+                    break;
+                }
+            }
+            word.text.push_str("$(())");
+        } else if from.eat("$(") {
+            word.text.push('$');
+            self.inner(word, from, depth);
+        } else if from.eat("${") {
+            word.text.push_str("${");
+            let mut open = 1_usize;
+            while let Some(c) = from.take() {
+                match c {
+                    '{' => open += 1,
+                    '}' => open -= 1,
+                    _ => {}
+                }
+                if c != INNER {
+                    word.text.push(c);
+                }
+                if open == 0 {
+                    break;
+                }
+            }
+        } else if from.eat("`") {
+            let (text, rest) = from.rest.split_once('`').unwrap_or((from.rest, ""));
+            from.rest = rest;
+            word.inner.push(self.script(text, depth + 1));
+            word.text.extend(['$', INNER]);
+        } else {
+            word.text.extend(from.take().filter(|&c| c != INNER));
+        }
+    }
+
+    /// A script in a word, up to the parenthesis that closes it.
+    fn inner(&mut self, word: &mut Word, from: &mut Reader<'_>, depth: usize) {
+        if depth < DEEPEST {
+            word.inner.push(self.list(from, depth + 1, true));
+            word.text.push(INNER);
+        } else {
+            word.text.push('(');
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn told(line: &str) -> Vec<String> {
-        let joint = |command: &Command| if command.joint == Joint::Pipe { " |" } else { "" };
-        commands(line)
-            .iter()
-            .map(|command| format!("{}{}{}", if command.is_sudo { "# " } else { "" }, command.words.join(","), joint(command)))
-            .collect()
-    }
-
-    #[test]
-    fn a_line_is_taken_apart_as_a_shell_would() {
-        for (line, wanted) in [
-            ("apt-get update && apt-get  install -y curl", &["apt-get,update", "apt-get,install,-y,curl"][..]),
-            ("set -eux; A=1 DEBIAN_FRONTEND=x make all || true", &["set,-eux", "make,all", "true"]),
-            ("echo 'a && b; c' \"d | e\" f\\ g", &["echo,a && b; c,d | e,f g"]),
-            ("curl -fsSL https://x.test/i.sh | sudo -E bash -", &["curl,-fsSL,https://x.test/i.sh |", "# bash,-"]),
-            ("(curl x) | sh", &["curl,x |", "sh"]),
-            ("a |& b 2>&1 & c", &["a |", "b,2>", "1", "c"]),
-            ("if ! test -f a; then rm -rf b; fi # done; rm c", &["test,-f,a", "rm,-rf,b", "fi"]),
-            ("sh -c 'apt-get update; sudo true'", &["sh,-c,apt-get update; sudo true", "apt-get,update", "# true"]),
-            ("x=$(curl a | sh) echo", &["echo"]),
-            ("bash -c \"$(curl -fsSL https://x.test)\"", &["bash,-c,$(curl -fsSL https://x.test)", "$(curl -fsSL https://x.test)"]),
-            ("[\"apt-get\", \"install\", \"a && b\"]", &["apt-get,install,a && b"]),
-            ("a \\\n  b\nc", &["a,b", "c"]),
-            ("", &[]),
-        ] {
-            assert_eq!(told(line), wanted, "{line}");
-        }
-    }
-
-    #[test]
-    fn options_are_found_alone_and_among_others() {
-        let command = &commands("curl -fsSLk --retry=3 https://x.test -o out")[0];
-        assert!(command.has("-k") && command.has("--retry") && command.has("-o") && !command.has("-x") && !command.has("--ret"));
-        assert_eq!((command.program(), command.verb()), ("curl", "https://x.test"));
-        assert_eq!(commands("/usr/bin/apt-get -y update")[0].program(), "apt-get");
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_makes_it_panic(line in "[a-z '\"\\\\$()|&;<>#\n=]{0,80}", any in ".{0,40}") {
-            commands(&line);
-            commands(&any);
-        }
-    }
-}
+#[path = "shell_tests.rs"]
+mod tests;
