@@ -1,6 +1,6 @@
 //! `scan`: what is wrong with an image, by our own scanner, others that are here, and reports that are there already.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
@@ -12,10 +12,13 @@ use crate::curate::findings::sarif;
 use crate::model::finding_filter::FindingFilter;
 use crate::model::findings::{Look, Reach};
 use crate::model::{Finding, Platform, Problem, ProblemKind, Report, Safe, Scan, Severity, Summary};
+use crate::scan::tool::Tool;
+use crate::shell::scanning::scanning;
 use crate::source::blocking;
 use crate::work::findings;
 use crate::work::gists::Gists;
-use crate::work::scan::{Asked, Scanning, Told, look};
+use crate::work::scan::{Asked, Scanning, look};
+use crate::work::told::Told;
 
 #[derive(Debug, Args)]
 #[command(
@@ -37,6 +40,10 @@ pub(super) struct ScanArgs {
     /// Only findings that this lets through, as in the deck: "severity:high fixable", "kind:secret", words; --fail-on goes by these too
     #[arg(long, value_name = "FILTER", value_parser = FindingFilter::parse)]
     filter: Option<FindingFilter>,
+
+    /// Only these scanners, instead of those of the configuration; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = crate::shell::config::SCANNERS)]
+    scanner: Vec<String>,
 
     /// How findings are printed
     #[arg(long, value_name = "FORMAT", default_value = "table", conflicts_with = "json")]
@@ -114,6 +121,11 @@ async fn scanned(session: &Session, args: &ScanArgs, reference: &str) -> Result<
     let place = session.place(reference).await?;
     let (place, layers, mut scanning) = (&place, &session.layer_cache(), session.scanning());
     scanning.ignores.extend(args.ignore_file.iter().cloned());
+    if !args.scanner.is_empty() {
+        let is_asked = |name: &str| args.scanner.iter().any(|asked| asked == name);
+        scanning.builtin = is_asked("builtin");
+        scanning.tools = Tool::ALL.into_iter().filter(|tool| is_asked(tool.program())).collect();
+    }
     let (scanning, gists) = (&scanning, &Gists::new(session.paths.gists()));
     let work = |ctx: crate::source::Ctx| {
         Box::pin(async move {
@@ -212,10 +224,6 @@ fn words(report: &Report) -> String {
 impl Session {
     /// What images are looked at by.
     pub(super) fn scanning(&self) -> Scanning {
-        scanning(&self.config.scan.ignores(&self.paths.config))
+        scanning(&self.config.scan, &self.paths)
     }
-}
-
-fn scanning(ignore: &Path) -> Scanning {
-    Scanning { ignore: Some(ignore.to_owned()), ..Scanning::default() }
 }

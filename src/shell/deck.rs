@@ -16,7 +16,6 @@ use crate::ui::theme::DEFAULT;
 use crate::work::gists::Gists;
 use crate::work::journal::Journal;
 use crate::work::layer_cache::{self, LayerCache};
-use crate::work::scan::Scanning;
 use crate::work::{Env, KnownLists, Ledgers, Worker, clock, leftovers};
 
 use super::config::Config;
@@ -26,6 +25,7 @@ use super::paths::Paths;
 use super::registries::Registries;
 use super::remembered::{Keeper, Remembered};
 use super::run::{self, Deck};
+use super::scanning::scanning;
 use super::sources::Search;
 use super::term::{self, Modes};
 use super::{log, surroundings};
@@ -103,7 +103,7 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     };
     let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state)).noting(Ledgers::new(paths.uses()));
     let env = env.keeping(LayerCache::new(paths.layers(), layer_cache::USUAL));
-    let scanning = Scanning { ignore: Some(config.scan.ignores(&paths.config)), ..Scanning::default() };
+    let scanning = scanning(&config.scan, paths);
     let env = Arc::new(env.scanning(scanning, Gists::new(paths.gists())));
     let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());

@@ -28,6 +28,7 @@ pub mod run;
 pub mod scan;
 pub mod sights;
 pub mod table;
+pub mod told;
 pub mod trace;
 pub mod worker;
 

@@ -1,103 +1,60 @@
 //! Looks what is wrong with an image: our own scanner, others that are here, reports that are there already, and what the user says doesn't count, put
 //! together again and again while it comes.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use jiff::tz::TimeZone;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clock;
-use super::findings;
 use super::gists::Gists;
 use super::layer_cache::LayerCache;
 use super::run::{Chunks, Env};
-use crate::curate::findings::fold;
-use crate::curate::findings::ignore::Ignores;
+use super::told::{Told, mismatch};
+use crate::curate::family;
 use crate::flow::{JobEvent, JobOutput, Msg, Shared};
 use crate::model::findings::{Gist, Reach};
-use crate::model::{Digest, Image, ImageKey, Inventory, Problem, ProblemKind, Report, Scan, SourceId, VexStatement};
-use crate::scan::import::{self, Imported};
+use crate::model::{Digest, Image, ImageKey, Problem, Report, Scan, SourceId, SourceKind};
+use crate::scan::advisory::{self, Databases};
+use crate::scan::builtin::{self, Known};
+use crate::scan::facts::FactsCache;
+use crate::scan::tool::{self, Environment, Limits, Target, Tool};
 use crate::source::{Ctx, Source, blocking};
 
 const LOOK: &str = "look what is wrong with the image";
-const IMPORT: &str = "read the report";
 
 /// What images are looked at by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Scanning {
     /// The user's file of what doesn't count, whether it is there or not.
     pub ignore: Option<PathBuf>,
     /// More such files, that are there.
     pub ignores: Vec<PathBuf>,
+    /// The databases of advisories; `None` to match nothing.
+    pub advisories: Option<PathBuf>,
+    /// Where newer ones may lie in the layout of osv-scanner's cache.
+    pub advisory_caches: Vec<PathBuf>,
+    /// What layers held that were read before.
+    pub facts: FactsCache,
+    /// Whether our own scanner looks.
+    pub builtin: bool,
+    /// Others that are run where they are installed, with this environment.
+    pub tools: Vec<Tool>,
+    pub environment: Environment,
 }
 
-/// What was said so far.
-#[derive(Debug, Clone, Default)]
-pub struct Told {
-    /// Our own first.
-    pub reports: Vec<Report>,
-    pub statements: Vec<VexStatement>,
-    pub ignores: Vec<Ignores>,
-    pub inventory: Option<Inventory>,
-    pub problems: Vec<Problem>,
-}
-
-impl Told {
-    /// All of it put together, for the image of these digests.
-    #[must_use]
-    pub fn scan(&self, image: &[Digest], reach: Reach) -> Scan {
-        let mut findings = fold(self.reports.iter().flat_map(|report| report.findings.iter().cloned()));
-        let today = clock::now().to_zoned(TimeZone::UTC).date();
-        for ignores in &self.ignores {
-            ignores.apply(&mut findings, today);
-        }
-        for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none()) {
-            finding.suppressed = self.statements.iter().find_map(|statement| statement.suppresses(finding, image));
-        }
-        let heads = self.reports.iter().map(|report| Report { findings: Vec::new(), ..report.clone() });
-        Scan { findings, reports: heads.collect(), inventory: self.inventory.clone(), problems: self.problems.clone(), reach }
-    }
-
-    /// Takes in what the user's file says doesn't count. Blocking.
-    pub fn ignore(&mut self, file: &Path) {
-        match findings::ignores(file) {
-            Ok(ignores) => self.ignores.extend(ignores),
-            Err(problem) => self.problems.push(problem),
+impl Default for Scanning {
+    fn default() -> Self {
+        Self {
+            ignore: None,
+            ignores: Vec::new(),
+            advisories: None,
+            advisory_caches: Vec::new(),
+            facts: FactsCache::none(),
+            builtin: true,
+            tools: Vec::new(),
+            environment: Environment::default(),
         }
     }
-
-    /// Takes in a report or VEX document. Blocking.
-    pub fn import(&mut self, file: &Path, image: &[Digest]) {
-        match read(file) {
-            Ok(Imported::Report(report)) => {
-                if !image.is_empty() && !report.digests.is_empty() && !report.digests.iter().any(|digest| image.contains(digest)) {
-                    let doing = format!("match {} with the image", file.display());
-                    let cause = format!("it is about another one: {}", report.image.safe());
-                    self.problems.push(Problem::new(ProblemKind::Conflict, doing, cause));
-                }
-                self.reports.push(report);
-            }
-            Ok(Imported::Statements(statements)) => self.statements.extend(statements),
-            Err(problem) => self.problems.push(problem),
-        }
-    }
-}
-
-/// Reads a report from a file.
-fn read(file: &Path) -> Result<Imported, Problem> {
-    let disk = |error: &std::io::Error| Problem::disk(IMPORT, file, error);
-    // A pipe would keep this waiting.
-    if !std::fs::metadata(file).map_err(|error| disk(&error))?.is_file() {
-        return Err(Problem::new(ProblemKind::Usage, format!("{IMPORT} {}", file.display()), "that is no file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(file).and_then(|opened| opened.take(import::LARGEST as u64 + 1).read_to_end(&mut bytes)).map_err(|error| disk(&error))?;
-    import::import(&bytes).map_err(|mut problem| {
-        problem.doing = format!("{} {}", problem.doing, file.display()).into();
-        problem
-    })
 }
 
 /// An image that is to be looked at, and by what.
@@ -116,8 +73,8 @@ pub struct Asked<'a> {
     pub gists: &'a Gists,
 }
 
-impl std::fmt::Debug for Asked<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asked").field("name", &self.name).field("reach", &self.reach).finish_non_exhaustive()
     }
 }
@@ -128,28 +85,47 @@ pub type Each = Arc<dyn Fn(Scan) + Send + Sync>;
 /// Looks at an image as far as is asked for.
 ///
 /// # Errors
-/// The wish to stop. What else goes wrong is said in the scan.
+/// Our own scanner can't reach the image; the wish to stop. What else goes wrong is said in the scan.
 pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Scan, Problem> {
     let image: Vec<Digest> = asked.image.digests().cloned().collect();
     let mut told = imported(asked, &image).await?;
-    let _ = each;
-    let scan = told.scan(&image, asked.reach);
-    if scan.reach == Reach::Whole {
-        let (gists, gist) = (asked.gists.clone(), Gist::of(&scan.findings, clock::now()));
-        blocking(LOOK, move || {
-            gists.note(&image, gist);
-            Ok(())
-        })
-        .await?;
+    let ours = ours(asked, ctx, &told, &image, each);
+    let (ours, others) = tokio::join!(ours, others(asked, ctx));
+    let reach = match ours? {
+        Some(Known::All(scanned)) => {
+            told.reports.insert(0, scanned.report);
+            told.inventory = Some(scanned.inventory);
+            Reach::Whole
+        }
+        Some(Known::Documents(report)) => {
+            told.reports.insert(0, report);
+            Reach::Known
+        }
+        None => asked.reach,
+    };
+    let after_ours = usize::from(asked.scanning.builtin);
+    for other in others? {
+        match other {
+            Ok(report) => told.reports.insert(after_ours.min(told.reports.len()), report),
+            Err(problem) => told.problems.push(problem),
+        }
     }
-    Ok(scan)
+    let gists = asked.gists.clone();
+    blocking(LOOK, move || {
+        let scan = told.scan(&image, reach);
+        if scan.reach == Reach::Whole {
+            gists.note(&image, Gist::of(&scan.findings, clock::now()));
+        }
+        Ok(scan)
+    })
+    .await
 }
 
 /// What is there already: reports in files, and what the user says doesn't count.
 async fn imported(asked: Asked<'_>, image: &[Digest]) -> Result<Told, Problem> {
     let (imports, image) = (asked.imports.to_vec(), image.to_vec());
     let ignores: Vec<PathBuf> = asked.scanning.ignore.iter().chain(&asked.scanning.ignores).cloned().collect();
-    blocking(IMPORT, move || {
+    blocking("read the report", move || {
         let mut told = Told::default();
         for file in &imports {
             told.import(file, &image);
@@ -160,6 +136,104 @@ async fn imported(asked: Asked<'_>, image: &[Digest]) -> Result<Told, Problem> {
         Ok(told)
     })
     .await
+}
+
+/// What our own scanner says, and how far that goes.
+async fn ours(asked: Asked<'_>, ctx: &Ctx, told: &Told, image: &[Digest], each: Option<Each>) -> Result<Option<Known>, Problem> {
+    if !asked.scanning.builtin {
+        return Ok(None);
+    }
+    let options = options(asked, ctx);
+    if asked.reach == Reach::Known {
+        let (image, options) = (asked.image.clone(), options.clone());
+        return blocking(LOOK, move || builtin::known(&image, &options)).await.map(Some);
+    }
+    let (told, image) = (Mutex::new(told.clone()), image.to_vec());
+    let each = each.map(|each| -> builtin::Each {
+        Arc::new(move |report: &Report| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.reports.insert(0, report.clone());
+            let scan = told.scan(&image, Reach::Partly);
+            told.reports.remove(0);
+            drop(told);
+            each(scan);
+        })
+    });
+    let scanned = builtin::scan(asked.source, ctx, asked.image, &options, each).await?;
+    Ok(Some(Known::All(Box::new(scanned))))
+}
+
+fn options(asked: Asked<'_>, ctx: &Ctx) -> builtin::Options {
+    let matcher = asked.scanning.advisories.clone().map(|dir| -> builtin::Matcher {
+        let (caches, ctx) = (asked.scanning.advisory_caches.clone(), ctx.clone());
+        Arc::new(move |inventory| {
+            // What can't be taken in is said by `db status`; what was there before stands.
+            if let Err(problem) = advisory::refresh(&dir, &caches, clock::now(), &ctx)
+                && problem.is_cancelled()
+            {
+                return Err(problem);
+            }
+            Ok(Databases::open(&dir).matches(inventory))
+        })
+    });
+    builtin::Options {
+        facts: asked.scanning.facts.clone(),
+        indexes: Arc::new(asked.layers.clone()),
+        base: family::guessed_layers(asked.image),
+        name: asked.name.into(),
+        signed: None,
+        matcher,
+    }
+}
+
+/// What other scanners say that are installed here; nothing unless all of the image is to be looked at.
+async fn others(asked: Asked<'_>, ctx: &Ctx) -> Result<Vec<Result<Report, Problem>>, Problem> {
+    let mut said = Vec::new();
+    if asked.reach == Reach::Known {
+        return Ok(said);
+    }
+    for tool in &asked.scanning.tools {
+        let environment = &asked.scanning.environment;
+        let answer = match (tool::probe(ctx, *tool, environment).await, target(asked)) {
+            (Ok(None), _) | (Ok(Some(_)), None) => continue,
+            (Ok(Some(found)), Some(target)) => tool::scan(ctx, &found, &target, environment, Limits::default()).await,
+            (Err(problem), _) => Err(problem),
+        };
+        match answer {
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            // Of a file with several images some take the first, whichever was meant.
+            Ok(report) => {
+                let image: Vec<Digest> = asked.image.digests().cloned().collect();
+                said.push(mismatch(&report, &image, &format!("what {} said", tool.name())).map_or(Ok(report), Err));
+            }
+            answer => said.push(answer),
+        }
+    }
+    Ok(said)
+}
+
+/// The image in the words that other scanners understand; `None` for what they have no way to.
+fn target(asked: Asked<'_>) -> Option<Target> {
+    let reference = asked.image.tags.first().map_or_else(|| asked.image.id.to_string(), |name| name.raw().to_owned());
+    let place = asked.source.id().0.as_str();
+    match asked.source.kind() {
+        SourceKind::Engine => {
+            let host = place.strip_prefix("engine:").map(str::to_owned);
+            let is_podman = host.as_ref().is_some_and(|host| host.contains("podman"));
+            Some(Target::Engine { reference, is_podman, host })
+        }
+        SourceKind::Registry => {
+            let digest = asked.image.repo_digests.first().map(|name| name.raw().to_owned());
+            Some(Target::Registry { reference: digest.unwrap_or(reference), is_plain: false })
+        }
+        SourceKind::Layout => place.strip_prefix("oci:").map(|dir| Target::Layout(dir.into())),
+        SourceKind::Archive => {
+            let docker = place.strip_prefix("docker-archive:").map(|file| Target::DockerArchive(file.into()));
+            docker.or_else(|| place.strip_prefix("oci-archive:").map(|file| Target::OciArchive(file.into())))
+        }
+        // A layout of many images: what others take for one is the first of them.
+        SourceKind::Store => None,
+    }
 }
 
 /// Looks at an image of the deck, and tells what is known again and again.
@@ -186,8 +260,7 @@ pub(super) async fn run(
         layers: &env.layers,
         gists: &env.gists,
     };
-    let inbox = chunks.inbox.clone();
-    let id = chunks.id;
+    let (inbox, id) = (chunks.inbox.clone(), chunks.id);
     let each: Each = Arc::new(move |scan| {
         // What is lost to a full inbox comes again with the next, and all of it in the end.
         let _ = inbox.try_send(Msg::Job(id, JobEvent::Chunk(JobOutput::Scanned(Shared::new(scan)))));

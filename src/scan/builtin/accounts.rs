@@ -113,4 +113,3 @@ fn shared<'a>(all: impl Iterator<Item = (u32, &'a str)>) -> Vec<(u32, Vec<&'a st
     }
     by_number.into_iter().filter(|(_, names)| names.len() > 1).collect()
 }
-

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::found::origin;
 use super::{Options, told};
-use crate::model::finding::{FindingLayer, Origin, Said};
+use crate::model::finding::{FindingLayer, Said};
 use crate::model::report::Check;
-use crate::model::{Finding, FindingKind, Image, Report, Severity};
+use crate::model::{Finding, Image, Report, Severity};
 use crate::scan::lint::{self, Cache, Facts, Known, SecretHit};
 use crate::scan::rules::Search;
 

@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 pub use layers::Indexes;
 
-use super::facts::FactsCache;
 use super::advisory::Matched;
+use super::facts::FactsCache;
 use crate::model::report::{NotLooked, Scanner};
-use crate::model::{Finding, FindingKind, Foreign, Image, Inventory, Problem, Report};
+use crate::model::{FindingKind, Foreign, Image, Inventory, Problem, Report};
 use crate::source::{Ctx, Source, blocking};
 
 const DOING: &str = "scan the image";

@@ -8,11 +8,11 @@ use super::documents::{self, Around};
 use super::found::{self, Fate};
 use super::layers::Layer;
 use super::{Options, Scanned, modes};
-use crate::scan::advisory::Matched;
 use crate::layer::compare::Finished;
 use crate::layer::tree::{Deed, Tree};
 use crate::model::report::NotLooked;
 use crate::model::{Finding, FindingKind, Foreign, Image, Inventory, Problem, Report};
+use crate::scan::advisory::Matched;
 use crate::scan::facts::{Files, Passed};
 use crate::scan::inventory::{self, FileList};
 
