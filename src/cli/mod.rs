@@ -9,6 +9,7 @@ mod ask;
 mod change;
 mod ci;
 mod copy;
+mod db;
 mod deck;
 mod diff;
 mod doctor;
@@ -28,6 +29,8 @@ mod quarantine;
 mod remote;
 mod rename;
 mod retain;
+mod sbom;
+mod scan_args;
 mod session;
 mod shells;
 mod signals;
@@ -163,6 +166,8 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Redo(args) => apply::redo(session, &args).await,
         Command::Log { id } => log::run(session, id.as_deref()).await,
         Command::Policy { command } => policy::run(session, &command).await,
+        Command::Sbom(args) => sbom::run(session, &args).await,
+        Command::Db { command } => db::run(session, command).await,
         Command::Doctor => doctor::run(session).await,
         Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),
     }

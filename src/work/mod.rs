@@ -14,6 +14,7 @@ mod explore;
 pub mod files;
 #[cfg(debug_assertions)]
 pub mod hooks;
+pub mod inventory;
 pub mod journal;
 pub mod known;
 pub mod layer_cache;
