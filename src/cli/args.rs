@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use super::layer_args::{CiArgs, DiffArgs, FilesArgs};
 use super::scan::ScanArgs;
+use super::scan_args::{DbCommand, SbomArgs};
 use crate::model::{ArchiveFormat, Platform};
 
 const AFTER: &str = "\
@@ -133,6 +134,13 @@ pub(super) enum Command {
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// List the packages of an image, as a document for other tools
+    Sbom(SbomArgs),
+    /// Keep the databases of advisories that scans go by
+    Db {
+        #[command(subcommand)]
+        command: DbCommand,
     },
     /// Show what was found on this machine, and why something is missing
     Doctor,

@@ -9,6 +9,7 @@ mod ask;
 mod change;
 mod ci;
 mod copy;
+mod db;
 mod deck;
 mod diff;
 mod doctor;
@@ -28,7 +29,9 @@ mod quarantine;
 mod remote;
 mod rename;
 mod retain;
+mod sbom;
 mod scan;
+mod scan_args;
 mod session;
 mod shells;
 mod signals;
@@ -168,6 +171,8 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Redo(args) => apply::redo(session, &args).await,
         Command::Log { id } => log::run(session, id.as_deref()).await,
         Command::Policy { command } => policy::run(session, &command).await,
+        Command::Sbom(args) => sbom::run(session, &args).await,
+        Command::Db { command } => db::run(session, command).await,
         Command::Doctor => doctor::run(session).await,
         Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),
     }
