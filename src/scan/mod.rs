@@ -4,4 +4,5 @@
 
 pub mod import;
 pub mod inventory;
+pub mod signature;
 pub mod tool;
