@@ -10,5 +10,6 @@ pub mod inventory;
 pub mod lint;
 pub mod rules;
 pub mod sbom;
+pub mod signature;
 pub mod tool;
 pub mod version;
