@@ -47,6 +47,9 @@ pub struct SecretHit {
     pub evidence: Evidence,
 }
 
+/// Finds a credential in a text by its form.
+pub type SecretIn<'a> = dyn Fn(&str) -> Option<SecretHit> + 'a;
+
 /// What is known of an image besides its settings and history.
 #[derive(Clone, Copy, Default)]
 pub struct Facts<'a> {
@@ -55,7 +58,7 @@ pub struct Facts<'a> {
     /// What package managers left, layer by layer; `None` where layers weren't read.
     pub caches: Option<&'a [Cache]>,
     /// Finds a credential by its form.
-    pub secret_in: Option<&'a dyn Fn(&str) -> Option<SecretHit>>,
+    pub secret_in: Option<&'a SecretIn<'a>>,
 }
 
 impl std::fmt::Debug for Facts<'_> {
