@@ -426,5 +426,4 @@ impl Parser {
 }
 
 #[cfg(test)]
-#[path = "shell_tests.rs"]
 mod tests;
