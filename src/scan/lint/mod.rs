@@ -1,8 +1,8 @@
 //! What is wrong with an image by its settings and its build history alone: who it runs as, secrets in its variables, and steps of the build that
 //! cost or endanger it. Of layers it knows what it is told ([`Facts`]).
 //!
-//! [`RULES`] has a row for each rule, with the function that looks: a rule is one row here and one function beside it. Rules are precise rather than
-//! many; steps are read command by command ([`shell`]), never by searching their text. What is shown of a command is masked.
+//! `RULES` has a row for each rule, with the function that looks: a rule is one row here and one function beside it. Rules are precise rather than
+//! many; steps are read command by command (`shell`), never by searching their text. What is shown of a command is masked.
 //!
 //! May use model. Pure. Facts: the OCI image specification, Docker's reference and its notes on building, the CIS Docker Benchmark.
 
@@ -432,7 +432,7 @@ pub fn settings(image: &Image, tag: Option<&str>, facts: &Facts<'_>) -> Vec<Find
     findings
 }
 
-/// What [`settings`] looks for in such an image, and what it can't and why. Secrets are looked for in settings and steps only, so that they are
+/// What [`settings()`] looks for in such an image, and what it can't and why. Secrets are looked for in settings and steps only, so that they are
 /// not among the kinds.
 #[must_use]
 pub fn looked_for(image: &Image, facts: &Facts<'_>) -> (BTreeSet<FindingKind>, Vec<NotLooked>) {
