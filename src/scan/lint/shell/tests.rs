@@ -92,10 +92,28 @@ fn a_program_comes_from_the_input_only_where_nothing_else_gives_it() {
 
 #[test]
 fn a_large_or_deep_script_takes_no_longer_than_it_is() {
-    for unit in
-        ["$(", "\"$(", "`", "(", "<<E ", "${", "$((", "a;", "'", "sh -c \"", "case x in ", "\\", "<(", "x=(", "a|", "<<E\n", "eval ", "é"]
-    {
-        let script = unit.repeat((1 << 18) / unit.len());
+    for unit in [
+        "$(",
+        "\"$(",
+        "`",
+        "(",
+        "<<E ",
+        "${",
+        "$((",
+        "a;",
+        "'",
+        "sh -c \"",
+        "case x in ",
+        "\\",
+        "<(",
+        "x=(",
+        "a|",
+        "<<E\n",
+        "a <<E;",
+        "eval ",
+        "é",
+    ] {
+        let script = unit.repeat((1 << 16) / unit.len());
         assert!(commands(&script).len() <= MOST_COMMANDS, "{unit}");
     }
     assert_eq!(commands(&"a;".repeat(1 << 20)).len(), MOST_COMMANDS);
