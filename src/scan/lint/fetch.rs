@@ -26,7 +26,10 @@ fn is_address(text: &str) -> bool {
 /// A repository, which is loaded by its commit or branch.
 fn is_git(text: &str) -> bool {
     let repository = text.split(['#', '?']).next().unwrap_or_default().trim_end_matches('/').to_ascii_lowercase();
-    text.starts_with("git@") || text.starts_with("git://") || text.starts_with("ssh://") || repository.ends_with(".git")
+    text.starts_with("git@")
+        || text.starts_with("git://")
+        || text.starts_with("ssh://")
+        || repository.rsplit_once('.').is_some_and(|(_, ending)| ending == "git")
 }
 
 fn is_archive(text: &str) -> bool {
@@ -170,7 +173,10 @@ fn is_unchecked(command: &Command) -> bool {
                 || says(command, "acquire::allowinsecurerepositories", &ON)
                 || says(command, "acquire::https::verify-peer", &OFF)
         }
-        "apk" => command.has(&["--allow-untrusted"]) && !command.operands().any(|word| word.ends_with(".apk") && !is_address(word)),
+        "apk" => {
+            command.has(&["--allow-untrusted"])
+                && !command.operands().any(|word| word.rsplit_once('.').is_some_and(|(_, ending)| ending == "apk") && !is_address(word))
+        }
         "yum" | "dnf" | "microdnf" | "tdnf" => command.has(&["--nogpgcheck", "--no-gpgchecks", "--nogpg"]),
         "zypper" => command.has(&["--no-gpg-checks"]),
         name if is_pip(command, name) => trusts_host(command),

@@ -86,16 +86,13 @@ impl State {
         self.takes_password |= matches!(word, "mysql" | "mysqladmin" | "mysqldump" | "mariadb" | "sshpass");
         self.is_login = matches!(word, "-u" | "--user" | "--proxy-user" | "-U");
         let lower = word.to_ascii_lowercase();
-        if self.takes_password && word == "-p" {
-            self.next = 1;
-        } else if matches!(lower.as_str(), "bearer" | "basic") {
-            self.next = 1;
-        } else if lower.ends_with("authorization:") {
+        let named = word.strip_prefix("--").or_else(|| word.strip_suffix(':')).filter(|name| !name.contains(['=', ':']));
+        let is_before_secret =
+            matches!(lower.as_str(), "bearer" | "basic") || (self.takes_password && word == "-p") || named.is_some_and(hides);
+        if lower.ends_with("authorization:") {
             self.next = 2;
-        } else if let Some(name) = word.strip_prefix("--").or_else(|| word.strip_suffix(':')) {
-            if !name.contains(['=', ':']) && hides(name) {
-                self.next = 1;
-            }
+        } else if is_before_secret {
+            self.next = 1;
         }
     }
 }

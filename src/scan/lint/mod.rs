@@ -1,8 +1,8 @@
 //! What is wrong with an image by its settings and its build history alone: who it runs as, secrets in its variables, and steps of the build that
 //! cost or endanger it. Of layers it knows what it is told ([`Facts`]).
 //!
-//! [`RULES`] has a row for each rule, with the function that looks: a rule is one row here and one function beside it. Rules are precise rather than
-//! many; steps are read command by command ([`shell`]), never by searching their text. What is shown of a command is masked.
+//! `RULES` has a row for each rule, with the function that looks: a rule is one row here and one function beside it. Rules are precise rather than
+//! many; steps are read command by command (`shell`), never by searching their text. What is shown of a command is masked.
 //!
 //! May use model. Pure. Facts: the OCI image specification, Docker's reference and its notes on building, the CIS Docker Benchmark.
 
@@ -47,6 +47,9 @@ pub struct SecretHit {
     pub evidence: Evidence,
 }
 
+/// Finds a credential in a text by its form.
+pub type SecretIn<'a> = dyn Fn(&str) -> Option<SecretHit> + 'a;
+
 /// What is known of an image besides its settings and history.
 #[derive(Clone, Copy, Default)]
 pub struct Facts<'a> {
@@ -55,7 +58,7 @@ pub struct Facts<'a> {
     /// What package managers left, layer by layer; `None` where layers weren't read.
     pub caches: Option<&'a [Cache]>,
     /// Finds a credential by its form.
-    pub secret_in: Option<&'a dyn Fn(&str) -> Option<SecretHit>>,
+    pub secret_in: Option<&'a SecretIn<'a>>,
 }
 
 impl std::fmt::Debug for Facts<'_> {
@@ -429,7 +432,7 @@ pub fn settings(image: &Image, tag: Option<&str>, facts: &Facts<'_>) -> Vec<Find
     findings
 }
 
-/// What [`settings`] looks for in such an image, and what it can't and why. Secrets are looked for in settings and steps only, so that they are
+/// What [`settings()`] looks for in such an image, and what it can't and why. Secrets are looked for in settings and steps only, so that they are
 /// not among the kinds.
 #[must_use]
 pub fn looked_for(image: &Image, facts: &Facts<'_>) -> (BTreeSet<FindingKind>, Vec<NotLooked>) {

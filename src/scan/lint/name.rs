@@ -90,10 +90,8 @@ fn parts(name: &str) -> Vec<String> {
         if !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && was_small) {
             parts.push(String::new());
         }
-        if c.is_ascii_alphanumeric() {
-            if let Some(last) = parts.last_mut() {
-                last.push(c.to_ascii_lowercase());
-            }
+        if let Some(last) = parts.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            last.push(c.to_ascii_lowercase());
         }
         was_small = c.is_ascii_lowercase() || c.is_ascii_digit();
     }

@@ -5,6 +5,9 @@ use super::packages::installs;
 use super::{Found, Scene};
 use crate::model::Severity;
 
+/// Files of one step that are known to be removed.
+const MOST_REMOVED: usize = 1_000;
+
 /// How a mode opens files to everybody.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Opens {
@@ -48,7 +51,8 @@ fn mode(command: &Command) -> Option<(Opens, Vec<&str>)> {
 
 pub(super) fn chmod(scene: &Scene<'_>, found: &mut Found<'_>) {
     for step in &scene.steps {
-        let removed: Vec<&str> = step.commands.iter().filter(|command| command.is(&["rm"])).flat_map(Command::operands).collect();
+        let removed: Vec<&str> =
+            step.commands.iter().filter(|command| command.is(&["rm"])).flat_map(Command::operands).take(MOST_REMOVED).collect();
         for command in step.commands.iter().filter(|command| command.is(&["chmod"])) {
             let Some((opens, files)) = mode(command) else { continue };
             // What is gone at the end of the step, or was no file.

@@ -2,7 +2,7 @@
 //!
 //! A value is never shown, nor is it part of a key; a variable's name is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::is_secret;
 use super::step::pairs;
@@ -93,10 +93,10 @@ pub(super) fn values(scene: &Scene<'_>) -> Vec<String> {
 
 /// Adds a finding for each that is or has a secret, once a name.
 fn judge(scene: &Scene<'_>, found: &mut Found<'_>, sets: Vec<Set>, place: &str) {
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for set in sets {
         let Set { name, value, layer } = set;
-        if seen.contains_key(&name) || value.len() > LONGEST {
+        if seen.contains(&name) || value.len() > LONGEST {
             continue;
         }
         let hit = scene.facts.secret_in.and_then(|find| find(&format!("{name}={value}")));
@@ -117,7 +117,7 @@ fn judge(scene: &Scene<'_>, found: &mut Found<'_>, sets: Vec<Set>, place: &str) 
             finding.title = format!("{what} in {place} {shown}").into();
             finding.severity = severity.unwrap_or(finding.severity);
         }
-        seen.insert(name, ());
+        seen.insert(name);
     }
 }
 

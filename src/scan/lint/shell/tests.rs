@@ -10,10 +10,10 @@ fn told(script: &str) -> Vec<String> {
 
 /// Its words, with what is piped into it before them.
 fn told_of(command: &Command, all: &[Command]) -> String {
-    let sets: String = command.sets.iter().map(|(name, value)| format!("{name}:{value} ")).collect();
+    let sets: Vec<String> = command.sets.iter().map(|(name, value)| format!("{name}:{value} ")).collect();
     let piped = command.piped.and_then(|at| all.get(at)).map(|from| format!("{} > ", from.name())).unwrap_or_default();
     let words: Vec<&str> = command.words.iter().map(|word| word.text.as_str()).collect();
-    format!("{piped}{sets}{}", words.join("_")).replace(INNER, "()")
+    format!("{piped}{}{}", sets.concat(), words.join("_")).replace(INNER, "()")
 }
 
 #[test]
@@ -92,12 +92,32 @@ fn a_program_comes_from_the_input_only_where_nothing_else_gives_it() {
 
 #[test]
 fn a_large_or_deep_script_takes_no_longer_than_it_is() {
-    for unit in
-        ["$(", "\"$(", "`", "(", "<<E ", "${", "$((", "a;", "'", "sh -c \"", "case x in ", "\\", "<(", "x=(", "a|", "<<E\n", "eval ", "é"]
-    {
-        let script = unit.repeat((1 << 20) / unit.len());
+    for unit in [
+        "$(",
+        "\"$(",
+        "`",
+        "(",
+        "<<E ",
+        "${",
+        "$((",
+        "a;",
+        "'",
+        "sh -c \"",
+        "case x in ",
+        "\\",
+        "<(",
+        "x=(",
+        "a|",
+        "<<E\n",
+        "a <<E;",
+        "eval ",
+        "é",
+    ] {
+        let script = unit.repeat((1 << 16) / unit.len());
         assert!(commands(&script).len() <= MOST_COMMANDS, "{unit}");
     }
+    assert_eq!(commands(&"a;".repeat(1 << 20)).len(), MOST_COMMANDS);
+    assert!(commands(&format!("{} && sudo a", "é".repeat(1 << 20))).len() == 1);
     let mut quoted = "curl -k x".to_owned();
     for _ in 0..30 {
         quoted = format!("sh -c {}", shell_quoted(&quoted));

@@ -10,6 +10,8 @@ use super::command::{Command, Word};
 pub(super) const LONGEST: usize = 1 << 20;
 /// Commands of one script.
 const MOST_COMMANDS: usize = 20_000;
+/// Here-documents of one line.
+const MOST_HERE: usize = 64;
 /// Scripts in scripts.
 const DEEPEST: usize = 8;
 
@@ -264,7 +266,7 @@ impl Parser {
         } else if from.eat("<<") {
             let is_indented = from.eat("-");
             from.blanks();
-            if let Some(word) = self.word(from, depth) {
+            if let Some(word) = self.word(from, depth).filter(|_| list.here.len() < MOST_HERE) {
                 list.here.push(HereDocument { end: word.text, is_indented, of: None });
             }
         } else {
@@ -426,5 +428,4 @@ impl Parser {
 }
 
 #[cfg(test)]
-#[path = "shell_tests.rs"]
 mod tests;
