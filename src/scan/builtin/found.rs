@@ -13,8 +13,8 @@ use crate::scan::rules::{FILES, Place, SECRETS, place};
 pub(super) enum Fate {
     /// It is there in the end.
     Stays,
-    /// That layer took it away.
-    Removed(usize),
+    /// A later layer took it away.
+    Removed,
     /// That layer has another in its place.
     Replaced(usize),
     /// Nobody knows yet.
@@ -125,9 +125,9 @@ fn set_aside(finding: &mut Finding, why: &'static str) {
 fn tell(finding: &mut Finding, index: usize, fate: Fate) {
     let words = match fate {
         Fate::Stays | Fate::Unknown => return,
-        Fate::Removed(later) => format!("still in layer {index}, removed in layer {later}"),
-        Fate::Replaced(later) if later == index => format!("still in layer {index}, which has it twice"),
-        Fate::Replaced(later) => format!("still in layer {index}, replaced in layer {later}"),
+        Fate::Removed => "still in its layer, removed by a later one",
+        Fate::Replaced(later) if later == index => "still in its layer, which has it twice",
+        Fate::Replaced(_) => "still in its layer, replaced by a later one",
     };
     finding.title = format!("{} ({words})", finding.title.raw()).into();
     let before = finding.description.raw();
@@ -187,9 +187,9 @@ mod tests {
     fn what_became_of_it_is_told() {
         let mut one = by_rule(FindingKind::Secret, "a", "Token", Severity::High, "a", "");
         let key = one.key;
-        tell(&mut one, 3, Fate::Removed(5));
-        assert_eq!((one.title.raw(), one.key), ("Token (still in layer 3, removed in layer 5)", key));
+        tell(&mut one, 3, Fate::Removed);
+        assert_eq!((one.title.raw(), one.key), ("Token (still in its layer, removed by a later one)", key));
         tell(&mut one, 3, Fate::Stays);
-        assert!(one.title.raw().ends_with("5)"));
+        assert!(one.title.raw().ends_with("one)"));
     }
 }

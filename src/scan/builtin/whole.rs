@@ -62,7 +62,7 @@ fn fate(side: &Finished<'_>, place: usize, path: &[u8], offset: u64) -> Fate {
     for step in side.tree.history(id) {
         match step.deed {
             _ if step.layer < place => {}
-            Deed::Removed(_) => return Fate::Removed(step.layer),
+            Deed::Removed(_) => return Fate::Removed,
             Deed::Modified if step.layer > place => return Fate::Replaced(step.layer),
             // Written again just as it was, it is still there.
             Deed::Added | Deed::Modified | Deed::Repeated => {}
@@ -106,7 +106,7 @@ fn gaps(report: &mut Report, image: &Image, layers: &[Layer], inventory: &Invent
     }
     for (place, layer) in layers.iter().enumerate() {
         if let Some(problem) = &layer.problem {
-            told.push(NotLooked::new(format!("layer {place}"), problem.cause.as_str()));
+            told.push(NotLooked::new(format!("layer {} of {}", place + 1, layers.len()), problem.cause.as_str()));
         }
     }
     let mut all = Passed::default();

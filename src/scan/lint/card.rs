@@ -184,9 +184,9 @@ fn set_ids(known: &Known<'_>) -> Verdict {
         id.starts_with("setuid") || id.starts_with("setgid") || finding.aliases.iter().any(|alias| alias.raw() == "CIS-DI-0008")
     };
     match known.count(is) {
-        _ if !known.layers_read || !known.looked(FindingKind::SensitiveFile) => not("The modes of files were not looked at"),
+        1.. => fail(counted(known.count(is), "such file", "such files")),
+        0 if !known.layers_read || !known.looked(FindingKind::SensitiveFile) => not("The modes of some files were not looked at"),
         0 => pass("There is no such file"),
-        count => fail(counted(count, "such file", "such files")),
     }
 }
 
