@@ -264,7 +264,10 @@ async fn what_was_planted_is_found_and_nothing_else() {
     assert_eq!(why, ["licence", "signature", "vulnerability", "secret in files that are no text"]);
     let fails = |id: &str| report.card.iter().find(|line| line.id == id).unwrap().outcome;
     assert_eq!(["CIS 4.1", "CIS 4.8", "CIS 4.10", "NIST 4.1.4"].map(fails), [Outcome::Fail; 4]);
-    assert_eq!(["CIS 4.4", "CIS 4.6", "CIS 4.7", "CIS 4.9"].map(fails), [Outcome::NotEvaluated, Outcome::NotEvaluated, Outcome::Pass, Outcome::Pass]);
+    assert_eq!(
+        ["CIS 4.4", "CIS 4.6", "CIS 4.7", "CIS 4.9"].map(fails),
+        [Outcome::NotEvaluated, Outcome::NotEvaluated, Outcome::Pass, Outcome::Pass]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

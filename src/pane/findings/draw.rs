@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::flow::Action;
 use crate::model::findings::{Group, Reach, Row};
+use crate::model::report::NotLooked;
 use crate::model::{Finding, FindingKind, Image, Safe, Scan, Severity, Summary, time};
 use crate::pane::draw::{Face, position};
 use crate::ui::canvas::Align;
@@ -134,7 +135,9 @@ fn state(pen: &mut Pen<'_, '_>, findings: &Findings, scan: &Scan, face: &Face<'_
     }
     let mut parts: Vec<Safe> = Vec::new();
     let missed: usize = scan.reports.iter().map(|report| report.not_looked_for.len()).sum();
-    if let Some(first) = scan.reports.iter().flat_map(|report| &report.not_looked_for).next() {
+    // What weighs most is told first.
+    let is_vulnerability = |one: &&NotLooked| !one.what.as_str().starts_with(FindingKind::Vulnerability.word());
+    if let Some(first) = scan.reports.iter().flat_map(|report| &report.not_looked_for).min_by_key(is_vulnerability) {
         let more = if missed > 1 { format!(" (and {} more)", missed - 1) } else { String::new() };
         parts.push(words!("not looked for: {}, {}{more}", first.what, first.why));
     }

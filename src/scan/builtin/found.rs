@@ -157,8 +157,8 @@ pub(super) fn fold(findings: &mut Vec<Finding>) {
         at += 1;
         let Some((_, below)) = last.get(&finding.key).filter(|(top, _)| *top == here) else { return false };
         if !below.is_empty() {
-            let layers: Vec<String> = below.iter().map(ToString::to_string).collect();
-            let words = format!("The same is in layer {} too.", layers.join(", "));
+            let layers: Vec<String> = below.iter().map(|index| (index + 1).to_string()).collect();
+            let words = format!("The same is in layer {} too, counted from the lowest.", layers.join(", "));
             let before = finding.description.raw();
             finding.description = if before.is_empty() { words.into() } else { format!("{before}\n{words}").into() };
         }
@@ -180,7 +180,7 @@ mod tests {
         let mut all = vec![of("one", 0), of("other", 0), of("one", 2), of("one", 5), of("other", 0)];
         fold(&mut all);
         let told: Vec<_> = all.iter().map(|one| (one.id.raw(), one.layer.as_ref().unwrap().index, one.description.raw())).collect();
-        assert_eq!(told, [("one", Some(5), "The same is in layer 0, 2 too."), ("other", Some(0), "")]);
+        assert_eq!(told, [("one", Some(5), "The same is in layer 1, 3 too, counted from the lowest."), ("other", Some(0), "")]);
     }
 
     #[test]
