@@ -3,7 +3,9 @@
 
 mod common;
 
-use std::io::{Cursor, Write as _};
+use std::io::{BufRead as _, BufReader, Cursor, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 use common::program::{Program, assert_tame};
 use serde_json::{Value, json};
@@ -111,4 +113,92 @@ fn the_cache_of_osv_scanner_is_used_where_its_variable_says() {
     command.env("OSV_SCANNER_LOCAL_DB_CACHE_DIRECTORY", program.home().join("cache"));
     let ran = common::program::Ran::from(command.output().unwrap()).ended(0);
     assert_eq!(databases(&ran.document()), [("PyPI".to_owned(), 1)]);
+}
+
+/// Answers each request with what `answer` says to its head, and keeps the heads.
+struct Server {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let head = head.join("\n").to_lowercase();
+                kept.lock().unwrap().push(head.clone());
+                // Whoever asked may be gone.
+                let _ = stream.write_all(&answer(&head));
+            }
+        });
+        Self { address, heads }
+    }
+
+    fn config(&self, program: &Program) {
+        write(program, ".config/lighterman/config.toml", format!("[advisories]\nurl = \"{}/osv\"\n", self.address).as_bytes());
+    }
+}
+
+fn answered(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    [format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n").as_bytes(), body].concat()
+}
+
+#[test]
+fn a_database_is_fetched_when_it_is_told_to_and_not_again() {
+    let mixed = [advisory("DEBIAN-CVE-2026-1", "Debian:12", "acme").to_string(), advisory("GO-1", "Go", "acme").to_string()];
+    let zip = zipped(&[("a.json", mixed[0].clone()), ("b.json", mixed[1].clone())]);
+    let server = Server::new(move |head| match () {
+        () if head.contains("if-none-match: \"v1\"") => answered("304 Not Modified", "", b""),
+        () if head.starts_with("get /osv/debian/all.zip ") => answered("200 OK", "ETag: \"v1\"\r\n", &zip),
+        () => answered("404 Not Found", "", b"\x1b[31mnothing"),
+    });
+    let program = Program::without_engine();
+    server.config(&program);
+    let taken = program.json(&["db", "update", "--ecosystem", "debian"]);
+    assert_eq!(databases(&taken), [("Debian".to_owned(), 1)], "and nothing of another ecosystem");
+    let ran = program.run(&["db", "update"]).ended(0);
+    assert!(ran.stderr.contains("Debian: nothing newer"), "{}", ran.stderr);
+    let ran = program.run(&["db", "update", "--ecosystem", "Red Hat", "--ecosystem", "Debian"]).ended(3);
+    assert!(ran.stderr.contains("404"), "{}", ran.stderr);
+    assert_tame(&ran.stderr);
+    assert!(server.heads.lock().unwrap().iter().any(|head| head.starts_with("get /osv/red%20hat/all.zip ")));
+    program.run(&["db", "update", "--ecosystem", "cobol"]).ended(2);
+    program.run(&["--read-only", "db", "update"]).ended(1);
+    let state = program.json(&["db", "status"]);
+    assert_eq!(
+        (databases(&state), state["databases"][0]["origin"].as_str().unwrap().ends_with("/osv/Debian/all.zip")),
+        (vec![("Debian".to_owned(), 1)], true)
+    );
+}
+
+#[test]
+fn a_download_that_breaks_leaves_what_was_there() {
+    let zip = zipped(&[("a.json", advisory("GO-1", "Go", "acme").to_string())]);
+    let whole = zip.clone();
+    let served = Mutex::new(vec![
+        answered("302 Found", "Location: ftp://elsewhere/x\r\n", b""),
+        answered("200 OK", "", b"<html>not a zip</html>"),
+        answered("200 OK", "", &whole[..whole.len() - 10]),
+        answered("200 OK", "", &whole)[..200].to_vec(),
+        answered("200 OK", "", &whole),
+    ]);
+    let server = Server::new(move |_| served.lock().unwrap().pop().unwrap_or_default());
+    let program = Program::without_engine();
+    server.config(&program);
+    let update = || program.run(&["db", "update", "--ecosystem", "Go"]);
+    update().ended(0);
+    let dir = program.home().join(".local/share/lighterman/advisories");
+    for _ in 0..4 {
+        update().ended(1);
+        assert_eq!(databases(&program.json(&["db", "status"])), [("Go".to_owned(), 1)]);
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "nothing half is left");
+    }
 }

@@ -9,7 +9,7 @@ use super::scan_args::DbCommand;
 use super::session::Session;
 use super::{Tally, Verdict};
 use crate::model::{Foreign, Problem, ProblemKind, Safe, size};
-use crate::scan::advisory::{self, Databases, Imported, Renewed, Status};
+use crate::scan::advisory::{self, Databases, Imported, Renewed, Status, Updated};
 use crate::source::blocking;
 use crate::work::clock;
 
@@ -23,6 +23,7 @@ struct State<'a> {
 pub(super) async fn run(session: &Session, command: DbCommand) -> Verdict {
     match command {
         DbCommand::Import { from } => import(session, from).await,
+        DbCommand::Update { ecosystem } => update(session, &ecosystem).await,
         DbCommand::Status => status(session).await,
     }
 }
@@ -44,6 +45,46 @@ async fn import(session: &Session, from: PathBuf) -> Verdict {
     told(session, &[imported], Tally::default())
 }
 
+/// Fetched where nothing was said and none is there.
+const USUAL: [&str; 8] = ["Alpine", "Debian", "Ubuntu", "Go", "Maven", "PyPI", "crates.io", "npm"];
+
+async fn update(session: &Session, named: &[String]) -> Verdict {
+    let doing = "get databases of advisories";
+    may_change(session, doing)?;
+    let dir = session.paths.advisories();
+    let mut wanted = named.iter().map(|name| advisory::ecosystem(name)).collect::<Result<Vec<_>, _>>()?;
+    if wanted.is_empty() {
+        let there = dir.clone();
+        let databases = blocking(doing, move || {
+            advisory::tidy(&there, clock::now());
+            Ok(Databases::open(&there))
+        });
+        let databases = databases.await?;
+        // Alpine's own lists are taken from files, each for itself.
+        let names = databases.status().iter().filter_map(|one| advisory::ecosystem(one.name.raw()).ok());
+        wanted = names.collect();
+    }
+    if wanted.is_empty() {
+        wanted = USUAL.to_vec();
+    }
+    let client = advisory::client()?;
+    let (mut tally, mut imported) = (Tally::default(), Vec::new());
+    for ecosystem in wanted {
+        let (client, dir, address) = (&client, &dir, session.config.advisories.url.as_str());
+        let work = |ctx| async move { advisory::update(client, dir, address, ecosystem, clock::now(), &ctx).await };
+        match session.run(doing, work).await {
+            Ok(Updated::New(new)) => imported.push(new),
+            Ok(Updated::Same) => {
+                tally.done += 1;
+                session.printer.say(format_args!("{ecosystem}: nothing newer"));
+            }
+            Err(problem) if problem.is_cancelled() => return Err(problem),
+            Err(problem) => tally.failed(&problem, &session.printer),
+        }
+    }
+    told(session, &imported, tally)
+}
+
 /// Prints what was taken in, and says what was not.
 fn told(session: &Session, imported: &[Imported], mut tally: Tally) -> Verdict {
     let printer = &session.printer;
@@ -59,10 +100,8 @@ fn told(session: &Session, imported: &[Imported], mut tally: Tally) -> Verdict {
         }
     }
     if printer.json {
-        match imported {
-            [one] => printer.document(one)?,
-            all => printer.document(all)?,
-        }
+        let imported = imported.iter().fold(Imported::default(), Imported::and);
+        printer.document(&imported)?;
         return Ok(tally.verdict());
     }
     let mut table =
@@ -72,7 +111,7 @@ fn told(session: &Session, imported: &[Imported], mut tally: Tally) -> Verdict {
         vec![status.name.safe(), status.advisories.to_string().into(), before, status.packages.to_string().into()]
     };
     imported.iter().flat_map(|one| &one.databases).for_each(|renewed| table.row(row(renewed)));
-    if tally.done > 0 {
+    if imported.iter().any(|one| !one.databases.is_empty()) {
         printer.table(&table)?;
     }
     let sum = |count: fn(&Imported) -> u64| imported.iter().map(count).sum::<u64>();

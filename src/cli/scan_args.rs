@@ -36,6 +36,12 @@ pub(super) enum DbCommand {
         #[arg(value_name = "FILE|DIR", value_hint = ValueHint::AnyPath)]
         from: PathBuf,
     },
+    /// Get databases anew from where OSV or a mirror publishes them; what has not changed there is not fetched
+    Update {
+        /// Of this ecosystem, such as Debian, npm or PyPI; may be repeated. Without it those that are there already, or else the usual ones
+        #[arg(long, value_name = "ECOSYSTEM")]
+        ecosystem: Vec<String>,
+    },
     /// Show which databases there are, of when, and where they came from
     Status,
 }

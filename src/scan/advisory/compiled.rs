@@ -6,7 +6,8 @@
 //!
 //! May use model. Its form is ours alone: [`FORMAT`] changes with it and with what a [`Record`] is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt as _;
@@ -106,25 +107,25 @@ pub(super) struct Writer {
     records: Vec<(u64, u64, u32)>,
     /// The other names of a record, with its number.
     more: Vec<(u64, u32)>,
-    ids: HashSet<u64>,
+    /// What was put, so that nothing is there twice.
+    known: HashSet<u128>,
     releases: BTreeMap<String, u64>,
 }
 
 impl Writer {
     pub(super) fn new(dir: &Path) -> io::Result<Self> {
         let spool = BufWriter::new(tempfile::tempfile_in(dir)?);
-        let (records, more, ids, releases) = (Vec::new(), Vec::new(), HashSet::new(), BTreeMap::new());
-        Ok(Self { spool, at: 0, records, more, ids, releases })
+        let (records, more, known, releases) = (Vec::new(), Vec::new(), HashSet::new(), BTreeMap::new());
+        Ok(Self { spool, at: 0, records, more, known, releases })
     }
 
-    /// Whether it was new: of several with one id the first counts.
-    pub(super) fn put(&mut self, record: &Record, by_package: bool) -> io::Result<bool> {
+    /// Whether it was new. One id may come several times, with another release in each.
+    pub(super) fn put(&mut self, record: &Record) -> io::Result<bool> {
         let mut names: Vec<u64> = record.affected.iter().map(|affected| hash(&affected.name)).collect();
-        let id = if by_package { hash(&record.id) ^ names.first().copied().unwrap_or_default() } else { hash(&record.id) };
-        if names.is_empty() || !self.ids.insert(id) {
+        let bytes = postcard::to_stdvec(record).map_err(io::Error::other)?;
+        if names.is_empty() || !self.known.insert(sum(&bytes)) {
             return Ok(false);
         }
-        let bytes = postcard::to_stdvec(record).map_err(io::Error::other)?;
         let (Ok(length), Ok(number)) = (u32::try_from(bytes.len()), u32::try_from(self.records.len())) else {
             return Err(damaged("there are too many advisories"));
         };
@@ -249,9 +250,19 @@ pub(super) struct Database {
     pub(super) size: u64,
     tail: Tail,
     table: OnceLock<Arc<[u8]>>,
-    /// The block that was unpacked last.
-    last: Mutex<Option<(u32, Arc<Vec<u8>>)>>,
+    read: Mutex<Cached>,
 }
+
+/// What was read last: one advisory may be about very many packages of an image, and one block has many advisories.
+#[derive(Debug, Default)]
+struct Cached {
+    blocks: HashMap<u32, Vec<u8>>,
+    /// By block and place in it.
+    records: HashMap<(u32, u32), Arc<Record>>,
+}
+
+const MOST_BLOCKS: usize = 64;
+const MOST_KEPT: usize = 10_000;
 
 impl Database {
     /// Reads what is known of it as a whole.
@@ -278,7 +289,7 @@ impl Database {
         let (at, length) = (u64::from_le_bytes(take(&mut rest)?), u64::from_le_bytes(take(&mut rest)?));
         let bytes = read(&file, Part { at, length, sum: u128::from_le_bytes(take(&mut rest)?) }, size)?;
         let tail: Tail = postcard::from_bytes(&bytes).map_err(|_not_ours| damaged("it is damaged"))?;
-        Ok(Self { file, size, tail, table: OnceLock::new(), last: Mutex::new(None) })
+        Ok(Self { file, size, tail, table: OnceLock::new(), read: Mutex::default() })
     }
 
     pub(super) const fn about(&self) -> &About {
@@ -286,7 +297,7 @@ impl Database {
     }
 
     /// The records that are about a package of that name; some may be about others whose names have the same hash.
-    pub(super) fn of(&self, name: &str) -> io::Result<Vec<Record>> {
+    pub(super) fn of(&self, name: &str) -> io::Result<Vec<Arc<Record>>> {
         let table = self.table()?;
         let wanted = hash(name);
         let line = |at: usize| table.get(at * LINE..(at + 1) * LINE);
@@ -301,10 +312,7 @@ impl Database {
         for at in (low..count).take_while(|&at| key(at) == wanted).take(MOST_RECORDS) {
             let mut rest = line(at).and_then(|line| line.get(8..)).unwrap_or_default();
             let (block, place) = (u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
-            let block = self.block(block)?;
-            let bytes = block.get(place as usize..).ok_or_else(|| damaged("it is damaged"))?;
-            let (record, _) = postcard::take_from_bytes::<Record>(bytes).map_err(|_not_ours| damaged("it is damaged"))?;
-            found.push(record);
+            found.push(self.record(block, place)?);
         }
         Ok(found)
     }
@@ -317,20 +325,34 @@ impl Database {
         Ok(Arc::clone(self.table.get_or_init(|| table)))
     }
 
-    fn block(&self, number: u32) -> io::Result<Arc<Vec<u8>>> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, block)) = last.as_ref().filter(|(known, _)| *known == number) {
-            debug_assert_eq!(*known, number);
-            return Ok(Arc::clone(block));
+    fn record(&self, block: u32, place: u32) -> io::Result<Arc<Record>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.records.get(&(block, place)) {
+            return Ok(Arc::clone(known));
         }
+        if read.blocks.len() >= MOST_BLOCKS {
+            read.blocks.clear();
+        }
+        let raw = match read.blocks.entry(block) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(self.block(block)?),
+        };
+        let bytes = raw.get(place as usize..).ok_or_else(|| damaged("it is damaged"))?;
+        let (record, _) = postcard::take_from_bytes::<Record>(bytes).map_err(|_not_ours| damaged("it is damaged"))?;
+        let record = Arc::new(record);
+        if read.records.len() >= MOST_KEPT {
+            read.records.clear();
+        }
+        read.records.insert((block, place), Arc::clone(&record));
+        Ok(record)
+    }
+
+    fn block(&self, number: u32) -> io::Result<Vec<u8>> {
         let block = self.tail.blocks.get(number as usize).ok_or_else(|| damaged("it is damaged"))?;
-        let unpacked =
-            usize::try_from(block.unpacked).ok().filter(|&unpacked| unpacked <= MOST_BLOCK).ok_or_else(|| damaged("it is damaged"))?;
+        let unpacked = usize::try_from(block.unpacked).ok().filter(|&unpacked| unpacked <= MOST_BLOCK);
+        let unpacked = unpacked.ok_or_else(|| damaged("it is damaged"))?;
         let packed = read(&self.file, block.part, self.size)?;
-        let raw = zstd::bulk::decompress(&packed, unpacked).map_err(|_unsound| damaged("it is damaged"))?;
-        let raw = Arc::new(raw);
-        *last = Some((number, Arc::clone(&raw)));
-        Ok(raw)
+        zstd::bulk::decompress(&packed, unpacked).map_err(|_unsound| damaged("it is damaged"))
     }
 }
 

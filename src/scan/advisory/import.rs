@@ -30,7 +30,7 @@ const MOST_DEPTH: usize = 16;
 const MOST_NAMED: usize = 20;
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Imported {
     /// Those that were made anew, each with how many advisories it had before.
     pub databases: Vec<Renewed>,
@@ -44,6 +44,25 @@ pub struct Imported {
     /// Documents that could not be read, and the first of them.
     pub broken: u64,
     pub named: Vec<BrokenDocument>,
+}
+
+impl Imported {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.databases.extend(other.databases.iter().cloned());
+        self.named.extend(other.named.iter().cloned());
+        for (sum, more) in [
+            (&mut self.documents, other.documents),
+            (&mut self.withdrawn, other.withdrawn),
+            (&mut self.elsewhere, other.elsewhere),
+            (&mut self.repeated, other.repeated),
+            (&mut self.broken, other.broken),
+        ] {
+            *sum += more;
+        }
+        self
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,7 +126,7 @@ pub(super) fn take(dir: &Path, file: &Path, from: &From, now: Timestamp, ctx: &C
     collector.finish(&metadata, now)
 }
 
-fn make_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -266,7 +285,7 @@ impl<'a> Collector<'a> {
             }
             let growing = self.growing(&base, &base, osv::is_fixes_only(&base))?;
             growing.about.newest = growing.about.newest.max(modified);
-            let is_new = growing.writer.put(&record, false);
+            let is_new = growing.writer.put(&record);
             self.count(is_new)?;
         }
         Ok(())
@@ -284,7 +303,7 @@ impl<'a> Collector<'a> {
         for record in list.records {
             let growing = self.growing(&database, "Alpine", true)?;
             growing.about.newest = growing.about.newest.max(changed);
-            let is_new = growing.writer.put(&record, true);
+            let is_new = growing.writer.put(&record);
             self.count(is_new)?;
         }
         Ok(())

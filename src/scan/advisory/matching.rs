@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::distribution::System;
 use super::osv::name_of;
-use super::record::{Hit, Record};
+use super::record::{Hit, Rating, Record};
 use super::status::Databases;
 use super::{compiled::Database, told};
 use crate::model::finding::{Finding, FindingKind};
@@ -43,9 +44,17 @@ struct Asked<'a> {
 #[derive(Default)]
 pub(super) struct Said {
     /// Records that its version is in.
-    pub(super) hits: Vec<(Record, Hit)>,
-    /// Ids that are one, of all records of its name.
-    pub(super) same: Vec<Vec<String>>,
+    pub(super) hits: Vec<One>,
+    /// All records of its name: their ids tell which are one.
+    pub(super) seen: Vec<Arc<Record>>,
+}
+
+/// One record's word on a package.
+pub(super) struct One {
+    pub(super) record: Arc<Record>,
+    /// How bad it is for this package.
+    pub(super) rated: Vec<Rating>,
+    pub(super) hit: Hit,
 }
 
 type AllSaid<'a> = BTreeMap<&'a Package, (&'a Installed, Said)>;
@@ -162,14 +171,14 @@ fn compare<'a>(
     system: Option<&System>,
     name: &str,
     asked: &[Asked<'a>],
-    records: &[Record],
+    records: &[Arc<Record>],
     said: &mut AllSaid<'a>,
     doubts: &mut Doubts,
 ) {
     let order = Order::of_ecosystem(base);
     let is_told = |ecosystem: &str| system.is_none_or(|system| system.is(ecosystem));
     let about = |record: &Record| record.affected.iter().any(|affected| affected.name == name && is_told(&affected.ecosystem));
-    let records: Vec<&Record> = records.iter().filter(|record| about(record)).collect();
+    let records: Vec<&Arc<Record>> = records.iter().filter(|record| about(record)).collect();
     if records.is_empty() {
         return;
     }
@@ -192,11 +201,10 @@ fn compare<'a>(
             });
             doubts.advisories += usize::from(unclear && hit.is_none());
             if record.covers.is_empty() {
-                said.same.push(std::iter::once(&record.id).chain(&record.aliases).cloned().collect());
+                said.seen.push(Arc::clone(record));
             }
             if let Some((affected, hit)) = hit {
-                let one = Record { affected: vec![affected.clone()], ..(*record).clone() };
-                said.hits.push((one, hit));
+                said.hits.push(One { record: Arc::clone(record), rated: affected.rated.clone(), hit });
             }
         }
     }
@@ -247,8 +255,8 @@ fn names(package: &Package, installed: &Installed, base: &str) -> Vec<(String, S
     }
 }
 
-/// Sets of ids of one weakness each, out of ids that are the same in pairs and more.
-pub(super) fn closure(same: &[Vec<String>]) -> HashMap<&str, usize> {
+/// Sets of ids of one weakness each: those that any record says are the same.
+pub(super) fn closure(seen: &[Arc<Record>]) -> HashMap<&str, usize> {
     let mut set_of: HashMap<&str, usize> = HashMap::new();
     let mut above: Vec<usize> = Vec::new();
     let root = |above: &mut Vec<usize>, mut at: usize| {
@@ -261,9 +269,9 @@ pub(super) fn closure(same: &[Vec<String>]) -> HashMap<&str, usize> {
         }
         at
     };
-    for ids in same {
+    for record in seen {
         let mut first = None;
-        for id in ids {
+        for id in std::iter::once(&record.id).chain(&record.aliases) {
             let set = *set_of.entry(id.as_str()).or_insert_with(|| {
                 above.push(above.len());
                 above.len() - 1

@@ -12,6 +12,7 @@ mod import;
 mod matching;
 mod osv;
 mod record;
+mod remote;
 mod secdb;
 mod status;
 #[cfg(test)]
@@ -20,4 +21,5 @@ mod told;
 
 pub use import::{BrokenDocument, Imported, Renewed, import};
 pub use matching::Matched;
+pub use remote::{PUBLIC, Updated, client, ecosystem, tidy, update};
 pub use status::{Databases, Status, refresh};

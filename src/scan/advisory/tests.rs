@@ -196,6 +196,21 @@ fn an_advisory_over_several_weaknesses_is_as_many_findings() {
     assert_eq!(alma.found(&dir)[0].severity.word(), "high");
 }
 
+#[test]
+fn one_advisory_may_come_once_for_each_release() {
+    let dir = taken(&[
+        advisory("ALSA-2026:1", "AlmaLinux:8", "acme", &[("introduced", "0"), ("fixed", "1-1.el8")]),
+        json!({"id": "ALSA-2026:2", "affected": []}),
+    ]);
+    let of = |release: &str| {
+        advisory("ALSA-2026:1", &format!("AlmaLinux:{release}"), "acme", &[("introduced", "0"), ("fixed", &format!("1-1.el{release}"))])
+            .to_string()
+    };
+    take_bytes(dir.path(), &zipped(&[("8/a.json", of("8").as_bytes()), ("9/a.json", of("9").as_bytes())])).unwrap();
+    let told = |release: &str| Image::of("almalinux", release).with(PackageKind::Rpm, "acme", "1-0").told(&dir);
+    assert_eq!([told("8.9"), told("9.4")], [["acme ALSA-2026:1 1-1.el8"], ["acme ALSA-2026:1 1-1.el9"]]);
+}
+
 fn alpine_list(repository: &str, fixes: &Value) -> String {
     json!({"apkurl": "x", "distroversion": "v3.99", "reponame": repository, "packages": [{"pkg": {"name": "openssl", "secfixes": fixes}}]})
         .to_string()

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::matching::{Said, closure};
+use super::matching::{One, Said, closure};
 use super::osv::{ECOSYSTEMS, is_of_system};
-use super::record::{Hit, Rating, Record, Says};
+use super::record::{Rating, Record, Says};
 use crate::model::finding::{
     Cvss, Finding, FindingKind, FindingLayer, FindingPackage, FixState, Said as Word, Score, Severity, canonical, is_cve,
 };
@@ -25,28 +25,29 @@ struct Weakness<'a> {
     ids: BTreeSet<&'a str>,
     /// Of advisories that are about this and others.
     over: BTreeSet<&'a str>,
-    hits: Vec<(&'a Record, &'a Hit)>,
+    hits: Vec<&'a One>,
 }
 
 /// Everything that is wrong with a package, by id.
 pub(super) fn findings(package: &Package, installed: &Installed, said: &Said, distribution: Option<&Distribution>) -> Vec<Finding> {
-    let sets = closure(&said.same);
+    let sets = closure(&said.seen);
     let mut by_set: BTreeMap<(Option<usize>, &str), Weakness<'_>> = BTreeMap::new();
     let set = |id: &str| sets.get(id).copied();
     // One of the set where it is in one; else it is alone.
     let place = |id| set(id).map_or((None, id), |set| (Some(set), ""));
-    for (record, hit) in &said.hits {
+    for one in &said.hits {
+        let record = &one.record;
         if record.covers.is_empty() {
             let weakness = by_set.entry(place(record.id.as_str())).or_default();
             weakness.ids.insert(&record.id);
             weakness.ids.extend(record.aliases.iter().map(String::as_str));
-            weakness.hits.push((record, hit));
+            weakness.hits.push(one);
         }
         for id in &record.covers {
             let weakness = by_set.entry(place(id.as_str())).or_default();
             weakness.ids.insert(id);
             weakness.over.insert(&record.id);
-            weakness.hits.push((record, hit));
+            weakness.hits.push(one);
         }
     }
     for (id, set) in &sets {
@@ -92,30 +93,30 @@ fn finding(id: &str, weakness: &Weakness<'_>, about: &FindingPackage, place: Opt
     let mut found = Finding::new(FindingKind::Vulnerability, id, Some(about.clone()), path, "");
     found.layer = place.map(|place| FindingLayer { index: Some(place.layer), ..FindingLayer::default() });
     found.aliases = weakness.ids.iter().chain(&weakness.over).filter(|alias| **alias != id).map(|&alias| alias.into()).collect();
-    let told = |of: fn(&Record) -> &str| weakness.hits.iter().map(|(record, _)| of(record)).find(|text| !text.is_empty());
+    let told = |of: fn(&Record) -> &str| weakness.hits.iter().map(|one| of(&one.record)).find(|text| !text.is_empty());
     found.title = told(|record| &record.title).unwrap_or_default().into();
     found.description = told(|record| &record.details).unwrap_or_default().into();
     let (severity, source) = severity(weakness);
     (found.severity, found.severity_source) = (severity, source.as_str().into());
     found.cvss = vectors(weakness);
-    let fixed: BTreeSet<&str> = weakness.hits.iter().flat_map(|(_, hit)| &hit.fixed).map(String::as_str).collect();
+    let fixed: BTreeSet<&str> = weakness.hits.iter().flat_map(|one| &one.hit.fixed).map(String::as_str).collect();
     found.fixed_versions = fixed.iter().map(|&version| version.into()).collect();
     found.fix_state = state(weakness);
     found.links = links(weakness);
-    let record = weakness.hits.first().map_or(id, |(record, _)| record.id.as_str());
+    let record = weakness.hits.first().map_or(id, |one| one.record.id.as_str());
     found.said = vec![Word { by: BY.into(), id: record.into(), severity }];
     found
 }
 
 fn state(weakness: &Weakness<'_>) -> FixState {
-    let has = |state: FixState| weakness.hits.iter().any(|(_, hit)| hit.state == state);
+    let has = |state: FixState| weakness.hits.iter().any(|one| one.hit.state == state);
     let known = [FixState::Fixed, FixState::EndOfLife, FixState::NotFixed].into_iter().find(|state| has(*state));
     known.unwrap_or_default()
 }
 
 fn links(weakness: &Weakness<'_>) -> Vec<crate::model::Foreign> {
     let mut seen = BTreeSet::new();
-    let of_records = weakness.hits.iter().flat_map(|(record, _)| &record.links);
+    let of_records = weakness.hits.iter().flat_map(|one| &one.record.links);
     let mut links: Vec<crate::model::Foreign> =
         of_records.filter(|link| seen.insert(link.as_str())).take(MOST_LINKS).map(|link| link.as_str().into()).collect();
     if let Some(cve) = weakness.ids.iter().find(|id| is_cve(id)).filter(|_| links.is_empty()) {
@@ -126,8 +127,8 @@ fn links(weakness: &Weakness<'_>) -> Vec<crate::model::Foreign> {
 
 /// Ratings of the package before those of the whole.
 fn ratings<'a>(weakness: &Weakness<'a>) -> impl Iterator<Item = &'a Rating> + use<'a> {
-    let own: Vec<&Rating> = weakness.hits.iter().flat_map(|(record, _)| &record.affected).flat_map(|affected| &affected.rated).collect();
-    let all: Vec<&Rating> = weakness.hits.iter().flat_map(|(record, _)| &record.rated).collect();
+    let own: Vec<&Rating> = weakness.hits.iter().flat_map(|one| &one.rated).collect();
+    let all: Vec<&Rating> = weakness.hits.iter().flat_map(|one| &one.record.rated).collect();
     own.into_iter().chain(all)
 }
 

@@ -14,13 +14,11 @@ pub struct ScanConfig {
     pub scanners: Vec<String>,
     /// Where it is noted what doesn't count; `None` for `ignore.yaml` beside the configuration.
     pub ignore_file: Option<PathBuf>,
-    /// Where `db update` fetches advisories from: `<url>/<ecosystem>/all.zip`.
-    pub advisories: Option<String>,
 }
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { scanners: SCANNERS.map(str::to_owned).to_vec(), ignore_file: None, advisories: None }
+        Self { scanners: SCANNERS.map(str::to_owned).to_vec(), ignore_file: None }
     }
 }
 
@@ -34,7 +32,6 @@ impl ScanConfig {
     pub(super) fn rows(&self) -> Vec<(String, String)> {
         let mut rows = vec![("scan.scanners".to_owned(), self.scanners.join(", "))];
         rows.extend(self.ignore_file.iter().map(|file| ("scan.ignore_file".to_owned(), file.display().to_string())));
-        rows.extend(self.advisories.iter().map(|url| ("scan.advisories".to_owned(), url.clone())));
         rows
     }
 }
@@ -52,8 +49,7 @@ impl Reader<'_> {
                     scan.scanners = named.into_iter().filter(|name| SCANNERS.contains(&name.as_str())).collect();
                 }
                 "ignore_file" => scan.ignore_file = self.path_of(value),
-                "advisories" => scan.advisories = self.text_of(value),
-                other => self.unknown(key.span(), other, "scanners, ignore_file, advisories"),
+                other => self.unknown(key.span(), other, "scanners, ignore_file"),
             }
         }
         scan
