@@ -2,6 +2,8 @@
 //!
 //! May use model, layer and source; must not name the screen, `app` or `pane`.
 
+pub mod attached;
+pub mod harbor;
 pub mod import;
 pub mod inventory;
 pub mod signature;
