@@ -213,58 +213,57 @@ fn envelope(keys: &Path, key: &str, image: &Digest, predicate: &str) -> Value {
     json!({"payload": STANDARD.encode(&statement), "payloadType": kind, "signatures": [{"sig": signed(keys, key, message.as_bytes(), &[])}]})
 }
 
+/// A bundle with this beside what is signed, and its blob's descriptor.
+async fn bundled(harbour: &Harbour, beside: &Value, field: &str, signed: Value) -> Value {
+    let mut bundle = json!({"mediaType": BUNDLE, "verificationMaterial": beside});
+    bundle[field] = signed;
+    harbour.blob(BUNDLE, bundle.to_string().as_bytes()).await
+}
+
+/// A signature of the manifest's own bytes by anna.
+async fn message(harbour: &Harbour, image: &Digest) -> Value {
+    let keys = harbour.keys.path();
+    let manifest = harbour.client.manifest(&harbour.repo, image.as_str()).await.unwrap().bytes;
+    std::fs::write(keys.join("manifest"), &manifest).unwrap();
+    let hash = openssl(keys, &["dgst", "-sha256", "-binary", "manifest"]);
+    json!({"messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(hash)}, "signature": signed(keys, "anna", &manifest, &[])})
+}
+
+/// What stands beside a signature that was made without a key of one's own.
+fn certificate(keys: &Path) -> Value {
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "k.key", "-out", "k.pem", "-subj", "/CN=x"];
+    let names =
+        ["-addext", "subjectAltName=email:anna@harbour.example", "-addext", "1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example"];
+    openssl(keys, &[&new[..], &names].concat());
+    json!({"certificate": {"rawBytes": STANDARD.encode(openssl(keys, &["x509", "-in", "k.pem", "-outform", "DER"]))}})
+}
+
 #[tokio::test]
 async fn bundles_and_all_that_refers_to_the_image_are_found_without_the_api() {
+    use SignatureKind::{Attestation, Bundle, Notation};
+    use SignatureState::{NotEvaluated, NotVerified, Verified};
     let test = "bundles_and_all_that_refers_to_the_image_are_found_without_the_api";
     let Some(binary) = common::require(test, "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
     let harbour = Harbour::new(&binary);
     let keys = harbour.keys.path();
     let image = harbour.image("one").await;
-    let material = json!({"publicKey": {"hint": "x"}, "tlogEntries": []});
-    let sign = "https://sigstore.dev/cosign/sign/v1";
-    let bundle = json!({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope(keys, "anna", &image, sign)});
-    let bundle = harbour.blob(BUNDLE, bundle.to_string().as_bytes()).await;
-    let manifest = harbour.client.manifest(&harbour.repo, image.as_str()).await.unwrap().bytes;
-    let hash: Vec<u8> = openssl(
-        keys,
-        &["dgst", "-sha256", "-binary", {
-            std::fs::write(keys.join("manifest"), &manifest).unwrap();
-            "manifest"
-        }],
-    );
-    let message = json!({"messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(hash)}, "signature": signed(keys, "anna", &manifest, &[])});
-    let message = json!({"mediaType": BUNDLE, "verificationMaterial": material, "messageSignature": message});
-    let message = harbour.blob(BUNDLE, message.to_string().as_bytes()).await;
-    let built = json!({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope(keys, "anna", &image, "https://slsa.dev/provenance/v1")});
-    let built = harbour.blob(BUNDLE, built.to_string().as_bytes()).await;
-    // Keyless: a certificate stands in for the key.
-    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "k.key", "-out", "k.pem", "-subj", "/CN=x"];
-    let names =
-        ["-addext", "subjectAltName=email:anna@harbour.example", "-addext", "1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example"];
-    openssl(keys, &[&new[..], &names].concat());
-    let der = openssl(keys, &["x509", "-in", "k.pem", "-outform", "DER"]);
-    let beside = json!({"certificate": {"rawBytes": STANDARD.encode(der)}});
-    let keyless = json!({"mediaType": BUNDLE, "verificationMaterial": beside, "dsseEnvelope": envelope(keys, "bert", &image, sign)});
-    let keyless = harbour.blob(BUNDLE, keyless.to_string().as_bytes()).await;
-    let broken = harbour.blob(BUNDLE, b"{\"mediaType\":1}").await;
-    let notation = harbour.blob("application/jose+json", b"{}").await;
-    let sbom = harbour.blob("application/spdx+json", b"{}").await;
+    let key = json!({"publicKey": {"hint": "x"}, "tlogEntries": []});
+    let (sign, built) = ("https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1");
+    let none = json!({});
     let thumb = json!({"io.cncf.notary.x509chain.thumbprint#S256": "[\"abc\"]"});
     let all = vec![
-        (BUNDLE, bundle, json!({})),
-        (BUNDLE, message, json!({})),
-        (BUNDLE, built, json!({})),
-        (BUNDLE, keyless, json!({})),
-        (BUNDLE, broken, json!({})),
-        ("application/vnd.cncf.notary.signature", notation, thumb),
-        ("application/spdx+json", sbom, json!({})),
+        (BUNDLE, bundled(&harbour, &key, "dsseEnvelope", envelope(keys, "anna", &image, sign)).await, none.clone()),
+        (BUNDLE, bundled(&harbour, &key, "messageSignature", message(&harbour, &image).await).await, none.clone()),
+        (BUNDLE, bundled(&harbour, &key, "dsseEnvelope", envelope(keys, "anna", &image, built)).await, none.clone()),
+        (BUNDLE, bundled(&harbour, &certificate(keys), "dsseEnvelope", envelope(keys, "bert", &image, sign)).await, none.clone()),
+        (BUNDLE, harbour.blob(BUNDLE, b"{\"mediaType\":1}").await, none.clone()),
+        ("application/vnd.cncf.notary.signature", harbour.blob("application/jose+json", b"{}").await, thumb),
+        ("application/spdx+json", harbour.blob("application/spdx+json", b"{}").await, none),
     ];
     harbour.refer(&image, all).await;
     let layer = harbour.blob("application/vnd.dsse.envelope.v1+json", envelope(keys, "anna", &image, sign).to_string().as_bytes()).await;
     harbour.tagged(&image, "att", vec![(layer, json!({"dev.sigstore.cosign/certificate": ""}))]).await;
     let found = harbour.verified(&image, "anna").await;
-    use SignatureKind::{Attestation, Bundle, Notation};
-    use SignatureState::{NotEvaluated, NotVerified, Verified};
     let expected = [
         (Bundle, Verified),
         (Bundle, Verified),
@@ -281,8 +280,7 @@ async fn bundles_and_all_that_refers_to_the_image_are_found_without_the_api() {
     assert_eq!(keyless.issuer.as_ref().unwrap().raw(), "https://issuer.example");
     assert!(found.signatures[5].why.as_str().contains("abc"));
     assert!(found.not_looked_for[0].what.as_str().contains("Content Trust"));
-    let other = harbour.verified(&image, "bert").await;
-    assert!(other.verified, "bert made the one with the certificate, by a key too");
+    assert!(harbour.verified(&image, "bert").await.verified, "bert made the one with the certificate, by a key too");
     assert!(!harbour.verified(&image, "edna").await.verified);
 }
 
@@ -316,14 +314,14 @@ async fn reports_beside_an_image_are_read() {
     let vex = r#"{"@context":"https://openvex.dev/ns","author":"a","statements":[{"vulnerability":{"name":"CVE-2026-0001"},"status":"not_affected"}]}"#;
     let kinds = ["application/vnd.aquasec.trivy.report+json", "application/sarif+json", "application/vnd.openvex+json", "text/plain"];
     let other = trivy(Digest::sha256(b"another").as_str());
-    let (ours, large) = (trivy(image.as_str()), format!("[{}]", "[".repeat(9)));
+    let (ours, broken) = (trivy(image.as_str()), format!("[{}]", "[".repeat(9)));
     let mut artifacts = Vec::new();
     for (kind, text) in [
         (kinds[0], ours.as_str()),
         (kinds[0], other.as_str()),
         (kinds[1], sarif),
         (kinds[2], vex),
-        (kinds[1], large.as_str()),
+        (kinds[1], broken.as_str()),
         (kinds[3], "hello"),
     ] {
         artifacts.push((kind, harbour.blob(kind, text.as_bytes()).await, json!({})));
@@ -427,16 +425,16 @@ async fn what_is_no_harbor_or_lies_gets_nothing_and_gives_nothing() {
     let to = format!("http://{}/x", elsewhere.host());
     let image = Digest::sha256(b"image");
     let answers = [
-        (Reply::Plain(302, vec![("Location", to)], Vec::new()), ProblemKind::Denied),
-        (Reply::body("null"), ProblemKind::NotFound),
-        (Reply::body(" {} "), ProblemKind::NotFound),
-        (Reply::body("<html>"), ProblemKind::Corrupt),
-        (Reply::body(r#"{"a": 1}"#), ProblemKind::Unsupported),
-        (Reply::status(403), ProblemKind::Denied),
-        (Reply::status(404), ProblemKind::NotFound),
-        (Reply::Plain(200, vec![("Content-Length", (1_u64 << 40).to_string())], Vec::new()), ProblemKind::Limit),
+        (Reply::Plain(302, vec![("Location", to)], Vec::new()), ProblemKind::Denied, false),
+        (Reply::body("null"), ProblemKind::NotFound, false),
+        (Reply::body(" {} "), ProblemKind::NotFound, true),
+        (Reply::body("<html>"), ProblemKind::Corrupt, false),
+        (Reply::body(r#"{"a": 1}"#), ProblemKind::Unsupported, true),
+        (Reply::status(403), ProblemKind::Denied, false),
+        (Reply::status(404), ProblemKind::NotFound, false),
+        (Reply::Plain(200, vec![("Content-Length", (1_u64 << 40).to_string())], Vec::new()), ProblemKind::Limit, false),
     ];
-    for (answer, kind) in answers {
+    for (answer, kind, is_artifact) in answers {
         let shown = format!("{answer:?}");
         let server = match answer {
             // Its own Content-Length is not the body's.
@@ -451,12 +449,8 @@ async fn what_is_no_harbor_or_lies_gets_nothing_and_gives_nothing() {
         let problem = harbor::report(&client, &Ctx::default(), &repo, &image).await.unwrap_err();
         assert_eq!(problem.kind, kind, "{shown}: {problem}");
         assert!(!harbor::is_harbor(&client, &Ctx::default(), &server.host()).await.unwrap(), "{shown}");
-        assert!(
-            harbor::overview(&client, &Ctx::default(), &repo, &image).await.is_err()
-                || shown.contains("123, 34")
-                || shown.contains("32, 123"),
-            "{shown}"
-        );
+        let overview = harbor::overview(&client, &Ctx::default(), &repo, &image).await;
+        assert_eq!(overview.is_ok_and(|found| found.is_none()), is_artifact, "{shown}");
     }
     assert!(elsewhere.seen().iter().all(|request| request.header("authorization").is_none()), "the login went elsewhere");
 }

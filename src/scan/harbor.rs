@@ -51,7 +51,8 @@ struct Artifact {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Scan {
-    scan_status: String,
+    #[serde(rename = "scan_status")]
+    status: String,
     severity: Option<String>,
     complete_percent: Option<f64>,
     end_time: Option<String>,
@@ -90,9 +91,8 @@ pub async fn is_harbor(client: &Client, ctx: &Ctx, host: &str) -> Result<bool, P
         Ok(OwnAnswer::Body(bytes)) => {
             Ok(serde_json::from_slice::<System>(&bytes).is_ok_and(|told| told.auth_mode.is_some() || told.harbor_version.is_some()))
         }
-        Ok(OwnAnswer::NotFound) => Ok(false),
         Err(problem) if matches!(problem.kind, ProblemKind::Unreachable | ProblemKind::Cancelled) => Err(problem),
-        Err(_) => Ok(false),
+        Ok(OwnAnswer::NotFound) | Err(_) => Ok(false),
     }
 }
 
@@ -145,7 +145,7 @@ fn read(scan: Scan) -> Overview {
     let scanner = scan.scanner.unwrap_or_default();
     let version = scanner.version.map(|version| format!(" {}", version.trim_start_matches('v'))).unwrap_or_default();
     Overview {
-        status: scan.scan_status.into(),
+        status: scan.status.into(),
         percent: scan.complete_percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent as u8),
         severity: Severity::from_word(&scan.severity.unwrap_or_default()),
         total: sum.total.unwrap_or_default(),
