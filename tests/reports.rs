@@ -38,7 +38,7 @@ type Row = (&'static str, &'static str, [usize; 3], [usize; 6], [usize; 3]);
 const COUNTED: [Row; 18] = [
     ("trivy-2", "Trivy 0.70.1", [10, 9, 5], [3, 3, 1, 1, 0, 2], [4, 2, 1]),
     ("trivy-1", "Trivy", [3, 3, 2], [0, 1, 1, 1, 0, 0], [2, 0, 0]),
-    ("grype-new", "Grype 0.110.0", [4, 4, 4], [1, 1, 0, 0, 1, 1], [2, 1, 0]),
+    ("grype-new", "Grype 0.110.0", [4, 4, 4], [1, 1, 0, 0, 1, 1], [2, 2, 0]),
     ("grype-0.7", "Grype 0.7.0", [2, 2, 1], [0, 0, 1, 0, 0, 1], [1, 0, 0]),
     ("clair", "Clair 4", [3, 3, 3], [0, 1, 2, 0, 0, 0], [1, 1, 2]),
     ("harbor-1.1", "Trivy 0.60.0", [2, 2, 2], [1, 0, 0, 0, 1, 0], [1, 0, 0]),
@@ -232,6 +232,34 @@ fn two_scanners_mean_the_same_finding_by_the_same_key() {
     let harbor =
         import::report(br#"{"generated_at":"","scanner":{},"vulnerabilities":[{"id":"CVE-2026-0002","package":"tar","version":"1.34"}]}"#);
     assert_eq!(harbor.unwrap().findings[0].key, grype.findings[0].key);
+}
+
+/// Whatever becomes of a byte of a whole report, the answer is a report or an error.
+#[test]
+fn changed_bytes_of_whole_reports_are_survived() {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below as u64).unwrap()
+    };
+    for (name, ..) in COUNTED {
+        let whole = sample(name);
+        let mut refused = 0;
+        for _ in 0..300 {
+            let mut bytes = whole.clone();
+            for _ in 0..=next(3) {
+                let at = next(bytes.len());
+                bytes[at] = if next(2) == 0 { b"\"[]{},:0nt\\ "[next(12)] } else { u8::try_from(next(256)).unwrap() };
+            }
+            if next(4) == 0 {
+                bytes.truncate(next(bytes.len()));
+            }
+            refused += usize::from(import::import(&bytes).is_err());
+        }
+        assert!(refused > 0, "{name}: nothing was changed");
+    }
 }
 
 /// Room and time have bounds, whatever a report repeats.

@@ -1,4 +1,5 @@
-//! Signatures in a real registry, made with the `openssl` program in the form in which cosign makes them.
+//! What registries hold about images: signatures, made with the `openssl` program in the form in which cosign makes them; reports; and what a
+//! Harbor says, in whose place a server of the test's own stands.
 #![allow(clippy::allow_attributes, unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure time and start servers")]
 
@@ -16,12 +17,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use certificates::openssl;
-use lighterman::model::{Digest, SignatureKind, SignatureState, Verified};
+use lighterman::model::{Digest, ProblemKind, Severity, SignatureKind, SignatureState, Verified};
+use lighterman::scan::import::Imported;
 use lighterman::scan::signature::{PublicKey, find, verify};
+use lighterman::scan::{attached, harbor};
 use lighterman::source::Ctx;
 use lighterman::source::credentials::Credentials;
 use lighterman::source::registry::{Client, RegistrySettings, Repo};
-use registries::Registry;
+use registries::{LOGIN, Registry};
+use scripted::{Reply, Server};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -209,58 +213,57 @@ fn envelope(keys: &Path, key: &str, image: &Digest, predicate: &str) -> Value {
     json!({"payload": STANDARD.encode(&statement), "payloadType": kind, "signatures": [{"sig": signed(keys, key, message.as_bytes(), &[])}]})
 }
 
+/// A bundle with this beside what is signed, and its blob's descriptor.
+async fn bundled(harbour: &Harbour, beside: &Value, field: &str, signed: Value) -> Value {
+    let mut bundle = json!({"mediaType": BUNDLE, "verificationMaterial": beside});
+    bundle[field] = signed;
+    harbour.blob(BUNDLE, bundle.to_string().as_bytes()).await
+}
+
+/// A signature of the manifest's own bytes by anna.
+async fn message(harbour: &Harbour, image: &Digest) -> Value {
+    let keys = harbour.keys.path();
+    let manifest = harbour.client.manifest(&harbour.repo, image.as_str()).await.unwrap().bytes;
+    std::fs::write(keys.join("manifest"), &manifest).unwrap();
+    let hash = openssl(keys, &["dgst", "-sha256", "-binary", "manifest"]);
+    json!({"messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(hash)}, "signature": signed(keys, "anna", &manifest, &[])})
+}
+
+/// What stands beside a signature that was made without a key of one's own.
+fn certificate(keys: &Path) -> Value {
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "k.key", "-out", "k.pem", "-subj", "/CN=x"];
+    let names =
+        ["-addext", "subjectAltName=email:anna@harbour.example", "-addext", "1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example"];
+    openssl(keys, &[&new[..], &names].concat());
+    json!({"certificate": {"rawBytes": STANDARD.encode(openssl(keys, &["x509", "-in", "k.pem", "-outform", "DER"]))}})
+}
+
 #[tokio::test]
 async fn bundles_and_all_that_refers_to_the_image_are_found_without_the_api() {
+    use SignatureKind::{Attestation, Bundle, Notation};
+    use SignatureState::{NotEvaluated, NotVerified, Verified};
     let test = "bundles_and_all_that_refers_to_the_image_are_found_without_the_api";
     let Some(binary) = common::require(test, "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
     let harbour = Harbour::new(&binary);
     let keys = harbour.keys.path();
     let image = harbour.image("one").await;
-    let material = json!({"publicKey": {"hint": "x"}, "tlogEntries": []});
-    let sign = "https://sigstore.dev/cosign/sign/v1";
-    let bundle = json!({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope(keys, "anna", &image, sign)});
-    let bundle = harbour.blob(BUNDLE, bundle.to_string().as_bytes()).await;
-    let manifest = harbour.client.manifest(&harbour.repo, image.as_str()).await.unwrap().bytes;
-    let hash: Vec<u8> = openssl(
-        keys,
-        &["dgst", "-sha256", "-binary", {
-            std::fs::write(keys.join("manifest"), &manifest).unwrap();
-            "manifest"
-        }],
-    );
-    let message = json!({"messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(hash)}, "signature": signed(keys, "anna", &manifest, &[])});
-    let message = json!({"mediaType": BUNDLE, "verificationMaterial": material, "messageSignature": message});
-    let message = harbour.blob(BUNDLE, message.to_string().as_bytes()).await;
-    let built = json!({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope(keys, "anna", &image, "https://slsa.dev/provenance/v1")});
-    let built = harbour.blob(BUNDLE, built.to_string().as_bytes()).await;
-    // Keyless: a certificate stands in for the key.
-    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "k.key", "-out", "k.pem", "-subj", "/CN=x"];
-    let names =
-        ["-addext", "subjectAltName=email:anna@harbour.example", "-addext", "1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example"];
-    openssl(keys, &[&new[..], &names].concat());
-    let der = openssl(keys, &["x509", "-in", "k.pem", "-outform", "DER"]);
-    let beside = json!({"certificate": {"rawBytes": STANDARD.encode(der)}});
-    let keyless = json!({"mediaType": BUNDLE, "verificationMaterial": beside, "dsseEnvelope": envelope(keys, "bert", &image, sign)});
-    let keyless = harbour.blob(BUNDLE, keyless.to_string().as_bytes()).await;
-    let broken = harbour.blob(BUNDLE, b"{\"mediaType\":1}").await;
-    let notation = harbour.blob("application/jose+json", b"{}").await;
-    let sbom = harbour.blob("application/spdx+json", b"{}").await;
+    let key = json!({"publicKey": {"hint": "x"}, "tlogEntries": []});
+    let (sign, built) = ("https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1");
+    let none = json!({});
     let thumb = json!({"io.cncf.notary.x509chain.thumbprint#S256": "[\"abc\"]"});
     let all = vec![
-        (BUNDLE, bundle, json!({})),
-        (BUNDLE, message, json!({})),
-        (BUNDLE, built, json!({})),
-        (BUNDLE, keyless, json!({})),
-        (BUNDLE, broken, json!({})),
-        ("application/vnd.cncf.notary.signature", notation, thumb),
-        ("application/spdx+json", sbom, json!({})),
+        (BUNDLE, bundled(&harbour, &key, "dsseEnvelope", envelope(keys, "anna", &image, sign)).await, none.clone()),
+        (BUNDLE, bundled(&harbour, &key, "messageSignature", message(&harbour, &image).await).await, none.clone()),
+        (BUNDLE, bundled(&harbour, &key, "dsseEnvelope", envelope(keys, "anna", &image, built)).await, none.clone()),
+        (BUNDLE, bundled(&harbour, &certificate(keys), "dsseEnvelope", envelope(keys, "bert", &image, sign)).await, none.clone()),
+        (BUNDLE, harbour.blob(BUNDLE, b"{\"mediaType\":1}").await, none.clone()),
+        ("application/vnd.cncf.notary.signature", harbour.blob("application/jose+json", b"{}").await, thumb),
+        ("application/spdx+json", harbour.blob("application/spdx+json", b"{}").await, none),
     ];
     harbour.refer(&image, all).await;
     let layer = harbour.blob("application/vnd.dsse.envelope.v1+json", envelope(keys, "anna", &image, sign).to_string().as_bytes()).await;
     harbour.tagged(&image, "att", vec![(layer, json!({"dev.sigstore.cosign/certificate": ""}))]).await;
     let found = harbour.verified(&image, "anna").await;
-    use SignatureKind::{Attestation, Bundle, Notation};
-    use SignatureState::{NotEvaluated, NotVerified, Verified};
     let expected = [
         (Bundle, Verified),
         (Bundle, Verified),
@@ -277,8 +280,7 @@ async fn bundles_and_all_that_refers_to_the_image_are_found_without_the_api() {
     assert_eq!(keyless.issuer.as_ref().unwrap().raw(), "https://issuer.example");
     assert!(found.signatures[5].why.as_str().contains("abc"));
     assert!(found.not_looked_for[0].what.as_str().contains("Content Trust"));
-    let other = harbour.verified(&image, "bert").await;
-    assert!(other.verified, "bert made the one with the certificate, by a key too");
+    assert!(harbour.verified(&image, "bert").await.verified, "bert made the one with the certificate, by a key too");
     assert!(!harbour.verified(&image, "edna").await.verified);
 }
 
@@ -295,4 +297,160 @@ async fn attestations_alone_verify_nothing() {
     let verified = verify(&found, &harbour.key("anna"));
     assert!(!verified.verified);
     assert_eq!(states(&verified), [(SignatureKind::Attestation, SignatureState::Verified)]);
+}
+
+#[tokio::test]
+async fn reports_beside_an_image_are_read() {
+    let Some(binary) = common::require("reports_beside_an_image_are_read", "LIGHTERMAN_TEST_REGISTRY_BIN") else { return };
+    let harbour = Harbour::new(&binary);
+    let image = harbour.image("one").await;
+    let item = r#"{"VulnerabilityID":"CVE-2026-0001","PkgName":"tar","InstalledVersion":"1"}"#;
+    let trivy = |about: &str| {
+        format!(
+            r#"{{"SchemaVersion":2,"Metadata":{{"RepoDigests":["x@{about}"]}},"Results":[{{"Class":"os-pkgs","Vulnerabilities":[{item}]}}]}}"#
+        )
+    };
+    let sarif = r#"{"runs":[{"tool":{"driver":{"name":"grype"}},"results":[{"ruleId":"CVE-2026-0002-sed","message":{"text":"m"}}]}]}"#;
+    let vex = r#"{"@context":"https://openvex.dev/ns","author":"a","statements":[{"vulnerability":{"name":"CVE-2026-0001"},"status":"not_affected"}]}"#;
+    let kinds = ["application/vnd.aquasec.trivy.report+json", "application/sarif+json", "application/vnd.openvex+json", "text/plain"];
+    let other = trivy(Digest::sha256(b"another").as_str());
+    let (ours, broken) = (trivy(image.as_str()), format!("[{}]", "[".repeat(9)));
+    let mut artifacts = Vec::new();
+    for (kind, text) in [
+        (kinds[0], ours.as_str()),
+        (kinds[0], other.as_str()),
+        (kinds[1], sarif),
+        (kinds[2], vex),
+        (kinds[1], broken.as_str()),
+        (kinds[3], "hello"),
+    ] {
+        artifacts.push((kind, harbour.blob(kind, text.as_bytes()).await, json!({})));
+    }
+    harbour.refer(&image, artifacts).await;
+    let result: Value = serde_json::from_str(&ours).unwrap();
+    let statement = json!({"_type": "https://in-toto.io/Statement/v0.1", "subject": [], "predicateType": "https://cosign.sigstore.dev/attestation/vuln/v1", "predicate": {"scanner": {"result": result}}});
+    let envelope =
+        json!({"payload": STANDARD.encode(statement.to_string()), "payloadType": "application/vnd.in-toto+json", "signatures": []});
+    let layer = harbour.blob("application/vnd.dsse.envelope.v1+json", envelope.to_string().as_bytes()).await;
+    harbour.tagged(&image, "att", vec![(layer, json!({}))]).await;
+    let found = attached::find(&harbour.client, &Ctx::default(), &harbour.repo, &image, std::slice::from_ref(&image)).await.unwrap();
+    let seen: Vec<(String, bool, Option<bool>)> = found
+        .attached
+        .iter()
+        .map(|one| {
+            let what = match &one.imported {
+                Ok(Imported::Report(report)) => format!("{} {}", report.scanner.name.raw(), report.findings.len()),
+                Ok(Imported::Statements(all)) => format!("VEX {}", all.len()),
+                Err(problem) => format!("{:?}", problem.kind),
+            };
+            (what, one.is_attestation, one.is_of_image)
+        })
+        .collect();
+    let expected = [
+        ("Trivy 1", false, Some(true)),
+        ("Trivy 1", false, Some(false)),
+        ("grype 1", false, None),
+        ("VEX 1", false, None),
+        ("Corrupt", false, None),
+        ("Trivy 1", true, Some(true)),
+    ];
+    assert_eq!(seen, expected.map(|(what, is_attestation, is_of_image)| (what.to_owned(), is_attestation, is_of_image)));
+    let bare = harbour.image("two").await;
+    let none = attached::find(&harbour.client, &Ctx::default(), &harbour.repo, &bare, &[]).await.unwrap();
+    assert!(none.attached.is_empty() && none.not_looked_for.is_empty());
+}
+
+/// A client for `host` with a login for it.
+fn client(dir: &Path, host: &str) -> Client {
+    let file = registries::login(dir, host);
+    Client::new(RegistrySettings::default(), Credentials::new(vec![file], "".into())).unwrap()
+}
+
+const REPORT: &str = r#"{"application/vnd.security.vulnerability.report; version=1.1": {"generated_at": "2026-03-04T10:11:12Z",
+    "scanner": {"name": "Trivy", "version": "v0.60.0"}, "vulnerabilities": [{"id": "CVE-2026-3001", "package": "sed", "version": "4", "severity": "High"}]}}"#;
+const OVERVIEW: &str = r#"{"digest": "x", "scan_overview": {"application/vnd.security.vulnerability.report; version=1.1": {"report_id": "r", "scan_status": "Success",
+    "severity": "Critical", "summary": {"total": 7, "fixable": 3, "summary": {"Critical": 1}}, "complete_percent": 100, "end_time": "2026-03-04T10:11:12Z", "scanner": {"name": "Trivy", "version": "v0.60.0"}}}}"#;
+
+#[tokio::test]
+async fn a_harbor_is_asked_with_its_own_login_and_on_its_own_paths() {
+    let image = Digest::sha256(b"image");
+    let artifact = format!("/api/v2.0/projects/team/repositories/sub%252Fapp/artifacts/{image}");
+    let place = artifact.clone();
+    let server = Server::new(move |request| {
+        let login = format!("Basic {}", STANDARD.encode(LOGIN));
+        if request.path == "/api/v2.0/systeminfo" {
+            return Reply::body(r#"{"auth_mode": "db_auth", "harbor_version": "v2.11.0"}"#);
+        }
+        if request.header("authorization") != Some(login.as_str()) {
+            return Reply::status(401);
+        }
+        let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        match (request.method.as_str(), path.strip_prefix(place.as_str())) {
+            ("GET", Some("/additions/vulnerabilities"))
+                if request.header("x-accept-vulnerabilities").is_some_and(|kinds| kinds.contains("version=1.1")) =>
+            {
+                Reply::body(REPORT)
+            }
+            ("GET", Some("")) if request.path.ends_with("?with_scan_overview=true&with_tag=false&with_label=false") => {
+                Reply::body(OVERVIEW)
+            }
+            ("POST", Some("/scan")) => Reply::status(202),
+            _ => Reply::status(404),
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (client, ctx) = (client(dir.path(), &server.host()), Ctx::default());
+    let repo = Repo::at(&server.host(), "team/sub/app").unwrap();
+    assert!(harbor::is_harbor(&client, &ctx, &server.host()).await.unwrap());
+    let report = harbor::report(&client, &ctx, &repo, &image).await.unwrap();
+    assert_eq!((report.findings.len(), report.digests.as_slice()), (1, std::slice::from_ref(&image)));
+    assert_eq!(report.image.raw(), format!("{}@{image}", repo.full()));
+    let overview = harbor::overview(&client, &ctx, &repo, &image).await.unwrap().unwrap();
+    assert_eq!((overview.total, overview.fixable, overview.severity, overview.percent), (7, 3, Severity::Critical, Some(100)));
+    assert!(overview.is_done() && overview.scanner.raw() == "Trivy 0.60.0");
+    harbor::start(&client, &ctx, &repo, &image).await.unwrap();
+    let other = Digest::sha256(b"other");
+    assert_eq!(harbor::report(&client, &ctx, &repo, &other).await.unwrap_err().kind, ProblemKind::NotFound);
+    let flat = Repo::at(&server.host(), "app").unwrap();
+    assert_eq!(harbor::report(&client, &ctx, &flat, &image).await.unwrap_err().kind, ProblemKind::Usage);
+    let stranger = Client::new(RegistrySettings::default(), Credentials::none()).unwrap();
+    assert_eq!(harbor::start(&stranger, &ctx, &repo, &image).await.unwrap_err().kind, ProblemKind::Denied);
+    ctx.cancel.cancel();
+    assert!(harbor::report(&client, &ctx, &repo, &image).await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn what_is_no_harbor_or_lies_gets_nothing_and_gives_nothing() {
+    let elsewhere = Server::new(|_| Reply::body(REPORT));
+    let to = format!("http://{}/x", elsewhere.host());
+    let image = Digest::sha256(b"image");
+    let answers = [
+        (Reply::Plain(302, vec![("Location", to)], Vec::new()), ProblemKind::Denied, false),
+        (Reply::body("null"), ProblemKind::NotFound, false),
+        (Reply::body(" {} "), ProblemKind::NotFound, true),
+        (Reply::body("<html>"), ProblemKind::Corrupt, false),
+        (Reply::body(r#"{"a": 1}"#), ProblemKind::Unsupported, true),
+        (Reply::status(403), ProblemKind::Denied, false),
+        (Reply::status(404), ProblemKind::NotFound, false),
+        (Reply::Plain(200, vec![("Content-Length", (1_u64 << 40).to_string())], Vec::new()), ProblemKind::Limit, false),
+    ];
+    for (answer, kind, is_artifact) in answers {
+        let shown = format!("{answer:?}");
+        let server = match answer {
+            // Its own Content-Length is not the body's.
+            Reply::Plain(200, headers, _) if !headers.is_empty() => {
+                Server::new(move |_| Reply::Raw(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", headers[0].1).into_bytes()))
+            }
+            answer => Server::new(move |_| answer.clone()),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let client = client(dir.path(), &server.host());
+        let repo = Repo::at(&server.host(), "team/app").unwrap();
+        let problem = harbor::report(&client, &Ctx::default(), &repo, &image).await.unwrap_err();
+        assert_eq!(problem.kind, kind, "{shown}: {problem}");
+        assert!(!harbor::is_harbor(&client, &Ctx::default(), &server.host()).await.unwrap(), "{shown}");
+        let overview = harbor::overview(&client, &Ctx::default(), &repo, &image).await;
+        assert_eq!(overview.is_ok_and(|found| found.is_none()), is_artifact, "{shown}");
+    }
+    assert!(elsewhere.seen().iter().all(|request| request.header("authorization").is_none()), "the login went elsewhere");
 }

@@ -56,7 +56,7 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
 }
 
 /// What its checks are about.
-fn kind(code: &str) -> FindingKind {
+pub(super) fn kind(code: &str) -> FindingKind {
     match code {
         "CIS-DI-0001" | "CIS-DI-0005" | "CIS-DI-0006" | "DKL-DI-0002" => FindingKind::Misconfiguration,
         "CIS-DI-0008" | "DKL-LI-0001" | "DKL-LI-0002" | "DKL-LI-0003" => FindingKind::SensitiveFile,
@@ -66,7 +66,7 @@ fn kind(code: &str) -> FindingKind {
 }
 
 /// An alert without values. Of an alarm about secrets only what stands before the quoted step is kept.
-fn hidden(alert: &str, kind: FindingKind) -> String {
+pub(super) fn hidden(alert: &str, kind: FindingKind) -> String {
     static VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"=("[^"]*"|'[^']*'|\S+)"#).ok());
     let alert = if kind == FindingKind::Secret { alert.split(" on ").next().unwrap_or_default() } else { alert };
     VALUE.as_ref().map_or_else(String::new, |value| value.replace_all(alert, "=********").into_owned())

@@ -40,7 +40,7 @@ impl Draft {
         Self { report, by: name(&by), places, counts, layers, wrong: 0, left: 0 }
     }
 
-    /// Names the scanner anew, where a report says who made it only later.
+    /// Who says so: the scanner's name and version.
     pub(super) fn by(&self) -> Foreign {
         self.by.clone()
     }

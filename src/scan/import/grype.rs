@@ -184,9 +184,12 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
     about(&mut draft, &document);
     draft.looked_for(FindingKind::Vulnerability);
     let distribution: Distribution = document.distro.and_then(one).unwrap_or_default();
-    for list in [document.matches, document.ignored] {
+    for (list, is_ignored) in [(document.matches, false), (document.ignored, true)] {
         let wrong = each(list, |item: Match| {
-            let finding = finding(&draft, &item, &distribution.name);
+            let mut finding = finding(&draft, &item, &distribution.name);
+            if is_ignored && finding.suppressed.is_none() {
+                finding.suppressed = Some(suppression("Grype", "ignored", ""));
+            }
             draft.put(finding, &item.vulnerability.id);
         });
         draft.wrong(wrong);

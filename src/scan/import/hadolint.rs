@@ -29,8 +29,9 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
         let rest = draft.nth(FindingKind::Lint, code.raw(), path.unwrap_or_default());
         let mut finding = Finding::new(FindingKind::Lint, code.raw(), None, path, &rest);
         rated(&mut finding, &item.level, "rule");
-        finding.title = words::name(&item.message);
-        finding.description = words::text(&item.message);
+        let message = words::masked(&item.message);
+        finding.title = words::name(&message);
+        finding.description = words::text(&message);
         finding.lines = words::lines(item.line, Number(None));
         if item.level.eq_ignore_ascii_case("ignore") {
             finding.suppressed = Some(suppression("Hadolint", "ignored", ""));

@@ -259,7 +259,9 @@ impl<'d> Reading<'d> {
 
     fn kind(&self, id: &str, rule: &Rule) -> FindingKind {
         let has = |word: &str| rule.properties.iter().flat_map(|more| more.tags.iter()).any(|tag| tag.eq_ignore_ascii_case(word));
-        if has("secret") || self.tool.contains("gitleaks") || self.tool.contains("trufflehog") {
+        if self.tool.contains("dockle") {
+            super::dockle::kind(id)
+        } else if has("secret") || self.tool.contains("gitleaks") || self.tool.contains("trufflehog") {
             FindingKind::Secret
         } else if has("misconfiguration") {
             FindingKind::Misconfiguration
@@ -275,6 +277,12 @@ impl<'d> Reading<'d> {
     fn finding(&mut self, id: &str, rule: &Rule, found: &Found) -> Finding {
         let kind = self.kind(id, rule);
         let message = found.message.as_ref().map_or("", |message| &message.text);
+        // What a rule was broken by may be quoted with a secret in it.
+        let message = &match kind {
+            FindingKind::Vulnerability => message.to_owned(),
+            _ if self.tool.contains("dockle") => super::dockle::hidden(message, kind),
+            _ => words::masked(message),
+        };
         let help = rule.help.as_ref().map_or("", |help| &help.text);
         let lines = Lines([message, help]);
         let place = Place::of(found, &self.image);

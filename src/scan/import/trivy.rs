@@ -353,7 +353,7 @@ impl Reading<'_, '_> {
         finding.aliases = words::links(own.into_iter().filter(|own| *own != id));
         rated(&mut finding, &item.severity, "rule");
         finding.title = words::name(&item.title);
-        finding.description = words::text(&[&*item.message, &*item.resolution].join("\n"));
+        finding.description = words::text(&words::masked(&[&*item.message, &*item.resolution].join("\n")));
         if let Some(cause) = &item.cause_metadata {
             finding.lines = words::lines(cause.start_line, cause.end_line);
         }

@@ -265,6 +265,15 @@ pub(super) fn before_secret<'a>(line: &'a str, secret: &str) -> &'a str {
     if is_variable(bare) { before } else { "" }
 }
 
+/// Words about a setting, without the value that is given to anything that is called like a secret.
+pub(super) fn masked(words: &str) -> String {
+    static GIVEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let name = r#"(?i)((?:pass(?:word|wd|phrase)?|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key|auth)[\w-]*["']?\s*[=:]\s*)"#;
+        Regex::new(&format!(r#"{name}("[^"]*"|'[^']*'|\S+)"#)).ok()
+    });
+    GIVEN.as_ref().map_or_else(String::new, |given| given.replace_all(words, "$1********").into_owned())
+}
+
 /// Whether it may be the name of a setting, and hardly a secret: letters with few digits, no longer than such names are.
 fn is_variable(text: &str) -> bool {
     let text = text.trim().trim_matches(['"', '\'']);
@@ -359,6 +368,18 @@ mod tests {
         assert_eq!(digest(&format!("image@sha256:{hex}:/etc/x")).unwrap().hex(), hex);
         assert_eq!([digest("sha256:abc"), digest("é sha256:é"), digest("")], [None, None, None]);
         assert_eq!([epss(Number(Some(0.97565))), epss(Number(Some(1.5)))], [Some(976), None]);
+    }
+
+    #[test]
+    fn values_of_secrets_are_masked_in_words() {
+        for (words, seen) in [
+            ("ENV DB_PASSWORD=hunter2 is bad", "ENV DB_PASSWORD=******** is bad"),
+            ("set api-key: \"a b\" here", "set api-key: ******** here"),
+            ("AUTH_TOKEN='x y' PATH=/usr", "AUTH_TOKEN=******** PATH=/usr"),
+            ("pin the versions of what is installed", "pin the versions of what is installed"),
+        ] {
+            assert_eq!(masked(words), seen);
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl PublicKey {
 }
 
 /// Bytes in base64, however they are padded.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+pub(in crate::scan) fn base64(text: &str) -> Option<Vec<u8>> {
     let bare: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     STANDARD.decode(&bare).or_else(|_| base64::engine::general_purpose::URL_SAFE.decode(&bare)).ok()
 }

@@ -19,6 +19,7 @@ mod key;
 mod material;
 
 pub use key::PublicKey;
+pub(super) use key::base64;
 
 use certificate::Named;
 use material::{Held, Material, SIGN};

@@ -99,7 +99,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_mins(15), output: import::LARGEST, grace: Duration::from_secs(3) }
+        Self { time: Duration::from_secs(15 * 60), output: import::LARGEST, grace: Duration::from_secs(3) }
     }
 }
 

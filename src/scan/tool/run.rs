@@ -113,14 +113,14 @@ impl Run<'_> {
             tokio::pin!(listen);
             tokio::select! {
                 listened = &mut listen => {
-                    listened.map_err(|error| self.broken(error))?;
+                    listened.map_err(|error| self.broken(&error))?;
                     child.wait().await.map_err(failed)?
                 }
                 status = child.wait() => {
                     let status = status.map_err(failed)?;
                     // What it started and left behind may hold the pipes open for ever.
                     match tokio::time::timeout(self.limits.grace, &mut listen).await {
-                        Ok(listened) => drop(listened.map_err(|error| self.broken(error))?),
+                        Ok(listened) => drop(listened.map_err(|error| self.broken(&error))?),
                         Err(_) => group.signal(Signal::KILL),
                     }
                     status
@@ -131,12 +131,12 @@ impl Run<'_> {
         Ok(Ended { is_success: status.success(), output, status: status.to_string(), complaint })
     }
 
-    fn broken(&self, error: std::io::Error) -> Problem {
+    fn broken(&self, error: &std::io::Error) -> Problem {
         if error.kind() == std::io::ErrorKind::FileTooLarge {
             let cause = format!("it said more than {}", size::human(self.limits.output as u64));
             return Problem::new(ProblemKind::Limit, &self.doing, cause).hint("it was stopped");
         }
-        Problem::disk(&self.doing, self.program, &error)
+        Problem::disk(&self.doing, self.program, error)
     }
 
     /// Asks it to end, and makes it.

@@ -1,7 +1,7 @@
 //! Scanners are stood in for by small programs that print a report, hang, fail, say nothing or too much, or ignore being asked to end.
 
 use std::process::Command;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::*;
 use crate::model::Severity;
