@@ -10,7 +10,7 @@ use super::{LayerFacts, MOST_ASIDE, MOST_SEEN, Passed, Seen, SystemFile, What, s
 use crate::layer::index::Tap;
 use crate::layer::{Entry, Kind};
 use crate::model::{Severity, size};
-use crate::scan::inventory::{self, Ask, FileList, Room};
+use crate::scan::inventory::{self, Ask, FileList, Room, Stream};
 use crate::scan::rules::{self, Place, Search};
 
 /// Largest text that is searched for credentials.
@@ -43,7 +43,16 @@ impl Looks {
     #[must_use]
     pub fn look(&self) -> Look {
         let (shared, search) = (self.clone(), Search::default());
-        Look { shared, search, facts: LayerFacts::default(), path: Vec::new(), head: Vec::new(), kept: Vec::new(), file: None }
+        Look {
+            shared,
+            search,
+            facts: LayerFacts::default(),
+            path: Vec::new(),
+            head: Vec::new(),
+            kept: Vec::new(),
+            stream: Stream::default(),
+            file: None,
+        }
     }
 }
 
@@ -59,6 +68,8 @@ pub struct Look {
     /// All of it, where that is asked for.
     kept: Vec<u8>,
     search: Search,
+    /// Of a program that is too large.
+    stream: Stream,
     file: Option<Current>,
 }
 
@@ -85,6 +96,8 @@ enum Keep {
     Asks(Ask),
     List(Ask),
     System,
+    /// Not kept: what is of use is found as it passes.
+    Passes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,8 +151,10 @@ impl Tap for Look {
             Text::IsNot | Text::Large => {}
         }
         file.past += bytes.len() as u64;
-        if !matches!(file.keep, Keep::No) {
-            self.kept.extend_from_slice(bytes);
+        match file.keep {
+            Keep::No => {}
+            Keep::Passes => self.stream.push(bytes),
+            Keep::Asks(_) | Keep::List(_) | Keep::System => self.kept.extend_from_slice(bytes),
         }
         if let Keep::Asks(ask) = file.keep
             && (self.kept.len() >= 4 || file.past == file.size)
@@ -174,6 +189,7 @@ impl Tap for Look {
                 let path = self.path.clone();
                 self.facts.system.extend(told.map(|system| SystemFile { path, offset: file.offset, system }));
             }
+            Keep::Passes => self.facts.lists.extend(std::mem::take(&mut self.stream).end(file.offset, &self.shared.room)),
             Keep::No | Keep::Asks(_) => {}
         }
         self.kept.clear();
@@ -210,8 +226,13 @@ impl Look {
             return;
         }
         file.keep = Keep::No;
+        if fits && !ask.is_named {
+            file.keep = Keep::Passes;
+            self.stream = Stream::default();
+            self.stream.push(&self.kept);
+        }
         self.kept.clear();
-        if fits {
+        if fits && ask.is_named {
             let (offset, why_not) = (file.offset, Some(format!("it is larger than {}", size::human(most))));
             self.list(FileList { offset, why_not, ..FileList::default() }, ask);
         }

@@ -21,7 +21,7 @@ use super::inventory::FileList;
 use crate::model::Foreign;
 
 /// Changes with what is looked for in a layer, rules aside, which have a version of their own, and with the form of what is kept.
-pub const ANALYZER: u32 = 1;
+pub const ANALYZER: u32 = 2;
 
 /// Findings that are kept of one layer, and those of them that only stand in installed software.
 const MOST_SEEN: usize = 5_000;

@@ -24,11 +24,38 @@ pub(super) fn parse(bytes: &[u8], into: &mut Listed) -> Result<(), Unreadable> {
     let Some(blob) = blob(&file)? else { return Ok(()) };
     let broken = Unreadable("what it says of the modules in it is cut");
     let (go, modules) = texts(&file, blob).ok_or(broken)?;
-    let go = go.split_whitespace().next().unwrap_or_default();
-    into.put(PackageKind::Golang, "stdlib", go.strip_prefix("go").unwrap_or(go), "", None);
-    put(&modules, into);
+    tell(&go, &modules, into);
     Ok(())
 }
+
+fn tell(go: &str, modules: &str, into: &mut Listed) {
+    let go = go.split_whitespace().next().unwrap_or_default();
+    into.put(PackageKind::Golang, "stdlib", go.strip_prefix("go").unwrap_or(go), "", None);
+    put(modules, into);
+}
+
+/// The same from the blob alone, where its two texts are in it. Of others nothing is known without the program around it.
+pub(super) fn parse_blob(blob: &[u8], into: &mut Listed) -> Result<(), Unreadable> {
+    let (go, modules) = blob.get(TEXTS..).and_then(inline).ok_or(Unreadable("what it says of the modules in it is cut"))?;
+    tell(&String::from_utf8_lossy(go), &lines(modules), into);
+    Ok(())
+}
+
+/// Where in a piece of a program a blob begins that has its texts in it; `place` says where in the program the piece lies. As many of the last bytes
+/// as a head has are to be looked at again with what follows.
+pub(super) fn find_inline(piece: &[u8], place: u64) -> Option<usize> {
+    let aligned = (place.wrapping_neg() % ALIGNED as u64).try_into().unwrap_or_default();
+    let heads = memchr::memmem::find_iter(piece, MAGIC).filter(|at: &usize| *at >= aligned && (at - aligned).is_multiple_of(ALIGNED));
+    // A program that looks into others has the magic too, but no head after it.
+    let is_head = |at: &usize| {
+        let head = piece.get(at + MAGIC.len()..at + TEXTS);
+        head.is_some_and(|head| matches!(head, [_, 2 | 3, rest @ ..] if rest.iter().all(|&byte| byte == 0)))
+    };
+    heads.into_iter().find(is_head)
+}
+
+/// Bytes of a blob's head.
+pub(super) const HEAD: usize = TEXTS;
 
 fn blob<'a>(file: &File<'a>) -> Result<Option<&'a [u8]>, Unreadable> {
     if let Some(section) = program::section(file, SECTION)? {
@@ -47,15 +74,24 @@ fn find(part: &[u8]) -> Option<&[u8]> {
 fn texts(file: &File<'_>, blob: &[u8]) -> Option<(String, String)> {
     let (&width, &flags) = (blob.get(MAGIC.len())?, blob.get(MAGIC.len() + 1)?);
     let (go, modules) = if flags & 2 != 0 {
-        let (go, rest) = told(blob.get(TEXTS..)?)?;
-        (go, told(rest)?.0)
+        inline(blob.get(TEXTS..)?)?
     } else {
         let word = Word { width: u64::from(width), is_big: flags & 1 != 0 };
         (word.text(file, word.read(blob.get(16..)?)?)?, word.text(file, word.read(blob.get(16 + usize::from(width)..)?)?)?)
     };
-    // The lines stand between two marks of 16 bytes.
-    let lines = modules.get(16..modules.len().saturating_sub(16)).filter(|lines| lines.ends_with(b"\n")).unwrap_or_default();
-    Some((String::from_utf8_lossy(go).into_owned(), String::from_utf8_lossy(lines).into_owned()))
+    Some((String::from_utf8_lossy(go).into_owned(), lines(modules).into_owned()))
+}
+
+/// Both texts, one after the other.
+fn inline(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (go, rest) = told(bytes)?;
+    Some((go, told(rest)?.0))
+}
+
+/// The lines stand between two marks of 16 bytes.
+fn lines(modules: &[u8]) -> std::borrow::Cow<'_, str> {
+    let lines = modules.get(16..modules.len().saturating_sub(16)).filter(|lines| lines.ends_with(b"\n"));
+    String::from_utf8_lossy(lines.unwrap_or_default())
 }
 
 /// A text with its length before it, seven bits a byte, and what comes after.
@@ -162,6 +198,21 @@ mod tests {
             blob[at..at + width].fill(0xff);
             assert!(parse(&elf(&[(SECTION, &blob)]), &mut Listed::default()).is_err());
         }
+    }
+
+    #[test]
+    fn a_blob_is_found_in_pieces_of_a_program() {
+        let blob = [inline("go1.21.3", LINES), vec![0; 10]].concat();
+        for (place, before, found) in [(0_u64, 32, true), (0, 33, false), (7, 9, true), (7, 16, false)] {
+            let piece = [vec![0x90; before], blob.clone()].concat();
+            assert_eq!(find_inline(&piece, place), found.then_some(before), "{place} {before}");
+        }
+        assert_eq!(find_inline(&blob[..HEAD - 1], 0), None);
+        assert_eq!(find_inline(&[MAGIC, &[8, 2], &[1; 16]].concat(), 0), None, "only the magic");
+        let mut listed = Listed::default();
+        parse_blob(&blob, &mut listed).unwrap();
+        assert_eq!(listed.packages.len(), 4);
+        assert!(parse_blob(&blob[..50], &mut Listed::default()).is_err());
     }
 
     #[test]

@@ -17,11 +17,13 @@ mod python;
 mod read;
 mod rpm;
 mod rust;
+mod stream;
 mod wanted;
 
 pub(in crate::scan) use listed::Room;
 pub(in crate::scan) use passing::{Ask, FileList, ask, gather, parse};
 pub use read::{Reader, read};
+pub(in crate::scan) use stream::Stream;
 pub use wanted::{Wanted, wanted};
 
 use listed::{Listed, Unreadable};

@@ -159,7 +159,7 @@ pub(super) fn login(fit: &Fit<'_>) -> Option<Verdict> {
 }
 
 /// What is written where a password would stand.
-const STAND_INS: [&str; 26] = [
+const STAND_INS: [&str; 27] = [
     "password",
     "passwd",
     "pass",
@@ -183,6 +183,7 @@ const STAND_INS: [&str; 26] = [
     "foobar",
     "passw0rd",
     "repopwd",
+    "proxypass",
     "somepassphrase",
     "hunter2",
     "letmein",

@@ -136,6 +136,7 @@ fn what_only_looks_like_one_is_none() {
         "redis://:${REDIS_PASSWORD}@redis:6379",
         "mysql://app:secretword@example.com/x",
         "<password>repopwd</password>",
+        "<password>proxypass</password>",
         "<password>${env.PASSWORD}</password>",
         "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
         "\"auth\": \"basic\"",
