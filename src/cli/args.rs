@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use super::layer_args::{CiArgs, DiffArgs, FilesArgs};
 use super::scan::ScanArgs;
 use super::scan_args::{DbCommand, SbomArgs};
+use super::verify::VerifyArgs;
 use crate::model::{ArchiveFormat, Platform};
 
 const AFTER: &str = "\
@@ -96,6 +97,8 @@ pub(super) enum Command {
     Ci(CiArgs),
     /// Say what is wrong with an image: settings, secrets, packages with known weaknesses
     Scan(ScanArgs),
+    /// Say whether the holder of a key has signed an image of a registry
+    Verify(VerifyArgs),
     /// Fetch an image from a registry
     Pull(PullArgs),
     /// Send an image to its registry

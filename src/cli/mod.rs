@@ -36,6 +36,7 @@ mod session;
 mod shells;
 mod signals;
 mod transfer;
+mod verify;
 mod weigh;
 
 use std::process::ExitCode;
@@ -154,6 +155,7 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Ci(args) => ci::run(session, &args).await,
         Command::Scan(args) => scan::run(session, &args).await,
+        Command::Verify(args) => verify::run(session, &args).await,
         Command::Pull(args) => transfer::pull(session, &args).await,
         Command::Push(args) => transfer::push(session, &args).await,
         Command::Export(args) => transfer::export(session, &args).await,

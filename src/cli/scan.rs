@@ -45,6 +45,10 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "NAME", value_parser = crate::shell::config::SCANNERS)]
     scanner: Vec<String>,
 
+    /// Have the registry's own scanner look first, and wait for it, where it is a Harbor
+    #[arg(long, requires = "reference")]
+    start: bool,
+
     /// How findings are printed
     #[arg(long, value_name = "FORMAT", default_value = "table", conflicts_with = "json")]
     format: Form,
@@ -125,7 +129,10 @@ async fn scanned(session: &Session, args: &ScanArgs, reference: &str) -> Result<
         let is_asked = |name: &str| args.scanner.iter().any(|asked| asked == name);
         scanning.builtin = is_asked("builtin");
         scanning.tools = Tool::ALL.into_iter().filter(|tool| is_asked(tool.program())).collect();
+        scanning.beside = is_asked("registry");
     }
+    scanning.start = args.start;
+    scanning.beside |= args.start;
     let (scanning, gists) = (&scanning, &Gists::new(session.paths.gists()));
     let work = |ctx: crate::source::Ctx| {
         Box::pin(async move {

@@ -122,6 +122,11 @@ pub trait Source: Send + Sync + Debug {
     /// fsynced before it gets the final name.
     fn export<'a>(&'a self, ctx: &'a Ctx, keys: &'a [ImageKey], to: &'a ExportTo) -> Answer<'a, Transfer>;
 
+    /// The registry's client, of one.
+    fn registry(&self) -> Option<&registry::Client> {
+        None
+    }
+
     fn curator(&self) -> Option<&dyn Curator> {
         None
     }

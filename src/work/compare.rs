@@ -150,7 +150,7 @@ fn file(side: &Finished<'_>, id: NodeId) -> ComparedFile {
 /// # Errors
 /// The source doesn't answer; the wish to stop.
 pub async fn scanned(source: &dyn Source, image: &Image, scanning: &Scanning, layers: &LayerCache, ctx: &Ctx) -> Result<Scan, Problem> {
-    let scanning = Scanning { builtin: true, tools: Vec::new(), ..scanning.clone() };
+    let scanning = Scanning { builtin: true, tools: Vec::new(), beside: false, ..scanning.clone() };
     let asked = Asked {
         name: "",
         source,

@@ -3,6 +3,7 @@
 //! May use model, flow, curate, layer and source. Messages go back through one bounded queue; a job waits when it is full.
 
 pub mod apply;
+mod beside;
 mod catalog;
 pub mod change;
 mod checksum;

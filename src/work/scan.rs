@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::beside;
 use super::clock;
 use super::gists::Gists;
 use super::layer_cache::LayerCache;
@@ -40,6 +41,10 @@ pub struct Scanning {
     /// Others that are run where they are installed, with this environment.
     pub tools: Vec<Tool>,
     pub environment: Environment,
+    /// Whether a registry is asked for what it has on an image besides.
+    pub beside: bool,
+    /// Whether the registry's own scanner is set to work first.
+    pub start: bool,
 }
 
 impl Default for Scanning {
@@ -53,6 +58,8 @@ impl Default for Scanning {
             builtin: true,
             tools: Vec::new(),
             environment: Environment::default(),
+            beside: false,
+            start: false,
         }
     }
 }
@@ -90,7 +97,8 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
     let image: Vec<Digest> = asked.image.digests().cloned().collect();
     let mut told = imported(asked, &image).await?;
     let ours = ours(asked, ctx, &told, &image, each);
-    let (ours, others) = tokio::join!(ours, others(asked, ctx));
+    let beside = beside(asked, ctx);
+    let (ours, others, beside) = tokio::join!(ours, others(asked, ctx), beside);
     let reach = match ours? {
         Some(Known::All(scanned)) => {
             told.reports.insert(0, scanned.report);
@@ -110,6 +118,10 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
             Err(problem) => told.problems.push(problem),
         }
     }
+    let Told { reports, statements, problems, .. } = beside?;
+    told.reports.extend(reports);
+    told.statements.extend(statements);
+    told.problems.extend(problems);
     let gists = asked.gists.clone();
     blocking(LOOK, move || {
         let scan = told.scan(&image, reach);
@@ -210,6 +222,14 @@ async fn others(asked: Asked<'_>, ctx: &Ctx) -> Result<Vec<Result<Report, Proble
         }
     }
     Ok(said)
+}
+
+/// What the registry itself has on it; nothing unless all of the image is to be looked at.
+async fn beside(asked: Asked<'_>, ctx: &Ctx) -> Result<Told, Problem> {
+    if asked.reach == Reach::Known || !asked.scanning.beside {
+        return Ok(Told::default());
+    }
+    beside::ask(asked.source, ctx, asked.image, asked.scanning.start).await
 }
 
 /// The image in the words that other scanners understand; `None` for what they have no way to.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Reader, Value};
 
-/// The programs that are asked, by the names that the configuration has for them.
-pub const SCANNERS: [&str; 3] = ["builtin", "trivy", "grype"];
+/// Who is asked, by the names that the configuration has for them: `registry` for the reports that an image's registry has.
+pub const SCANNERS: [&str; 4] = ["builtin", "trivy", "grype", "registry"];
 
 /// How images are scanned.
 #[derive(Debug, Clone, PartialEq, Eq)]

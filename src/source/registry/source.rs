@@ -183,6 +183,10 @@ pub(crate) fn no_platform(doing: &str, children: &[Descriptor], wanted: &Platfor
 }
 
 impl Source for RegistrySource {
+    fn registry(&self) -> Option<&Client> {
+        Some(&self.client)
+    }
+
     fn id(&self) -> &SourceId {
         &self.id
     }
