@@ -234,7 +234,7 @@ async fn what_was_planted_is_found_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let (layers, wanted) = planted();
     layout(&dir.path().join("image"), &layers, &config(), &STEPS);
-    let Scanned { report, inventory } = scanned(&dir.path().join("image"), &options(dir.path())).await;
+    let Scanned { report, inventory, .. } = scanned(&dir.path().join("image"), &options(dir.path())).await;
     let wanted: BTreeSet<String> = wanted.into_iter().map(str::to_owned).collect();
     assert_eq!(told(&report), wanted);
     let find = |id: &str, path: &str| {

@@ -9,8 +9,9 @@ use crate::curate::compare;
 use crate::model::comparison::{Comparison, FileChange, FindingChange};
 use crate::model::{Foreign, Image, PackageChange, Problem, Safe, Scan, size};
 use crate::source::Ctx;
-use crate::work::compare::{Read, all, scanned};
+use crate::work::compare::{Read, all};
 use crate::work::layer_index::{self, Depth, Indexed};
+use crate::work::scan::alone;
 
 /// An image with all that was read of it.
 struct Side {
@@ -33,7 +34,7 @@ async fn side(session: &Session, reference: &str, args: &DiffArgs) -> Result<Sid
     let work = |ctx: Ctx| {
         Box::pin(async move {
             let image = one_image(at, &ctx, args.platform.as_ref()).await?;
-            let scan = scanned(at.source.as_ref(), &image, scanning, cache, &ctx).await?;
+            let scan = alone(at.source.as_ref(), &image, scanning, cache, &ctx).await?;
             let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
             let layers = layer_index::read(at.source.as_ref(), &ctx, cache, &image, &all, Depth::Whole, None).await?;
             Ok((image, scan, layers))

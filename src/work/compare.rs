@@ -4,18 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::curation;
-use super::gists::Gists;
-use super::layer_cache::LayerCache;
 use super::layer_index::{self, Depth, Indexed};
 use super::run::{Chunks, Env};
-use super::scan::{Asked, Scanning, look};
+use super::scan;
 use crate::curate::findings::difference::difference;
 use crate::curate::{compare, packages};
 use crate::flow::{JobOutput, Shared};
 use crate::layer::compare::{Differs, Finished};
 use crate::layer::{Member, NodeId, Tree};
 use crate::model::comparison::{Changed, ComparedFile, Comparison, FileChange, Section};
-use crate::model::findings::Reach;
 use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, Safe, Scan, SourceId};
 use crate::scan::inventory::{self, Wanted};
 use crate::source::{Ctx, Source, blocking};
@@ -145,26 +142,6 @@ fn file(side: &Finished<'_>, id: NodeId) -> ComparedFile {
     }
 }
 
-/// What is wrong with an image by our own scanner: the same rules and advisories for both. It reads each layer once, for its index too.
-///
-/// # Errors
-/// The source doesn't answer; the wish to stop.
-pub async fn scanned(source: &dyn Source, image: &Image, scanning: &Scanning, layers: &LayerCache, ctx: &Ctx) -> Result<Scan, Problem> {
-    let scanning = Scanning { builtin: true, tools: Vec::new(), beside: false, ..scanning.clone() };
-    let asked = Asked {
-        name: "",
-        source,
-        image,
-        reach: Reach::Whole,
-        imports: &[],
-        scanning: &scanning,
-        layers,
-        // Others may have said more of it before.
-        gists: &Gists::default(),
-    };
-    look(asked, ctx, None).await
-}
-
 /// Compares two images of the deck: tells first what their documents say.
 ///
 /// # Errors
@@ -176,7 +153,7 @@ pub(super) async fn run(env: &Env, [before, after]: &[(SourceId, ImageKey); 2], 
     chunks.send(JobOutput::Compared(Arc::new(documents(&ours, &theirs)), Vec::new())).await;
     let mut read = Vec::with_capacity(2);
     for (source, image) in [(&one, &ours), (&other, &theirs)] {
-        let scan = scanned(source.as_ref(), image, &env.scanning, &env.layers, ctx).await?;
+        let scan = scan::alone(source.as_ref(), image, &env.scanning, &env.layers, ctx).await?;
         let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
         read.push((scan, layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, None).await?));
     }

@@ -17,7 +17,6 @@ pub mod findings;
 pub mod gists;
 #[cfg(debug_assertions)]
 pub mod hooks;
-pub mod inventory;
 pub mod journal;
 pub mod known;
 pub mod layer_cache;

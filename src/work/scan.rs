@@ -102,7 +102,9 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
     let reach = match ours? {
         Some(Known::All(scanned)) => {
             told.reports.insert(0, scanned.report);
-            told.inventory = Some(scanned.inventory);
+            // Of a part of an image nobody can say what is installed in the end.
+            told.inventory = scanned.problems.is_empty().then_some(scanned.inventory);
+            told.problems.extend(scanned.problems);
             Reach::Whole
         }
         Some(Known::Documents(report)) => {
@@ -131,6 +133,17 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
         Ok(scan)
     })
     .await
+}
+
+/// Looks at all of an image by our own scanner alone, and leaves nothing noted: others may have said more of it before. It reads each layer that was
+/// not read before once, for its index too.
+///
+/// # Errors
+/// As [`look`].
+pub async fn alone(source: &dyn Source, image: &Image, scanning: &Scanning, layers: &LayerCache, ctx: &Ctx) -> Result<Scan, Problem> {
+    let scanning = Scanning { builtin: true, tools: Vec::new(), beside: false, ..scanning.clone() };
+    let (reach, gists) = (Reach::Whole, Gists::default());
+    look(Asked { name: "", source, image, reach, imports: &[], scanning: &scanning, layers, gists: &gists }, ctx, None).await
 }
 
 /// What is there already: reports in files, and what the user says doesn't count.

@@ -65,7 +65,10 @@ impl fmt::Debug for Options {
 #[derive(Debug, Clone)]
 pub struct Scanned {
     pub report: Report,
+    /// Of the layers that could be read.
     pub inventory: Inventory,
+    /// Of layers that are not known whole.
+    pub problems: Vec<Problem>,
 }
 
 /// Scans `image`, as `source` gave it. Layers of which both facts and index are kept are not opened.

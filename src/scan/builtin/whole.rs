@@ -49,7 +49,8 @@ pub(super) fn put_together(image: &Image, options: &Options, mut report: Report,
         report.not_looked_for.push(NotLooked::new("all", format!("{more} more findings are not told, those of the least weight")));
     }
     report.card = documents::card(image, &report, options.signed, is_whole);
-    Ok(Scanned { report, inventory })
+    let problems = layers.iter().filter_map(|layer| layer.problem.clone()).collect();
+    Ok(Scanned { report, inventory, problems })
 }
 
 /// What became of what a layer wrote there.
