@@ -54,6 +54,18 @@ impl System {
         self.releases.iter().any(|told| told == release || (self.goes_on && follows(told)))
     }
 
+    /// As it is asked for: Ubuntu's releases of every other April are told with a word more.
+    pub(super) fn asked(&self) -> String {
+        let is_long = |release: &&String| {
+            let (year, month) = release.split_once('.').unwrap_or_default();
+            month == "04" && year.parse::<u32>().is_ok_and(|year| year % 2 == 0)
+        };
+        match self.releases.first() {
+            Some(release) if self.base == "Ubuntu" && is_long(&release) => format!("Ubuntu:{release}:LTS"),
+            _ => self.name(),
+        }
+    }
+
     /// As it is named for people.
     pub(super) fn name(&self) -> String {
         match self.releases.first() {
@@ -91,6 +103,8 @@ mod tests {
             assert!(system.is(yes), "{yes}");
             assert!(!system.is(no), "{no}");
         }
+        let asked = [("ubuntu", "22.04"), ("ubuntu", "23.04"), ("debian", "12")].map(|(id, version)| system(id, version).unwrap().asked());
+        assert_eq!(asked, ["Ubuntu:22.04:LTS", "Ubuntu:23.04", "Debian:12"]);
         for (id, version) in [("debian", ""), ("raspbian", "12"), ("fedora", "40"), ("", "")] {
             assert_eq!(system(id, version), None, "{id}");
         }

@@ -34,10 +34,10 @@ pub struct Matched {
 }
 
 /// Something that is looked up: a package by a name that advisories may have for it.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     package: &'a Package,
     installed: &'a Installed,
-    version: String,
+    pub(super) version: String,
 }
 
 /// What is said of one package.
@@ -57,7 +57,51 @@ pub(super) struct One {
     pub(super) hit: Hit,
 }
 
-type AllSaid<'a> = BTreeMap<&'a Package, (&'a Installed, Said)>;
+pub(super) type AllSaid<'a> = BTreeMap<&'a Package, (&'a Installed, Said)>;
+
+/// What is to be looked up for an image.
+pub(super) struct Questions<'a> {
+    pub(super) system: Option<System>,
+    /// By base ecosystem and name.
+    pub(super) by_base: BTreeMap<&'static str, BTreeMap<String, Vec<Asked<'a>>>>,
+    /// Packages that nobody can be asked about.
+    pub(super) homeless: Vec<NotLooked>,
+}
+
+impl<'a> Questions<'a> {
+    pub(super) fn of(inventory: &'a Inventory) -> Self {
+        let system = inventory.distribution.as_ref().and_then(System::of);
+        let mut by_base: BTreeMap<&'static str, BTreeMap<String, Vec<Asked<'a>>>> = BTreeMap::new();
+        let mut homeless: BTreeMap<PackageKind, usize> = BTreeMap::new();
+        for (package, installed) in &inventory.packages {
+            let Some(base) = base(package.kind, system.as_ref()) else {
+                *homeless.entry(package.kind).or_default() += 1;
+                continue;
+            };
+            for (name, version) in names(package, installed, base) {
+                by_base.entry(base).or_default().entry(name).or_default().push(Asked { package, installed, version });
+            }
+        }
+        let homeless = homeless.into_iter().map(|(kind, count)| no_home(kind, count, inventory)).collect();
+        Self { system, by_base, homeless }
+    }
+}
+
+impl Matched {
+    /// Makes findings of what was said.
+    pub(super) fn tell(&mut self, said: AllSaid<'_>, inventory: &Inventory) {
+        for (package, (installed, said)) in said {
+            for finding in told::findings(package, installed, &said, inventory.distribution.as_ref()) {
+                if self.findings.len() >= MOST_FINDINGS {
+                    let why = format!("there are more than {MOST_FINDINGS}");
+                    self.not_looked_for.push(NotLooked::new("vulnerability of some packages", why));
+                    return;
+                }
+                self.findings.push(finding);
+            }
+        }
+    }
+}
 
 impl Databases {
     /// The known weaknesses of the packages of an image. Blocking: it reads what the databases have on them.
@@ -69,34 +113,14 @@ impl Databases {
             matched.not_looked_for.push(NotLooked::new(FindingKind::Vulnerability.word(), why));
             return matched;
         }
-        let system = inventory.distribution.as_ref().and_then(System::of);
-        let mut by_base: BTreeMap<&str, BTreeMap<String, Vec<Asked<'_>>>> = BTreeMap::new();
-        let mut homeless: BTreeMap<PackageKind, usize> = BTreeMap::new();
-        for (package, installed) in &inventory.packages {
-            let Some(base) = base(package.kind, system.as_ref()) else {
-                *homeless.entry(package.kind).or_default() += 1;
-                continue;
-            };
-            for (name, version) in names(package, installed, base) {
-                by_base.entry(base).or_default().entry(name).or_default().push(Asked { package, installed, version });
-            }
-        }
-        matched.not_looked_for.extend(homeless.into_iter().map(|(kind, count)| no_home(kind, count, inventory)));
+        let questions = Questions::of(inventory);
+        matched.not_looked_for.extend(questions.homeless);
         let mut said = AllSaid::new();
-        for (base, asked) in by_base {
-            let system = system.as_ref().filter(|system| system.base == base);
+        for (base, asked) in questions.by_base {
+            let system = questions.system.as_ref().filter(|system| system.base == base);
             self.look(base, system, asked, &mut said, &mut matched);
         }
-        for (package, (installed, said)) in said {
-            for finding in told::findings(package, installed, &said, inventory.distribution.as_ref()) {
-                if matched.findings.len() >= MOST_FINDINGS {
-                    let why = format!("there are more than {MOST_FINDINGS}");
-                    matched.not_looked_for.push(NotLooked::new("vulnerability of some packages", why));
-                    return matched;
-                }
-                matched.findings.push(finding);
-            }
-        }
+        matched.tell(said, inventory);
         matched
     }
 
@@ -143,7 +167,7 @@ impl Databases {
 
 /// What could not be compared.
 #[derive(Default)]
-struct Doubts {
+pub(super) struct Doubts {
     /// Versions of packages that are none, and the first of them.
     versions: usize,
     first: Option<String>,
@@ -153,7 +177,7 @@ struct Doubts {
 }
 
 impl Doubts {
-    fn tell(self, not: &mut impl FnMut(String)) {
+    pub(super) fn tell(self, not: &mut impl FnMut(String)) {
         if let Some(first) = self.first {
             not(format!("{} versions can't be understood, such as that of {first}", self.versions));
         }
@@ -166,7 +190,7 @@ impl Doubts {
     }
 }
 
-fn compare<'a>(
+pub(super) fn compare<'a>(
     base: &str,
     system: Option<&System>,
     name: &str,
