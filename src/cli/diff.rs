@@ -1,4 +1,4 @@
-//! `diff`: what differs between two images, wherever they are: settings, layers, files, packages.
+//! `diff`: what differs between two images, wherever they are: settings, layers, files, packages, findings.
 
 use super::files::look;
 use super::layer_args::DiffArgs;
@@ -6,7 +6,7 @@ use super::print::{Align, Printer, Table, or_dash};
 use super::session::Session;
 use super::{Tally, Verdict};
 use crate::curate::compare;
-use crate::model::comparison::{Comparison, FileChange};
+use crate::model::comparison::{Comparison, FileChange, FindingChange};
 use crate::model::{Foreign, PackageChange, Problem, ProblemKind, Safe, size};
 use crate::work::compare::{Read, all};
 use crate::work::layer_index::Depth;
@@ -67,6 +67,9 @@ fn words(found: &Comparison, printer: &Printer) -> String {
     let packages = found.packages.as_ref();
     let table = packages.filter(|packages| !packages.is_empty()).map(|packages| packages_table(packages));
     part("Packages", table, packages.is_some());
+    let findings = found.findings.as_ref();
+    let table = findings.filter(|findings| !findings.is_empty()).map(|findings| findings_table(findings));
+    part("Findings", table, findings.is_some());
     out
 }
 
@@ -76,6 +79,15 @@ fn files_table(files: &[FileChange]) -> Table {
     for one in files {
         let (before, after) = (compare::file(one.before.as_ref()), compare::file(one.after.as_ref()));
         table.row(vec![one.change.sign().into(), before, after, one.path.safe()]);
+    }
+    table
+}
+
+fn findings_table(findings: &[FindingChange]) -> Table {
+    use Align::Left;
+    let mut table = Table::new(&[("", Left), ("FINDING", Left), ("WHAT", Left)]).indented(2);
+    for one in findings {
+        table.row(vec![one.change.sign().into(), compare::finding(one), one.finding.title.safe()]);
     }
     table
 }

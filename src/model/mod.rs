@@ -9,6 +9,8 @@ pub mod dockerfile;
 pub mod family;
 pub mod filter;
 pub mod finding;
+pub mod finding_filter;
+pub mod findings;
 pub mod history;
 pub mod image;
 pub mod locator;
@@ -37,6 +39,7 @@ pub use change::{ArchiveFormat, Change, Copy, CopyFrom, ImportPreview, ImportTag
 pub use digest::{Digest, DigestError, Hasher};
 pub use family::Family;
 pub use finding::{Finding, FindingKind, Severity};
+pub use findings::Scan;
 pub use history::HistoryEntry;
 pub use image::{BaseSaid, ContainerUse, Image, ImageConfig, ImageKey, ImageList, ImageSummary, LayerInfo, Layers};
 pub use locator::{Locator, Transport};

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::safe::{Foreign, Safe};
 
 /// Who keeps a package: the system, or a language's own tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PackageKind {
     Apk,
@@ -41,7 +41,7 @@ impl PackageKind {
 }
 
 /// One version of a package. The order is by kind and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Package {
     #[serde(rename = "type")]
     pub kind: PackageKind,
@@ -61,7 +61,7 @@ pub struct Installed {
 }
 
 /// What a distribution builds packages from: advisories are about these.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourcePackage {
     pub name: Foreign,
     pub version: Foreign,
@@ -79,7 +79,7 @@ pub struct PackagePlace {
 pub type Packages = BTreeMap<Package, Installed>;
 
 /// Which system an image is of, as `os-release` says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Distribution {
     /// Such as "debian".
     pub id: Foreign,

@@ -21,8 +21,10 @@ use crate::pane::images::{Sort, SortColumn};
 use super::paths::{Paths, read_bounded};
 
 mod registries;
+mod scan;
 
 pub use registries::{Downloads, Registry};
+pub use scan::{SCANNERS, ScanConfig};
 
 /// Longest configuration file that is read.
 const LONGEST: u64 = 1 << 20;
@@ -60,6 +62,7 @@ pub struct Config {
     pub downloads: Downloads,
     /// Patterns of references that plans leave alone.
     pub protect: Vec<String>,
+    pub scan: ScanConfig,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -118,6 +121,7 @@ impl Config {
             registries: BTreeMap::new(),
             downloads: Downloads::default(),
             protect: Vec::new(),
+            scan: ScanConfig::default(),
             mistakes: Vec::new(),
         }
     }
@@ -210,6 +214,7 @@ impl Config {
         if !self.protect.is_empty() {
             rows.push(("protect".to_owned(), self.protect.join(", ")));
         }
+        rows.extend(self.scan.rows());
         rows
     }
 }
@@ -286,10 +291,11 @@ impl Reader<'_> {
                 "registries" => config.registries = self.each(value, Self::registry),
                 "downloads" => config.downloads = self.downloads(value),
                 "protect" => config.protect = self.protect(value),
+                "scan" => config.scan = self.scan(value),
                 other => self.unknown(
                     key.span(),
                     other,
-                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads, protect",
+                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads, protect, scan",
                 ),
             }
         }

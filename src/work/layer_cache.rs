@@ -2,7 +2,7 @@
 //!
 //! One file a layer, named by the digest of its stored bytes and the version of the form, with a checksum of its own (`layer::index`). Files are
 //! written beside their name and renamed. What is kept has a bound in bytes; beyond it goes what was not used for longest, and what another
-//! version left goes first. A cache: what can't be read is as good as absent, and is written anew. May use model and layer.
+//! version left goes first. A cache: what can't be read is as good as absent, and is written anew. May use model, layer and scan (which asks for it).
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -13,6 +13,7 @@ use super::clock;
 use crate::layer::Index;
 use crate::layer::index::FORMAT;
 use crate::model::Digest;
+use crate::scan::builtin::Indexes;
 
 /// How much is kept where nothing else is said: the indexes of several hundred usual images.
 pub const USUAL: u64 = 512 << 20;
@@ -103,6 +104,16 @@ impl LayerCache {
             total = total.saturating_sub(size);
         }
         Ok(())
+    }
+}
+
+impl Indexes for LayerCache {
+    fn read(&self, digest: &Digest) -> Option<Index> {
+        Self::read(self, digest)
+    }
+
+    fn write(&self, index: &Index) {
+        Self::write(self, index);
     }
 }
 

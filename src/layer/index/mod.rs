@@ -21,7 +21,7 @@ pub use codec::{Broken, FORMAT};
 pub(super) use member::whiteout;
 pub use member::{Member, Whiteout};
 pub use pieces::{Packing, Piece, Pieces, Unpacker};
-pub use read::{Indexer, Known, read, read_telling};
+pub use read::{Indexer, Known, Tap, read, read_tapping, read_telling};
 pub use table::{BadTable, from_table};
 
 use super::content::ContentHash;

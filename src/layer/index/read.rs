@@ -40,6 +40,24 @@ impl Known {
     }
 }
 
+/// Looks at what is in a layer while it is indexed: whatever else is to be known of it costs no second pass. Each member is told once, in the order
+/// of the tar; of a regular file all content follows, in pieces of whatever length they come in. Nothing of a member's end is told where the layer
+/// is cut within it.
+pub trait Tap {
+    fn begin(&mut self, entry: &Entry);
+    /// The next piece of a regular file's content; never empty.
+    fn piece(&mut self, bytes: &[u8]);
+    /// The member that began last is there to its end.
+    fn end(&mut self);
+}
+
+/// Looks at nothing, and costs as much.
+impl Tap for () {
+    fn begin(&mut self, _entry: &Entry) {}
+    fn piece(&mut self, _bytes: &[u8]) {}
+    fn end(&mut self) {}
+}
+
 /// Reads a layer to its end: gzip, zstd or plain, by its first bytes. Blocking, on one thread, with memory for the index and a few hundred KiB.
 /// Whatever goes wrong, the index is of what was readable until then, and [`Index::problem`] says what it was. To stop it, let `source` fail.
 pub fn read(source: impl Read, known: &Known) -> Index {
@@ -48,9 +66,14 @@ pub fn read(source: impl Read, known: &Known) -> Index {
 
 /// The same; `tell` sees again and again, also in the middle of a large file, what there is so far.
 pub fn read_telling(source: impl Read, known: &Known, tell: &mut dyn FnMut(&Index)) -> Index {
+    read_tapping(source, known, tell, &mut ())
+}
+
+/// The same; `tap` looks at all that is in the layer as it goes by.
+pub fn read_tapping(source: impl Read, known: &Known, tell: &mut dyn FnMut(&Index), tap: &mut impl Tap) -> Index {
     match Indexer::new(source, known.clone()) {
         Ok(mut indexer) => {
-            while indexer.step_telling(tell).is_some() {}
+            while indexer.step_tapping(tell, tap).is_some() {}
             indexer.finish()
         }
         Err(error) => {
@@ -89,14 +112,14 @@ impl<R: Read> Indexer<R> {
 
     /// Reads the next member and its content; `None` at the end, and where it can't go on.
     pub fn step(&mut self) -> Option<MemberId> {
-        self.step_telling(&mut |_| {})
+        self.step_tapping(&mut |_| {}, &mut ())
     }
 
-    fn step_telling(&mut self, tell: &mut dyn FnMut(&Index)) -> Option<MemberId> {
+    fn step_tapping(&mut self, tell: &mut dyn FnMut(&Index), tap: &mut impl Tap) -> Option<MemberId> {
         if self.stopped.is_some() {
             return None;
         }
-        match self.next(tell) {
+        match self.next(tell, tap) {
             Ok(Some((entry, content))) => match self.builder.add(&entry, content) {
                 Ok(id) => {
                     tell(&self.builder.index);
@@ -157,13 +180,15 @@ impl<R: Read> Indexer<R> {
         index
     }
 
-    fn next(&mut self, tell: &mut dyn FnMut(&Index)) -> Result<Option<(Entry, Option<ContentHash>)>, TarError> {
+    fn next(&mut self, tell: &mut dyn FnMut(&Index), tap: &mut impl Tap) -> Result<Option<(Entry, Option<ContentHash>)>, TarError> {
         let Some(entry) = self.walker.next_entry()? else { return Ok(None) };
-        let content = if entry.kind == Kind::File { Some(self.content(entry.size, tell)?) } else { None };
+        tap.begin(&entry);
+        let content = if entry.kind == Kind::File { Some(self.content(entry.size, tell, tap)?) } else { None };
+        tap.end();
         Ok(Some((entry, content)))
     }
 
-    fn content(&mut self, size: u64, tell: &mut dyn FnMut(&Index)) -> Result<ContentHash, TarError> {
+    fn content(&mut self, size: u64, tell: &mut dyn FnMut(&Index), tap: &mut impl Tap) -> Result<ContentHash, TarError> {
         let mut hasher = None;
         loop {
             let piece = match self.walker.fill_buf() {
@@ -172,6 +197,7 @@ impl<R: Read> Indexer<R> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(self.walker.cut(error)),
             };
+            tap.piece(piece);
             let length = piece.len();
             let whole = (length as u64 == size).then(|| ContentHash::of(piece));
             if whole.is_none() {

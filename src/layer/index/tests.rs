@@ -271,3 +271,45 @@ proptest! {
         prop_assert_eq!(Index::from_bytes(&index.to_bytes().unwrap()), Ok(index));
     }
 }
+
+/// What a tap was told: a line a member, with its content and in how many pieces that came.
+#[derive(Default)]
+struct Told {
+    lines: Vec<(String, Vec<u8>, usize)>,
+    ended: usize,
+}
+
+impl Tap for Told {
+    fn begin(&mut self, entry: &crate::layer::Entry) {
+        self.lines.push((text(&entry.path), Vec::new(), 0));
+    }
+
+    fn piece(&mut self, bytes: &[u8]) {
+        let (_, content, pieces) = self.lines.last_mut().unwrap();
+        content.extend_from_slice(bytes);
+        *pieces += 1;
+    }
+
+    fn end(&mut self) {
+        self.ended += 1;
+    }
+}
+
+#[test]
+fn a_tap_sees_every_member_and_all_content_in_the_same_pass() {
+    let large = "0123456789abcdef".repeat(40_000);
+    let bytes =
+        tar(&[('d', "./usr/", ""), ('f', "./usr/tool", "some text"), ('f', "none", ""), ('f', "large", &large), ('l', "link", "usr")]);
+    let mut told = Told::default();
+    let index = read_tapping(&bytes[..], &Known::default(), &mut |_| {}, &mut told);
+    assert_eq!(index, read(&bytes[..], &Known::default()), "who looks changes nothing");
+    let lines: Vec<(&str, &str)> =
+        told.lines.iter().map(|(path, content, _)| (path.as_str(), std::str::from_utf8(content).unwrap())).collect();
+    assert_eq!(lines, [("./usr/", ""), ("./usr/tool", "some text"), ("none", ""), ("large", large.as_str()), ("link", "")]);
+    assert_eq!((told.ended, told.lines[2].2), (5, 0));
+    assert!(told.lines[3].2 > 1, "it is larger than what is read ahead");
+    let mut told = Told::default();
+    let index = read_tapping(&bytes[..3000], &Known::default(), &mut |_| {}, &mut told);
+    assert!(index.problem().is_some());
+    assert_eq!((told.lines.len(), told.ended), (4, 3), "what is cut has no end");
+}

@@ -20,7 +20,7 @@ pub(super) struct Unreadable(pub(super) &'static str);
 
 /// What may still be taken in of one image, by all that read it at a time: one file alone is no measure where there may be very many.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(in crate::scan) struct Room {
     packages: AtomicU64,
     /// Of their names, versions and the like.
     bytes: AtomicU64,
@@ -33,7 +33,7 @@ impl Default for Room {
 }
 
 impl Room {
-    pub(super) const fn of(packages: u64, bytes: u64) -> Self {
+    pub(in crate::scan) const fn of(packages: u64, bytes: u64) -> Self {
         Self { packages: AtomicU64::new(packages), bytes: AtomicU64::new(bytes) }
     }
 

@@ -11,6 +11,7 @@ mod dpkg;
 mod go;
 mod listed;
 mod npm;
+mod passing;
 mod program;
 mod python;
 mod read;
@@ -18,6 +19,8 @@ mod rpm;
 mod rust;
 mod wanted;
 
+pub(in crate::scan) use listed::Room;
+pub(in crate::scan) use passing::{Ask, FileList, ask, gather, parse};
 pub use read::{Reader, read};
 pub use wanted::{Wanted, wanted};
 

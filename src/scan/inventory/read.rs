@@ -15,7 +15,7 @@ use super::wanted::{List, Wanted, wanted};
 use super::{HEAD, KINDS, Reads};
 use crate::layer::compare::Finished;
 use crate::layer::{ContentHash, Digests, Entry, Kind, TarError, Walker};
-use crate::model::package::{Inventory, Packages};
+use crate::model::package::{Inventory, Package, Packages, SourcePackage};
 use crate::model::{Digest, Image, Problem, ProblemKind};
 use crate::source::{Ctx, Opened, ReadLayer, Source, read_layers};
 
@@ -197,7 +197,7 @@ fn parsed(data: &mut impl Read, size: u64, kinds: u32, plan: &Plan) -> io::Resul
     Ok(made)
 }
 
-fn of(kinds: u32) -> impl Iterator<Item = &'static Reads> {
+pub(super) fn of(kinds: u32) -> impl Iterator<Item = &'static Reads> {
     KINDS.iter().enumerate().filter(move |(bit, _)| kinds & (1 << bit) != 0).map(|(_, kind)| kind)
 }
 
@@ -213,7 +213,7 @@ fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>
         };
         let is_list = of(list.kinds).any(|kind| kind.begins.is_none()) || !parsed.listed.packages.is_empty();
         lists += usize::from(is_list);
-        let full = !put(&mut packages, &list, &parsed.listed, &room);
+        let full = !put(&mut packages, &list, &parsed.listed.packages, &room);
         if let Some(Unreadable(why)) = parsed.why_not {
             wanted.skip(list.place, why);
         } else if full || parsed.listed.cut {
@@ -224,8 +224,8 @@ fn gather<'a>(mut wanted: Wanted, made: impl Fn(&List) -> Option<&'a Arc<Parsed>
 }
 
 /// Whether all of it could be taken in.
-fn put(packages: &mut Packages, list: &List, listed: &Listed, room: &Room) -> bool {
-    for (package, source) in &listed.packages {
+pub(super) fn put(packages: &mut Packages, list: &List, listed: &[(Package, Option<SourcePackage>)], room: &Room) -> bool {
+    for (package, source) in listed {
         if !room.take(list.place.path.raw().len()) {
             return false;
         }

@@ -15,58 +15,86 @@ const MOST_BYTES: u64 = 16 << 30;
 /// Files that are named among those left out.
 const MOST_NAMED: usize = 100;
 
-/// A file as a kind looks at it.
+/// A file as a kind looks at it: by its path and whether it may be run. The path is that of a node, or told.
 pub(super) struct Candidate<'a> {
-    tree: &'a Tree,
-    id: NodeId,
-    /// Its name in its directory.
-    name: &'a [u8],
+    at: At<'a>,
     pub(super) is_executable: bool,
 }
 
-impl Candidate<'_> {
-    pub(super) const fn name(&self) -> &[u8] {
-        self.name
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Node(&'a Tree, NodeId),
+    /// Normalised; never that of the root.
+    Path(&'a [u8]),
+}
+
+impl<'a> At<'a> {
+    fn name(self) -> &'a [u8] {
+        match self {
+            Self::Node(tree, id) => tree.name(id),
+            Self::Path(path) => split(path).1,
+        }
+    }
+
+    fn above(self) -> Option<Self> {
+        match self {
+            Self::Node(tree, id) => Some(tree.parent(id)).filter(|&above| above != NodeId::ROOT).map(|above| Self::Node(tree, above)),
+            Self::Path(path) => Some(split(path).0).filter(|dir| !dir.is_empty()).map(Self::Path),
+        }
+    }
+}
+
+impl<'a> Candidate<'a> {
+    /// One by its normalised path.
+    pub(super) const fn told(path: &'a [u8], is_executable: bool) -> Self {
+        Self { at: At::Path(path), is_executable }
+    }
+
+    /// Its name in its directory.
+    pub(super) fn name(&self) -> &'a [u8] {
+        self.at.name()
     }
 
     /// The name of the directory it lies in.
-    pub(super) fn dir(&self) -> &[u8] {
-        self.tree.name(self.tree.parent(self.id))
+    pub(super) fn dir(&self) -> &'a [u8] {
+        self.dirs().next().unwrap_or_default()
     }
 
     /// The names of the directories above it, the nearest first.
-    pub(super) fn dirs(&self) -> impl Iterator<Item = &[u8]> {
-        let up = |id: NodeId| Some(self.tree.parent(id)).filter(|&above| above != NodeId::ROOT);
-        std::iter::successors(up(self.id), move |&id| up(id)).map(|id| self.tree.name(id))
+    pub(super) fn dirs(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        std::iter::successors(self.at.above(), |at| at.above()).map(At::name)
     }
 
     /// Whether it has that path.
     pub(super) fn is(&self, path: &[u8]) -> bool {
         let (dir, name) = split(path);
-        self.name == name && self.is_in(dir)
+        self.name() == name && self.is_in(dir)
     }
 
     /// Whether it lies right in the directory of that path.
     pub(super) fn is_in(&self, dir: &[u8]) -> bool {
-        let mut at = self.tree.parent(self.id);
-        let mut rest = dir;
-        while at != NodeId::ROOT {
-            let (above, name) = split(rest);
-            if self.tree.name(at) != name {
-                return false;
-            }
-            (at, rest) = (self.tree.parent(at), above);
-        }
-        rest.is_empty()
+        self.dirs().eq(dir.rsplit(|&byte| byte == b'/').filter(|part| !part.is_empty()))
     }
 }
 
 /// A path's directory and its last part.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
         None => (&[], path),
     }
+}
+
+/// What a file may be read as, a bit for each of [`KINDS`], and the largest that is read as one of them.
+pub(super) fn kinds(file: &Candidate<'_>) -> (u32, u64) {
+    let (mut kinds, mut most) = (0, 0);
+    for (bit, kind) in KINDS.iter().enumerate() {
+        if (kind.wants)(file) {
+            kinds |= 1 << bit;
+            most = most.max(kind.most);
+        }
+    }
+    (kinds, most)
 }
 
 /// A file that is to be read.
@@ -139,15 +167,7 @@ fn list(side: &Finished<'_>, id: NodeId) -> Option<(List, u64)> {
         return None;
     }
     let is_executable = member.mode().is_some_and(|mode| mode & 0o111 != 0);
-    let file = Candidate { tree, id, name: tree.name(id), is_executable };
-    let mut kinds = 0;
-    let mut most = 0;
-    for (bit, kind) in KINDS.iter().enumerate() {
-        if (kind.wants)(&file) {
-            kinds |= 1 << bit;
-            most = most.max(kind.most);
-        }
-    }
+    let (kinds, most) = kinds(&Candidate { at: At::Node(tree, id), is_executable });
     if kinds == 0 || !side.has(id) {
         return None;
     }
@@ -223,6 +243,20 @@ mod tests {
         let (lists, skipped) = found(vec![layer(&files)]);
         assert_eq!(lists, all.map(|path| format!("0:{path}")));
         assert_eq!(skipped, [""; 0]);
+    }
+
+    #[test]
+    fn a_path_alone_says_the_same_as_a_tree() {
+        let paths =
+            ["var/lib/dpkg/status", "lib/apk/db/installed", "srv/lib/apk/db/installed", "a/node_modules/@s/p/package.json", "METADATA"];
+        let files: Vec<_> = paths.iter().map(|path| (*path, 0o644, 1)).collect();
+        let tree = Tree::new(vec![layer(&files)]).unwrap();
+        let of = |path: &str| {
+            let id = tree.find(path.as_bytes()).unwrap();
+            (kinds(&Candidate { at: At::Node(&tree, id), is_executable: false }), kinds(&Candidate::told(path.as_bytes(), false)))
+        };
+        let found: Vec<u32> = paths.iter().map(|path| of(path)).map(|(node, told)| (assert_eq!(node, told), told.0).1).collect();
+        assert_eq!(found, [1, 2, 0, 16, 0]);
     }
 
     #[test]
