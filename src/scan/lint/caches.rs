@@ -89,12 +89,18 @@ pub(super) fn lint(steps: &[Step<'_>], image: &Image, around: &Around<'_>) -> Ve
     let mut found = Vec::new();
     for cache in caches.iter().filter(|cache| cache.bytes >= LITTLE) {
         let told = cache.kind.told();
-        let words = format!("{} in {} files", size::human(cache.bytes), cache.files);
+        let files = if cache.files == 1 { "one file".to_owned() } else { format!("{} files", cache.files) };
+        let words = format!("{} in {files}", size::human(cache.bytes));
         let step = steps.iter().find(|step| step.layer == Some(cache.layer));
         // A layer's number moves; so it is told apart by how many there were before it.
         let before = found.iter().filter(|one: &&Finding| one.id.raw() == told.id).count();
         let rest = if before == 0 { String::new() } else { before.to_string() };
         let mut finding = told.finding(&rest, Some(Evidence::plain(&words)));
+        // What came with a whole system is no step's doing.
+        if step.is_none_or(|step| step.keyword != "RUN") {
+            finding.severity = Severity::Negligible;
+            finding.said = vec![super::said(told.id, finding.severity)];
+        }
         match step {
             Some(step) => place(&mut finding, step, image, around.base),
             None => finding.layer = Some(super::layer(image, cache.layer)),

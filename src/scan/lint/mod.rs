@@ -1,5 +1,5 @@
 //! What is wrong with how an image is set and how it was built, by its configuration and its history alone; and the lists of what an image should be
-//! like that are published ([`card`]).
+//! like that are published ([`card()`]).
 //!
 //! Ids are of our own, readable and stable; those of Dockle and Trivy for the same stand beside them. From a history alone nobody can tell what
 //! other stages did, so only what the image itself has is looked at.

@@ -190,12 +190,23 @@ fn caches_are_told_with_what_they_cost() {
         CacheUse { layer: 0, kind: CacheKind::AptLists, bytes: 19_000_000, files: 12 },
         CacheUse { layer: 1, kind: CacheKind::AptLists, bytes: 18_000_000, files: 12 },
         CacheUse { layer: 1, kind: CacheKind::Pip, bytes: 100, files: 1 },
+        CacheUse { layer: 2, kind: CacheKind::Apk, bytes: 2_000_000, files: 1 },
     ];
-    let image =
-        image(sound(), &["RUN /bin/sh -c apt-get update && apt-get install -y a", "RUN /bin/sh -c apt-get update && apt-get install -y b"]);
+    let image = image(
+        sound(),
+        &[
+            "RUN /bin/sh -c apt-get update && apt-get install -y a",
+            "RUN /bin/sh -c apt-get update && apt-get install -y b",
+            "COPY rootfs /",
+        ],
+    );
     let found = lint(&image, &Around { caches: Some(&caches), ..Around::default() });
     let told: Vec<_> = found.iter().map(|one| (one.id.raw(), one.evidence.as_ref().unwrap().as_str())).collect();
-    assert_eq!(told, [("apt-lists-kept", "19.0 MB in 12 files"), ("apt-lists-kept", "18.0 MB in 12 files")]);
+    let wanted =
+        [("apt-lists-kept", "19.0 MB in 12 files"), ("apt-lists-kept", "18.0 MB in 12 files"), ("apk-cache-kept", "2.00 MB in one file")];
+    assert_eq!(told, wanted);
+    let severities: Vec<Severity> = found.iter().map(|one| one.severity).collect();
+    assert_eq!(severities, [Severity::Low, Severity::Low, Severity::Negligible], "what was copied in is no step's doing");
     assert_ne!(found[0].key, found[1].key);
 }
 
