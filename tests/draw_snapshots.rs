@@ -256,6 +256,38 @@ fn layers() {
     each_size("layers-empty", |w, h| focused(scene::over(scene::catalogue(), Vec::new(), w, h), PaneId::Layers));
 }
 
+/// The deck in the findings of its image after these keys; `s` looks for them.
+fn scanned(keys: &str, width: u16, height: u16) -> State {
+    let mut state = focused(scene::full(width, height), PaneId::Findings);
+    for c in keys.chars() {
+        if c == '\n' {
+            let _ = update(&mut state, Msg::Key { chord: Chord::plain(Key::Enter), held: false });
+        } else {
+            press(&mut state, &c.to_string());
+        }
+        scene::found::settle(&mut state);
+    }
+    state
+}
+
+#[test]
+fn findings() {
+    each_size("findings-known", |w, h| scanned("", w, h));
+    each_size("findings-whole", |w, h| scanned("sjj", w, h));
+    each_size("findings-by-package", |w, h| scanned("sm+jjjj", w, h));
+    each_size("findings-explained", |w, h| scanned("sjj\n", w, h));
+    check("findings-ignored-120x40", &scanned("saG", 120, 40));
+    check("findings-none-120x40", &scanned("s/nothing\n", 120, 40));
+    check("findings-filter-120x40", &scanned("s/severity:high", 120, 40));
+    check("findings-ignore-120x40", &scanned("sjji", 120, 40));
+    let mut state = focused(scene::full(120, 40), PaneId::Findings);
+    press(&mut state, "s");
+    check("findings-looking-120x40", &state);
+    let mut about = scanned("s", 120, 40);
+    let _ = update(&mut about, Msg::Key { chord: Chord::plain(Key::F(4)), held: false });
+    check("findings-about-120x40", &about);
+}
+
 #[test]
 fn tasks() {
     each_size("tasks-full", |w, h| focused(scene::with_tasks(scene::full(w, h)), PaneId::Tasks));

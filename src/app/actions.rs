@@ -11,6 +11,7 @@ use crate::pane::images::RowKey;
 use super::drift;
 use super::files;
 use super::filter;
+use super::findings;
 use super::jobs;
 use super::log;
 use super::overlay::{self, Agreed, Ask, Confirm, Overlay, Prompt};
@@ -63,6 +64,7 @@ pub fn available(state: &State, action: Action) -> Result<(), &'static str> {
     {
         return Err("not in a plan about a run");
     }
+    findings::available(state, action)?;
     let nothing = state.images.selected().is_none() && state.images.marks.is_empty();
     match action {
         Action::Retag
@@ -86,7 +88,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
     if let Err(why) = available(state, action) {
         return vec![state.toasts.show(ToastKind::Info, format!("{}: {why}", action.row().label), None)];
     }
-    if let Some(effects) = files::act(state, action).or_else(|| pane(state, action).then(Vec::new)) {
+    if let Some(effects) = files::act(state, action).or_else(|| findings::act(state, action)).or_else(|| pane(state, action).then(Vec::new))
+    {
         return effects;
     }
     if state.focus == PaneId::Registries
@@ -98,6 +101,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusImages => focus(state, PaneId::Images),
         Action::FocusRegistries => focus(state, PaneId::Registries),
         Action::FocusLayers => focus(state, PaneId::Layers),
+        Action::FocusFindings => focus(state, PaneId::Findings),
         Action::FocusPlan => toggle(state, PaneId::Plan),
         Action::FocusTasks => toggle(state, PaneId::Tasks),
         Action::FocusLog => return show_log(state),
@@ -110,7 +114,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Zoom => state.zoomed = !state.zoomed,
         Action::Open => return open(state),
         Action::Back => back(state),
-        Action::Filter => filter::open(state),
+        Action::Filter | Action::FindFindings => filter::open(state),
         Action::Inspect | Action::InspectLayers => return overlay::inspect::open(state),
         Action::Waste => return files::waste(state),
         Action::Copy => overlay::menu::copy(state),
@@ -149,6 +153,8 @@ fn pane(state: &mut State, action: Action) -> bool {
         PaneId::Images => state.images.act(action, state.now),
         PaneId::Registries => state.registries.act(action, state.now),
         PaneId::Layers => state.layers.act(action),
+        // It acts where what it comes to is laid out.
+        PaneId::Findings => false,
         PaneId::Plan => state.plan.act(action),
         PaneId::Tasks => state.tasks.act(action),
         PaneId::Log => state.log.act(action),
@@ -202,7 +208,7 @@ fn back(state: &mut State) {
         state.zoomed = false;
     } else if state.focus.is_drawer() {
         toggle(state, state.focus);
-    } else if state.focus == PaneId::Layers {
+    } else if matches!(state.focus, PaneId::Layers | PaneId::Findings) {
         state.focus = state.lead;
     } else {
         state.focus = PaneId::Images;

@@ -4,6 +4,7 @@ use tui_input::{Input, InputRequest};
 
 use crate::flow::{Action, Chord, Effect, Key};
 use crate::model::filter::Filter;
+use crate::model::finding_filter::FindingFilter;
 use crate::pane::PaneId;
 
 use super::state::State;
@@ -15,6 +16,7 @@ impl State {
     pub const fn filter_input(&self) -> Option<&Input> {
         match self.focus {
             PaneId::Registries => self.registries.filter_input.as_ref(),
+            PaneId::Findings => self.findings.filter_input.as_ref(),
             _ => self.images.filter_input.as_ref(),
         }
     }
@@ -22,6 +24,7 @@ impl State {
     const fn filter_line(&mut self) -> &mut Option<Input> {
         match self.focus {
             PaneId::Registries => &mut self.registries.filter_input,
+            PaneId::Findings => &mut self.findings.filter_input,
             _ => &mut self.images.filter_input,
         }
     }
@@ -31,15 +34,17 @@ impl State {
     pub const fn filter_problem(&self) -> Option<&String> {
         match self.focus {
             PaneId::Registries => self.registries.filter_problem.as_ref(),
+            PaneId::Findings => self.findings.filter_problem.as_ref(),
             _ => self.images.filter_problem.as_ref(),
         }
     }
 
     /// How many rows show, and how many there would be without the filter.
     #[must_use]
-    pub const fn filtered(&self) -> (usize, usize) {
+    pub fn filtered(&self) -> (usize, usize) {
         match self.focus {
             PaneId::Registries => self.registries.counts(),
+            PaneId::Findings => self.findings.counts(),
             _ => (self.images.rows.len(), self.images.total_rows),
         }
     }
@@ -52,6 +57,7 @@ pub(super) fn open(state: &mut State) {
             Some(filter) => filter.text().to_owned(),
             None => return,
         },
+        PaneId::Findings => state.findings.look.filter.text().to_owned(),
         _ => state.images.filter.text().to_owned(),
     };
     *state.filter_line() = Some(Input::new(text));
@@ -61,6 +67,7 @@ pub(super) fn open(state: &mut State) {
 pub(super) fn key(state: &mut State, chord: Chord) -> Vec<Effect> {
     let mut step = |action| match state.focus {
         PaneId::Registries => drop(state.registries.act(action, state.now)),
+        PaneId::Findings => drop(state.findings.act(action)),
         _ => drop(state.images.act(action, state.now)),
     };
     match chord.key {
@@ -97,6 +104,14 @@ pub(super) fn paste(state: &mut State, text: &[char]) {
 
 /// Puts a filter in force; a text that is none leaves the last one and says why.
 pub(super) fn set(state: &mut State, text: &str) {
+    if state.focus == PaneId::Findings {
+        match FindingFilter::parse(text) {
+            // It is laid out once the key was dealt with.
+            Ok(filter) => (state.findings.look.filter, state.findings.filter_problem) = (filter, None),
+            Err(problem) => state.findings.filter_problem = Some(problem),
+        }
+        return;
+    }
     let (problem, filter) = match Filter::parse(text) {
         Ok(filter) => (None, Some(filter)),
         Err(problem) => (Some(problem), None),

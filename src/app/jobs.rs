@@ -11,6 +11,7 @@ use crate::pane::tasks::{Task, TaskState};
 use super::chains;
 use super::drift;
 use super::files;
+use super::findings;
 use super::labels;
 use super::log;
 use super::login;
@@ -74,14 +75,15 @@ pub(super) fn switch(state: &mut State, source: crate::model::SourceId) -> Vec<E
     if let Some(id) = state.images.list.job {
         effects.push(Effect::Cancel(id));
     }
-    let stops = |job: &Job| matches!(job, Job::Watch { .. } | Job::Files { .. });
+    let stops = |job: &Job| matches!(job, Job::Watch { .. } | Job::Files { .. } | Job::Scan { .. });
     effects.extend(state.jobs.iter().filter(|(_, job)| stops(job)).map(|(id, _)| Effect::Cancel(*id)));
     state.jobs.retain(|_, job| job.is_task() || job.is_remote() || job.is_about_plans() || matches!(job, Job::Discover));
     state.sources.current = Some(source);
     state.sources.status = SourceStatus::Unknown;
     state.sources.tries = 0;
     let sort = state.images.sort;
-    state.images = crate::pane::images::Images { sort, ..Default::default() };
+    let gists = Arc::clone(&state.images.gists);
+    state.images = crate::pane::images::Images { sort, gists, ..Default::default() };
     state.layers = crate::pane::layers::Layers { hide_empty: state.layers.hide_empty, ..Default::default() };
     effects.extend(list(state));
     effects.push(Effect::Remember);
@@ -180,6 +182,7 @@ fn progressed(state: &mut State, id: JobId, progress: Progress) {
         state.tasks.rebuild();
     } else {
         overlay::progressed(state, id, &progress);
+        findings::progressed(state, id, &progress);
     }
 }
 
@@ -207,6 +210,9 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Peek { .. } => overlay::file::event(state, id, event),
         Job::Compare(_) => overlay::compare::event(state, id, event),
         Job::SiftComparison { found, .. } => overlay::compare::sifted(state, id, found, event),
+        Job::Scan { .. } | Job::ArrangeFindings { .. } | Job::SaveFindings { .. } | Job::Ignore { .. } => {
+            findings::event(state, id, &job, event)
+        }
         Job::View { .. } => plan::viewed(state, id, event),
         Job::Weigh { source, repository, .. } => plan::weighed(state, &(source, repository), event),
         Job::Layers { source, .. } => chains::event(state, &source, event),

@@ -1,6 +1,6 @@
 //! Where things are on the screen, computed once from the state, for drawing and for the mouse.
 //!
-//! Wide: Images over Registries left, Layers right, one of the drawers (Plan, Tasks, Log) below when open. Below 100 columns one pane shows at a time, with tabs. Below
+//! Wide: Images over Registries left, Layers over Findings right, one of the drawers (Plan, Tasks, Log) below when open. Below 100 columns one pane shows at a time, with tabs. Below
 //! 40×10 a card says that the terminal is too small.
 
 use crate::pane::registries::Level;
@@ -64,7 +64,8 @@ impl Layout {
             layout
                 .panes
                 .extend([(PaneId::Images, images), (PaneId::Registries, registries)].into_iter().filter(|(_, area)| area.height > 0));
-            layout.panes.push((PaneId::Layers, right));
+            let (layers, findings) = right.take_bottom(findings_height(state, right.height));
+            layout.panes.extend([(PaneId::Layers, layers), (PaneId::Findings, findings)].into_iter().filter(|(_, area)| area.height > 0));
             layout.panes.extend(state.drawer.map(|pane| (pane, drawer)));
         }
         layout
@@ -88,13 +89,13 @@ impl Layout {
         let inner = area.inner();
         match id {
             PaneId::Images | PaneId::Registries => inner.take_top(1).1,
-            PaneId::Layers => Self::layers(area).1,
+            PaneId::Layers | PaneId::Findings => Self::layers(area).1,
             PaneId::Plan | PaneId::Tasks | PaneId::Log => inner,
         }
     }
 
     /// The Layers pane from top to bottom: two heading lines (the image, the columns), the steps, and the box with the whole command
-    /// of the step under the cursor, which is empty where there is no room.
+    /// of the step under the cursor, which is empty where there is no room. The Findings pane is laid out alike.
     #[must_use]
     pub fn layers(area: Area) -> (Area, Area, Area) {
         let (heading, rest) = area.inner().take_top(2);
@@ -103,7 +104,7 @@ impl Layout {
         (heading, rows, detail)
     }
 
-    /// Where each tab stands in the tabs line: ` 1 Images  3 Layers  6 Tasks  7 Log`.
+    /// Where each tab stands in the tabs line: ` 1 Images  3 Layers  4 Findings  6 Tasks  7 Log`.
     #[must_use]
     pub fn tabs(line: Area) -> Vec<(PaneId, Area)> {
         let mut x = line.x;
@@ -120,6 +121,16 @@ impl Layout {
     #[must_use]
     pub fn tab_at(line: Area, column: u16) -> Option<PaneId> {
         Self::tabs(line).into_iter().find(|(_, area)| area.contains(column, line.y)).map(|(pane, _)| pane)
+    }
+}
+
+/// The one of Layers and Findings that is used has most of the right side. Where there is no room for two panes, it has all.
+fn findings_height(state: &State, height: u16) -> u16 {
+    match (state.focus == PaneId::Findings, height < TWO_PANES) {
+        (true, true) => height,
+        (false, true) => 0,
+        (true, false) => height.saturating_mul(3) / 5,
+        (false, false) => (height / 3).max(6),
     }
 }
 

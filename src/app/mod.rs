@@ -10,6 +10,7 @@ mod drift;
 pub mod editor;
 pub mod files;
 mod filter;
+mod findings;
 pub mod jobs;
 pub mod keymap;
 mod labels;

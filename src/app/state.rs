@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::curate::plan::Protection;
 use crate::flow::{Chord, Job, JobId, Loadable};
 use crate::model::{ImageKey, SourceId, SourceInfo, SourceStatus};
-use crate::pane::{PaneId, images::Images, layers::Layers, log::Log, plan::PlanPane, registries::Registries, tasks::Tasks};
+use crate::pane::{
+    PaneId, findings::Findings, images::Images, layers::Layers, log::Log, plan::PlanPane, registries::Registries, tasks::Tasks,
+};
 
 use super::chains::Chains;
 use super::overlay::Overlay;
@@ -53,6 +55,7 @@ pub struct State {
     /// Of Images and Registries, the pane that had the focus last: the Layers pane follows it.
     pub lead: PaneId,
     pub layers: Layers,
+    pub findings: Findings,
     /// What the images of this machine hold, as far as it was read.
     pub chains: Chains,
     pub tasks: Tasks,
@@ -131,6 +134,7 @@ impl State {
             || self.layers.image.is_loading()
             || self.layers.reading.is_some()
             || self.layers.reckoning.is_some()
+            || self.findings.job.is_some()
             || registries.repositories.job.is_some()
             || registries.tags.job.is_some()
             || registries.tags.asked.is_some()

@@ -10,6 +10,7 @@ use crate::pane::PaneId;
 use super::actions;
 use super::files;
 use super::filter;
+use super::findings;
 use super::jobs;
 use super::labels;
 use super::layout::Layout;
@@ -85,6 +86,7 @@ fn finish(state: &mut State, mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.extend(follow(state));
     effects.extend(log::follow(state));
     effects.extend(files::settle(state));
+    effects.extend(findings::settle(state));
     effects.extend(labels::ask(state));
     if state.is_busy() && !state.spinning {
         state.spinning = true;
@@ -103,6 +105,7 @@ fn fit(state: &mut State) {
         files.cursor.set_height(height(PaneId::Layers));
         files.listed.set_height(height(PaneId::Layers));
     }
+    state.findings.cursor.set_height(height(PaneId::Findings));
     state.tasks.cursor.set_height(height(PaneId::Tasks));
     state.plan.cursor.set_height(height(PaneId::Plan));
     state.log.cursor.set_height(height(PaneId::Log));
@@ -159,6 +162,7 @@ pub fn places(state: &State) -> &'static [Place] {
         PaneId::Registries => &[Place::Registries, Place::Rows, Place::List, Place::Deck],
         PaneId::Layers if files::has_keys(state) => &[Place::Files, Place::List, Place::Deck],
         PaneId::Layers => &[Place::Layers, Place::List, Place::Deck],
+        PaneId::Findings => &[Place::Findings, Place::List, Place::Deck],
         PaneId::Plan => &[Place::Plan, Place::List, Place::Deck],
         PaneId::Tasks => &[Place::Tasks, Place::List, Place::Deck],
         PaneId::Log => &[Place::Log, Place::List, Place::Deck],
@@ -234,6 +238,7 @@ fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
         PaneId::Images => &mut state.images.cursor,
         PaneId::Registries => state.registries.cursor_mut(),
         PaneId::Layers => state.layers.cursor_mut(),
+        PaneId::Findings => &mut state.findings.cursor,
         PaneId::Plan => &mut state.plan.cursor,
         PaneId::Tasks => &mut state.tasks.cursor,
         PaneId::Log => &mut state.log.cursor,

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use super::layer_args::{CiArgs, DiffArgs, FilesArgs};
+use super::scan::ScanArgs;
+use super::scan_args::{DbCommand, SbomArgs};
 use crate::model::{ArchiveFormat, Platform};
 
 const AFTER: &str = "\
@@ -19,7 +21,7 @@ References are written as for docker and skopeo:
   oci-archive:FILE[:TAG]         an OCI layout in a tar file
   docker-archive:FILE[:REF]      what `docker save` writes
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 findings at or over --fail-on, 130 interrupted.";
 
 /// Browse and curate container images: local engines, registries and archives, with or without a daemon.
 ///
@@ -92,6 +94,8 @@ pub(super) enum Command {
     Diff(DiffArgs),
     /// Say how much of an image is wasted, and fail when it is too much
     Ci(CiArgs),
+    /// Say what is wrong with an image: settings, secrets, packages with known weaknesses
+    Scan(ScanArgs),
     /// Fetch an image from a registry
     Pull(PullArgs),
     /// Send an image to its registry
@@ -130,6 +134,13 @@ pub(super) enum Command {
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// List the packages of an image, as a document for other tools
+    Sbom(SbomArgs),
+    /// Keep the databases of advisories that scans go by
+    Db {
+        #[command(subcommand)]
+        command: DbCommand,
     },
     /// Show what was found on this machine, and why something is missing
     Doctor,

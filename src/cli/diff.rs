@@ -1,25 +1,51 @@
-//! `diff`: what differs between two images, wherever they are: settings, layers, files, packages.
+//! `diff`: what differs between two images, wherever they are: settings, layers, files, packages, findings.
 
-use super::files::look;
+use super::inspect::one_image;
 use super::layer_args::DiffArgs;
 use super::print::{Align, Printer, Table, or_dash};
-use super::session::Session;
+use super::session::{Place, Session};
 use super::{Tally, Verdict};
 use crate::curate::compare;
-use crate::model::comparison::{Comparison, FileChange};
-use crate::model::{Foreign, PackageChange, Problem, ProblemKind, Safe, size};
-use crate::work::compare::{Read, all};
-use crate::work::layer_index::Depth;
+use crate::model::comparison::{Comparison, FileChange, FindingChange};
+use crate::model::{Foreign, Image, PackageChange, Problem, Safe, Scan, size};
+use crate::source::Ctx;
+use crate::work::compare::{Read, all, scanned};
+use crate::work::layer_index::{self, Depth, Indexed};
+
+/// An image with all that was read of it.
+struct Side {
+    place: Place,
+    image: Image,
+    scan: Scan,
+    layers: Vec<Indexed>,
+}
+
+impl Side {
+    fn read(&self) -> Read<'_> {
+        Read { source: self.place.source.as_ref(), image: &self.image, layers: &self.layers, scan: Some(&self.scan) }
+    }
+}
+
+/// Reads each layer of an image once: for what it holds and for what is wrong with it.
+async fn side(session: &Session, reference: &str, args: &DiffArgs) -> Result<Side, Problem> {
+    let place = session.place(reference).await?;
+    let (at, cache, scanning) = (&place, &session.layer_cache(), &session.scanning());
+    let work = |ctx: Ctx| {
+        Box::pin(async move {
+            let image = one_image(at, &ctx, args.platform.as_ref()).await?;
+            let scan = scanned(at.source.as_ref(), &image, scanning, cache, &ctx).await?;
+            let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
+            let layers = layer_index::read(at.source.as_ref(), &ctx, cache, &image, &all, Depth::Whole, None).await?;
+            Ok((image, scan, layers))
+        })
+    };
+    let (image, scan, layers) = session.run("read the layers", work).await?;
+    Ok(Side { place, image, scan, layers })
+}
 
 pub(super) async fn run(session: &Session, args: &DiffArgs) -> Verdict {
-    let mut looks = Vec::with_capacity(2);
-    for reference in [&args.before, &args.after] {
-        looks.push(look(session, reference, args.platform.as_ref(), None, Depth::Whole).await?);
-    }
-    let [before, after] = looks.as_slice() else {
-        return Err(Problem::new(ProblemKind::Other, "compare two images", "one of them is missing"));
-    };
-    let [ours, theirs] = [before, after].map(|look| Read { source: look.place.source.as_ref(), image: &look.image, layers: &look.layers });
+    let (before, after) = (side(session, &args.before, args).await?, side(session, &args.after, args).await?);
+    let (ours, theirs) = (before.read(), after.read());
     let found = session.run("compare two images", |ctx| Box::pin(async move { all(&ctx, ours, theirs).await })).await;
     let (found, problems) = found?;
     let mut tally = Tally { done: 1, failed: None };
@@ -67,6 +93,9 @@ fn words(found: &Comparison, printer: &Printer) -> String {
     let packages = found.packages.as_ref();
     let table = packages.filter(|packages| !packages.is_empty()).map(|packages| packages_table(packages));
     part("Packages", table, packages.is_some());
+    let findings = found.findings.as_ref();
+    let table = findings.filter(|findings| !findings.is_empty()).map(|findings| findings_table(findings));
+    part("Findings", table, findings.is_some());
     out
 }
 
@@ -76,6 +105,15 @@ fn files_table(files: &[FileChange]) -> Table {
     for one in files {
         let (before, after) = (compare::file(one.before.as_ref()), compare::file(one.after.as_ref()));
         table.row(vec![one.change.sign().into(), before, after, one.path.safe()]);
+    }
+    table
+}
+
+fn findings_table(findings: &[FindingChange]) -> Table {
+    use Align::Left;
+    let mut table = Table::new(&[("", Left), ("FINDING", Left), ("WHAT", Left)]).indented(2);
+    for one in findings {
+        table.row(vec![one.change.sign().into(), compare::finding(one), one.finding.title.safe()]);
     }
     table
 }

@@ -9,9 +9,11 @@ use super::print::{Align, Printer, Table, or_dash};
 use super::session::Session;
 use super::{Done, Verdict};
 use crate::model::filter::{Filter, Scratch, Subject};
+use crate::model::findings;
 use crate::model::{ContainerUse, Image, ImageList, ImageSummary, Name, Problem, ProblemKind, Safe, SourceId, Uses, size, time};
 use crate::source::{LastUses, blocking};
 use crate::work::Ledgers;
+use crate::work::gists::Gists;
 
 /// Most containers named in a row.
 const MOST_USERS: usize = 3;
@@ -35,7 +37,8 @@ pub(super) async fn run(session: &Session, args: &ImagesArgs) -> Verdict {
     for gap in &list.gaps {
         session.printer.say(format_args!("lighterman: not all could be read: {}", gap.safe()));
     }
-    print(Arc::unwrap_or_clone(list), &uses, &filter, &session.printer)?;
+    let gists = Gists::new(session.paths.gists()).read();
+    print(Arc::unwrap_or_clone(list), (&uses, &gists), &filter, &session.printer)?;
     Ok(Done::All)
 }
 
@@ -53,15 +56,15 @@ pub(super) async fn noted(session: &Session, id: SourceId, list: &Arc<ImageList>
     .await
 }
 
-fn print(mut list: ImageList, uses: &Uses, filter: &Filter, printer: &Printer) -> Result<(), Problem> {
+fn print(mut list: ImageList, known: Known<'_>, filter: &Filter, printer: &Printer) -> Result<(), Problem> {
     let at = list.at;
     list.images.sort_by(|one, two| two.created.cmp(&one.created).then_with(|| one.tags.cmp(&two.tags)));
     let mut scratch = Scratch::default();
     if !printer.json {
-        return printer.table(&table(&list.images, uses, filter, at, &mut scratch));
+        return printer.table(&table(&list.images, known, filter, at, &mut scratch));
     }
     if !filter.is_empty() {
-        list.images.retain(|image| rows(image).any(|name| filter.matches(&subject(image, name, uses), at, &mut scratch)));
+        list.images.retain(|image| rows(image).any(|name| filter.matches(&subject(image, name, known), at, &mut scratch)));
     }
     printer.document(&list.images.into_iter().map(whole).collect::<Vec<_>>())
 }
@@ -91,16 +94,19 @@ fn whole(image: ImageSummary) -> Image {
     }
 }
 
-fn subject<'a>(image: &'a ImageSummary, name: Option<&'a Name>, uses: &Uses) -> Subject<'a> {
-    Subject { idle_since: uses.idle_since(&image.id), ..Subject::image(image, name) }
+/// When images were used, and what scans of them came to.
+type Known<'a> = (&'a Uses, &'a findings::Gists);
+
+fn subject<'a>(image: &'a ImageSummary, name: Option<&'a Name>, (uses, gists): Known<'a>) -> Subject<'a> {
+    Subject { idle_since: uses.idle_since(&image.id), gist: gists.get(&image.id), ..Subject::image(image, name) }
 }
 
-fn table(images: &[ImageSummary], uses: &Uses, filter: &Filter, now: Timestamp, scratch: &mut Scratch) -> Table {
+fn table(images: &[ImageSummary], known: Known<'_>, filter: &Filter, now: Timestamp, scratch: &mut Scratch) -> Table {
     use Align::{Left, Right};
     let columns = [("REPOSITORY", Left), ("TAG", Left), ("IMAGE ID", Left), ("CREATED", Right), ("SIZE", Right), ("USED BY", Left)];
     let mut table = Table::new(&columns);
     for image in images {
-        for name in rows(image).filter(|name| filter.matches(&subject(image, *name, uses), now, scratch)) {
+        for name in rows(image).filter(|name| filter.matches(&subject(image, *name, known), now, scratch)) {
             table.row(row(image, name, now));
         }
     }
@@ -158,7 +164,8 @@ mod tests {
         let containers = Some(vec![user("old", false), user("web", true), user("a", false), user("b", false)]);
         let images = [image(&["localhost:5000/app:1", "app:\x1b[2J"], containers), image(&[], Some(vec![]))];
         let now = Timestamp::from_second(3 * 86_400).unwrap();
-        let text = table(&images, &Uses::default(), &Filter::default(), now, &mut Scratch::default()).render(false);
+        let text =
+            table(&images, (&Uses::default(), &findings::Gists::new()), &Filter::default(), now, &mut Scratch::default()).render(false);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         assert!(lines[1].starts_with("localhost:5000/app   1 "), "{text}");
@@ -166,6 +173,12 @@ mod tests {
         assert!(lines[3].starts_with("<none>") && lines[3].ends_with(" -"), "{text}");
         assert!(!text.contains('\x1b'), "{text:?}");
         let filter = Filter::parse("=1").unwrap();
-        assert_eq!(table(&images, &Uses::default(), &filter, now, &mut Scratch::default()).render(false).lines().count(), 2);
+        assert_eq!(
+            table(&images, (&Uses::default(), &findings::Gists::new()), &filter, now, &mut Scratch::default())
+                .render(false)
+                .lines()
+                .count(),
+            2
+        );
     }
 }

@@ -9,6 +9,7 @@ mod ask;
 mod change;
 mod ci;
 mod copy;
+mod db;
 mod deck;
 mod diff;
 mod doctor;
@@ -28,6 +29,9 @@ mod quarantine;
 mod remote;
 mod rename;
 mod retain;
+mod sbom;
+mod scan;
+mod scan_args;
 mod session;
 mod shells;
 mod signals;
@@ -51,6 +55,8 @@ enum Done {
     /// Something failed, and was said; the rest was done.
     Failed,
     Misused,
+    /// What was looked for was found.
+    Found,
 }
 
 type Verdict = Result<Done, Problem>;
@@ -115,6 +121,7 @@ fn code(verdict: &Verdict) -> u8 {
         Ok(Done::Part) => 3,
         Ok(Done::Failed) => 1,
         Ok(Done::Misused) => 2,
+        Ok(Done::Found) => 4,
         Err(problem) => match problem.kind {
             ProblemKind::Usage => 2,
             ProblemKind::Cancelled => 130,
@@ -146,6 +153,7 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Files(args) => files::run(session, &args).await,
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Ci(args) => ci::run(session, &args).await,
+        Command::Scan(args) => scan::run(session, &args).await,
         Command::Pull(args) => transfer::pull(session, &args).await,
         Command::Push(args) => transfer::push(session, &args).await,
         Command::Export(args) => transfer::export(session, &args).await,
@@ -163,6 +171,8 @@ async fn dispatch(session: &Session, command: Command) -> Verdict {
         Command::Redo(args) => apply::redo(session, &args).await,
         Command::Log { id } => log::run(session, id.as_deref()).await,
         Command::Policy { command } => policy::run(session, &command).await,
+        Command::Sbom(args) => sbom::run(session, &args).await,
+        Command::Db { command } => db::run(session, command).await,
         Command::Doctor => doctor::run(session).await,
         Command::Demo | Command::Completions { .. } | Command::Man => Ok(Done::All),
     }

@@ -16,12 +16,14 @@ use super::{Done, Verdict, images, retain};
 use crate::curate::mistake::Mistake;
 use crate::curate::retention::{EXAMPLE, Listing, Policy, Reason, Report, Row, import, phrase};
 use crate::curate::words::counted;
+use crate::model::findings::Gist;
 use crate::model::{Digest, Name, Problem, ProblemKind, Safe, Sightings, SourceId, TagDetails, TagRow, time};
 use crate::shell::paths::read_bounded;
 use crate::source::registry::{Client, Repo};
 use crate::source::{TagAnswer, blocking};
 use crate::work::Sights;
 use crate::work::clock::now;
+use crate::work::gists::Gists;
 
 /// Longest file that is read, in bytes.
 const LONGEST: u64 = 4 << 20;
@@ -257,8 +259,10 @@ pub(super) async fn seen(session: &Session, repo: &Repo, policy: &Policy) -> Res
     let mut rows: Vec<Row> = tags.iter().map(|tag| details.get(tag).map_or_else(|| Row::unread(tag), Row::remote)).collect();
     let at = rows.iter().filter_map(|row| row.tag.clone().zip(row.digest.clone())).collect();
     let known = sighted(session, repo, at, listed.is_complete().then(|| tags.clone())).await?;
+    let gists = Gists::new(session.paths.gists()).read();
     for row in &mut rows {
         row.first_seen = row.tag.as_ref().zip(row.digest.as_ref()).and_then(|(tag, digest)| known.first_seen(tag, digest));
+        row.found = row.tag.as_ref().and_then(|tag| Gist::of_tag(&gists, details.get(tag)?)).copied();
     }
     let labels = policy.needs_labels();
     session.run("read what tags are about", |_| async { completed(session, &client, repo, &details, &mut rows, labels).await }).await?;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::markdown::{plain, table};
-use crate::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, LayerChange, Section, Side};
+use crate::model::comparison::{Changed, ComparedFile, Comparison, ConfigChange, FileChange, FindingChange, LayerChange, Section, Side};
 use crate::model::{Digest, Foreign, Image, LayerInfo, Safe, size};
 
 /// The settings that differ, by field. Of what Docker keeps as `NAME=VALUE`, and of labels, each has a field of its own.
@@ -93,6 +93,18 @@ pub fn file(file: Option<&ComparedFile>) -> Safe {
     Safe::from(file.mode.as_ref().map_or_else(|| what.clone(), |mode| format!("{what} {mode}")))
 }
 
+/// A finding in a line: how bad it is, its id, and where.
+#[must_use]
+pub fn finding(change: &FindingChange) -> Safe {
+    let finding = &change.finding;
+    let place = match (&finding.package, &finding.path) {
+        (Some(package), _) => format!(" {} {}", package.name.safe(), package.version.safe()),
+        (None, Some(path)) => format!(" /{}", path.safe()),
+        (None, None) => String::new(),
+    };
+    Safe::from(format!("{} {}{place}", finding.severity.word(), finding.id.safe()))
+}
+
 /// A package's version, or a dash.
 #[must_use]
 pub fn version(version: Option<&Foreign>) -> Safe {
@@ -137,6 +149,7 @@ fn row_name(found: &Comparison, section: Section, at: usize) -> Option<String> {
         Section::Layers => found.layers.get(at)?.created_by.as_ref()?.raw().to_lowercase(),
         Section::Files => format!("/{}", found.files.as_ref()?.get(at)?.path.raw().to_lowercase()),
         Section::Packages => found.packages.as_ref()?.get(at)?.name.raw().to_lowercase(),
+        Section::Findings => finding(found.findings.as_ref()?.get(at)?).as_str().to_lowercase(),
     })
 }
 
@@ -174,6 +187,14 @@ pub fn markdown(found: &Comparison, before: &Safe, after: &Safe) -> String {
                 .iter()
                 .map(|one| [one.name.safe(), Safe::new(one.kind.name()), version(one.before.as_ref()), version(one.after.as_ref())]);
             table(&mut out, "Packages", ["Package", "Type", "Before", "After"], rows);
+        }
+    }
+    match &found.findings {
+        None => same(&mut out, "Findings", "Not known."),
+        Some(findings) if findings.is_empty() => same(&mut out, "Findings", "No difference."),
+        Some(findings) => {
+            let row = |one: &FindingChange| [Safe::new(one.change.sign()), finding(one), one.finding.title.safe()];
+            table(&mut out, "Findings", ["", "Finding", "What"], findings.iter().map(row));
         }
     }
     out

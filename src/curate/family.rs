@@ -99,6 +99,22 @@ fn guess(image: &Image) -> Option<Safe> {
     })
 }
 
+/// How many layers, from the bottom, came with what the image was built on, as its history lets one guess: builders end an image by saying what it
+/// runs, and what was built on it comes after that. `None` where nothing tells.
+#[must_use]
+pub fn guessed_layers(image: &Image) -> Option<usize> {
+    let steps = image.history.as_deref()?;
+    let says = |step: &&crate::model::HistoryEntry| {
+        let by = step.created_by.as_ref().map_or("", |by| by.raw());
+        step.empty_layer && matches!(crate::model::dockerfile::instruction(by).0, "CMD" | "ENTRYPOINT")
+    };
+    // What comes after the last layer says what this image runs itself.
+    let own = steps.iter().rposition(|step| !step.empty_layer)?;
+    let end = steps.get(..own)?.iter().rposition(|step| says(&step))?;
+    let count = steps.get(..end)?.iter().filter(|step| !step.empty_layer).count();
+    (count > 0).then_some(count)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -241,5 +257,28 @@ mod tests {
             assert_eq!(told(&me), Some(("docker.io/library/alpine:3".to_owned(), None)), "{name:.20}");
         }
         assert_eq!(BaseSaid::among(&annotations("a:1", "sha256:x")).and_then(|said| said.digest), None);
+    }
+
+    #[test]
+    fn what_runs_marks_where_the_base_ended() {
+        let with = |steps: &[(&str, bool)]| {
+            let step = |(by, empty): &(&str, bool)| crate::model::HistoryEntry {
+                created: None,
+                created_by: Some((*by).into()),
+                comment: None,
+                empty_layer: *empty,
+                size: None,
+                layer_digest: None,
+                diff_id: None,
+            };
+            guessed_layers(&Image { history: Some(steps.iter().map(step).collect()), ..image("x", &["a"], &[]) })
+        };
+        let base = ("/bin/sh -c #(nop) ADD file:1 in / ", false);
+        let cmd = ("/bin/sh -c #(nop)  CMD [\"bash\"]", true);
+        assert_eq!(with(&[base, cmd, ("RUN make # buildkit", false), ("CMD [\"app\"]", true)]), Some(1));
+        assert_eq!(with(&[base, ("RUN x", false), ("ENTRYPOINT [\"a\"]", true), cmd, ("COPY . .", false)]), Some(2));
+        assert_eq!(with(&[base, cmd]), None, "it is its own");
+        assert_eq!(with(&[base, ("RUN make", false)]), None);
+        assert_eq!(with(&[]), None);
     }
 }

@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod compare;
 pub mod describe;
 pub mod family;
+pub mod findings;
 pub mod freed;
 mod markdown;
 pub mod mistake;

@@ -17,6 +17,7 @@ pub enum Place {
     Layers,
     /// The Layers pane while it shows files.
     Files,
+    Findings,
     Tasks,
     Plan,
     Log,
@@ -78,6 +79,7 @@ actions! {
     FocusImages "images" "images" [c('1')] Deck false "Go to the Images pane.";
     FocusRegistries "registries" "registries" [c('2')] Deck false "Go to the Registries pane.";
     FocusLayers "layers" "layers" [c('3')] Deck false "Go to the Layers pane.";
+    FocusFindings "findings" "findings" [c('4')] Deck false "Go to the Findings pane: what is wrong with this image.";
     FocusPlan "plan" "plan" [c('5'), c('o')] Deck false "Open or close the Plan drawer: what will be changed.";
     FocusTasks "tasks" "tasks" [c('6')] Deck false "Open or close the Tasks drawer.";
     FocusLog "log" "log" [c('7')] Deck false "Open or close the Log drawer: what was changed, and what can be taken back.";
@@ -116,6 +118,16 @@ actions! {
     NextListing "next-listing" "waste" [c('c')] Files false "Go on to what is hidden, to copies, to hints, and back to the files.";
     FilesByName "files-by-name" "by name" [c('N')] Files false "Order the files of each folder by name.";
     FilesBySize "files-by-size" "by size" [c('S')] Files false "Order the files of each folder by size, the largest first.";
+    Scan "scan" "scan" [c('s')] Deck false "Look what is wrong with this image: into its layers, by our own scanner and others that are here.";
+    FindFindings "find-findings" "filter" [c('/')] Findings false "Filter the findings as you type: words, severity:high, fixable, kind:secret, origin:app.";
+    GroupFindings "group-findings" "group" [c('m')] Findings false "Put findings together by severity, package, layer, kind, or base and app.";
+    FixableFindings "fixable-findings" "fixable" [c('f')] Findings false "Show only what another version of its package mends, or all again.";
+    ExplainFinding "explain-finding" "explain" [c('p')] Findings false "Show all that is told of this finding; so does Enter.";
+    IgnoreFinding "ignore-finding" "ignore" [c('i')] Findings false "Note in your ignore file that this doesn't count, why, and until when.";
+    ShowIgnored "show-ignored" "ignored" [c('a')] Findings false "Show what is ignored too, or hide it.";
+    AboutScan "about-scan" "about" [k(Key::F(4))] Findings false "Show who looked, what was not looked for, and how the image stands to the CIS benchmark.";
+    SaveFindings "save-findings" "save" [c('e')] Findings false "Write the findings into a file: a table, JSON or SARIF.";
+    ImportReport "import-report" "import" [c('I')] Findings false "Put another scanner's report together with what is known.";
     QuarantineLayer "quarantine-layer" "quarantine" [c('Q')] Layers false "Find everything that contains this layer, to put it away, delete or list it.";
     CleanUp "clean-up" "clean up" [c('X')] Images false "Show what can go and what that frees; what is picked goes into the plan.";
     Space "space" "space" [c('b')] Images false "Show which repositories and images take the space, alone and shared.";
@@ -189,6 +201,7 @@ impl Place {
                 | (Self::Rows | Self::Registries, Self::Rows | Self::Registries)
                 | (Self::Layers, Self::Layers)
                 | (Self::Files, Self::Files)
+                | (Self::Findings, Self::Findings)
                 | (Self::Tasks, Self::Tasks)
                 | (Self::Plan, Self::Plan)
                 | (Self::Log, Self::Log)

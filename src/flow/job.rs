@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::layer::tree::{Lies, Look, Rows};
 use crate::layer::{Cost, NodeId, Peek, Tree, View};
 use crate::model::change::ArchiveFormat;
 use crate::model::comparison::{Comparison, Section};
+use crate::model::findings::{Arranged, Look as FindingsLook, Reach};
 use crate::model::image::LayersOf;
 use crate::model::remote::Held;
 use crate::model::{
-    Change, Copy, Digest, Drift, Family, Found, Image, ImageKey, ImageList, ImportPreview, Labels, Layers, LineState, Listed, LocalTag,
-    Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView, Safe,
-    SourceId, SourceInfo, Space, Stack, TagDetails, TagRow, Transfer, Uses,
+    Change, Copy, Digest, Drift, Family, Finding, Found, Image, ImageKey, ImageList, ImportPreview, Labels, Layers, LineState, Listed,
+    LocalTag, Locator, LoggedIn, LoggedOut, LoggedRun, Login, Name, Plan, Problem, Progress, Quota, Referrers, RepoRow, RepositoryView,
+    Safe, Scan, SourceId, SourceInfo, Space, Stack, TagDetails, TagRow, Transfer, Uses,
 };
 
 use super::Shared;
@@ -53,6 +55,8 @@ pub enum Slot {
     Trace,
     Compare,
     Sift,
+    Scan,
+    ArrangeFindings,
     Runs,
     Restorable,
     DryRun,
@@ -146,6 +150,32 @@ pub enum Job {
         found: Shared<Comparison>,
         names: Box<[Safe; 2]>,
         file: PathBuf,
+    },
+    /// What is wrong with an image, in chunks that each have more than the one before; put together with the reports in these files.
+    Scan {
+        source: SourceId,
+        key: ImageKey,
+        image: Arc<Image>,
+        reach: Reach,
+        imports: Vec<PathBuf>,
+    },
+    /// Findings as they are to be seen.
+    ArrangeFindings {
+        scan: Shared<Scan>,
+        look: FindingsLook,
+    },
+    /// Write findings that a filter lets through into a new file: as JSON, SARIF or a table, as its name says.
+    SaveFindings {
+        scan: Shared<Scan>,
+        look: FindingsLook,
+        image: Safe,
+        file: PathBuf,
+    },
+    /// Note in the user's ignore file that a finding doesn't count, and why, until some day.
+    Ignore {
+        finding: Box<Finding>,
+        statement: String,
+        expired_at: Option<Date>,
     },
     /// Every repository of a registry, in chunks while they arrive.
     Repositories {
@@ -296,6 +326,8 @@ impl Job {
             Self::Trace { .. } => Some(Slot::Trace),
             Self::Compare(_) => Some(Slot::Compare),
             Self::SiftComparison { .. } => Some(Slot::Sift),
+            Self::Scan { .. } => Some(Slot::Scan),
+            Self::ArrangeFindings { .. } => Some(Slot::ArrangeFindings),
             Self::Runs => Some(Slot::Runs),
             Self::Restorable { .. } => Some(Slot::Restorable),
             Self::Open(_)
@@ -310,6 +342,8 @@ impl Job {
             | Self::SavePlan { .. }
             | Self::SaveText { .. }
             | Self::SaveComparison { .. }
+            | Self::SaveFindings { .. }
+            | Self::Ignore { .. }
             | Self::ReadPolicy { .. }
             | Self::SavePolicy { .. }
             | Self::Recover => None,
@@ -437,6 +471,14 @@ pub enum JobOutput {
     Compared(Arc<Comparison>, Vec<Problem>),
     /// The places of the rows that were asked for.
     Sifted(Vec<usize>),
+    /// What is known so far of what is wrong with an image.
+    Scanned(Shared<Scan>),
+    /// Findings as they are to be seen.
+    FindingsArranged {
+        scan: Shared<Scan>,
+        look: FindingsLook,
+        arranged: Arranged,
+    },
     /// How some local tags stand, or why that is not known.
     Drift(Vec<(LocalTag, Result<Drift, Problem>)>),
     /// Whether some images can be pulled again, or why that is not known.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::digest::Digest;
+use super::finding::Finding;
 use super::package::PackageChange;
 use super::safe::Foreign;
 
@@ -15,8 +16,8 @@ pub struct Comparison {
     pub layers: Vec<LayerChange>,
     pub files: Option<Vec<FileChange>>,
     pub packages: Option<Vec<PackageChange>>,
-    /// Nothing looks for findings in both images yet.
-    pub findings: Option<Vec<Value>>,
+    /// What one of them has and the other hasn't, by the same rules and advisories.
+    pub findings: Option<Vec<FindingChange>>,
 }
 
 /// A part of a comparison that is looked through as one list.
@@ -27,10 +28,11 @@ pub enum Section {
     Layers,
     Files,
     Packages,
+    Findings,
 }
 
 impl Section {
-    pub const ALL: [Self; 4] = [Self::Settings, Self::Layers, Self::Files, Self::Packages];
+    pub const ALL: [Self; 5] = [Self::Settings, Self::Layers, Self::Files, Self::Packages, Self::Findings];
 
     #[must_use]
     pub const fn title(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Section {
             Self::Layers => "Layers",
             Self::Files => "Files",
             Self::Packages => "Packages",
+            Self::Findings => "Findings",
         }
     }
 
@@ -60,6 +63,7 @@ impl Comparison {
             Section::Layers => Some(self.layers.len()),
             Section::Files => self.files.as_ref().map(Vec::len),
             Section::Packages => self.packages.as_ref().map(Vec::len),
+            Section::Findings => self.findings.as_ref().map(Vec::len),
         }
     }
 }
@@ -93,6 +97,14 @@ pub struct LayerChange {
     /// Bytes as stored where it was read; of a shared layer in the first image.
     pub size: Option<u64>,
     pub created_by: Option<Foreign>,
+}
+
+/// A finding that the images don't have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingChange {
+    /// [`Changed::Removed`] for what the second image has no more.
+    pub change: Changed,
+    pub finding: Finding,
 }
 
 /// A path that the finished images don't have alike.

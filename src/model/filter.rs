@@ -2,7 +2,8 @@
 //!
 //! Terms are separated by spaces and all must hold: a word (fuzzy), `=text` (the reference, repository, tag or ID is exactly that),
 //! `re:regex`, `size:>500MB`, `age:>30d`, `tag:GLOB`, `repo:GLOB`, `label:KEY[=VALUE]`, `id:PREFIX`, `container:GLOB`, `unused`, `unused:30d`
-//! (and was not seen used for so long), `used`, `running`, `dangling`, `tagged`, and once registries were asked `drift:same|moved|local|gone|unknown` and `pullable`. A `!` in front turns a term round. A name is found in full and as it is shown.
+//! (and was not seen used for so long), `used`, `running`, `dangling`, `tagged`, once registries were asked `drift:same|moved|local|gone|unknown` and `pullable`, and of
+//! what was scanned `severity:high` (or worse), `fixable` (something that a newer package mends) and `scanned`. A `!` in front turns a term round. A name is found in full and as it is shown.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -14,6 +15,8 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use regex::{Regex, RegexBuilder};
 
 use super::digest::Digest;
+use super::finding::Severity;
+use super::findings::Gist;
 use super::image::{ContainerUse, ImageSummary};
 use super::name::{self, Name};
 use super::remote::Drift;
@@ -57,6 +60,10 @@ enum Test {
     Tagged,
     /// How it stands to its registry: a word of [`Drift`]'s, or `unknown`.
     Drift(&'static str),
+    /// Something at least as bad was found in it.
+    Severity(Severity),
+    Fixable,
+    Scanned,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +90,8 @@ pub struct Subject<'a> {
     pub drift: Option<&'a Drift>,
     /// Since when it was not seen used, where that was noted ([`super::Uses::idle_since`]).
     pub idle_since: Option<Timestamp>,
+    /// What its last scan came to, where there was one.
+    pub gist: Option<&'a Gist>,
 }
 
 impl<'a> Subject<'a> {
@@ -100,6 +109,7 @@ impl<'a> Subject<'a> {
             dangling: image.is_dangling(),
             drift: None,
             idle_since: None,
+            gist: None,
         }
     }
 
@@ -193,6 +203,8 @@ impl Test {
             "dangling" => return Ok(Self::Dangling),
             "tagged" => return Ok(Self::Tagged),
             "pullable" => return Ok(Self::Drift("same")),
+            "fixable" => return Ok(Self::Fixable),
+            "scanned" => return Ok(Self::Scanned),
             _ => {}
         }
         if let Some((key, value)) = text.split_once(':')
@@ -233,6 +245,11 @@ impl Test {
                 .find(|word| *word == value)
                 .map(Self::Drift)
                 .ok_or_else(|| "drift: write drift:same, moved, local, gone or unknown".to_owned()),
+            "severity" => Severity::ALL
+                .into_iter()
+                .find(|severity| severity.word() == value)
+                .map(Self::Severity)
+                .ok_or_else(|| "severity: write severity:critical, high, medium, low, negligible or unknown".to_owned()),
             "id" => Ok(Self::Id(value.to_ascii_lowercase())),
             _ => return None,
         })
@@ -274,6 +291,9 @@ impl Test {
             Self::Running => containers().any(|user| user.running),
             Self::Dangling => subject.dangling,
             Self::Tagged => !subject.dangling,
+            Self::Severity(severity) => subject.gist.is_some_and(|gist| gist.has(*severity, false)),
+            Self::Fixable => subject.gist.is_some_and(|gist| gist.fixable > 0),
+            Self::Scanned => subject.gist.is_some(),
             Self::Drift(word) => subject.drift.map_or("unknown", Drift::word) == *word,
         }
     }
@@ -369,6 +389,20 @@ mod tests {
         assert!(hit("pullable", &Subject { drift: Some(&Drift::Same), ..subject }));
         assert!(hit("drift:unknown !pullable", &Subject { drift: None, ..subject }), "unknown is not the same");
         assert!(Filter::parse("drift:far").is_err());
+    }
+
+    #[test]
+    fn what_was_not_scanned_is_neither_bad_nor_good() {
+        let image = image();
+        let hit = |text: &str, gist: Option<&Gist>| {
+            let subject = Subject { gist, ..Subject::image(&image, image.tags.first()) };
+            Filter::parse(text).unwrap().matches(&subject, Timestamp::UNIX_EPOCH, &mut Scratch::default())
+        };
+        let at = Timestamp::UNIX_EPOCH;
+        let gist = Gist { at, total: 2, fixable: 1, worst: Some(Severity::High), worst_fixable: Some(Severity::Low) };
+        assert!(hit("severity:high severity:low fixable scanned !severity:critical", Some(&gist)));
+        assert!(!hit("severity:low", None) && !hit("fixable", None) && hit("!scanned", None));
+        assert!(Filter::parse("severity:awful").is_err());
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use jiff::civil::Date;
-use serde::Serialize;
 use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::safe::{Foreign, Safe};
@@ -47,10 +47,24 @@ impl FindingKind {
             Self::Signature => "signature",
         }
     }
+
+    /// For people, of many.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Vulnerability => "vulnerabilities",
+            Self::Misconfiguration => "misconfigurations",
+            Self::Secret => "secrets",
+            Self::SensitiveFile => "sensitive files",
+            Self::Lint => "build steps",
+            Self::Licence => "licences",
+            Self::Signature => "signatures",
+        }
+    }
 }
 
 /// How bad it is; the worst is the largest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nobody said.

@@ -202,3 +202,10 @@ pub struct Image {
     #[serde(skip)]
     pub base: Option<BaseSaid>,
 }
+
+impl Image {
+    /// The digests that it is known by: of its configuration, and of its manifest.
+    pub fn digests(&self) -> impl Iterator<Item = &Digest> {
+        std::iter::once(&self.id).chain(&self.manifest_digest)
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod area;
 pub mod draw;
+pub mod findings;
 pub mod images;
 pub mod layers;
 pub mod list;
@@ -22,13 +23,14 @@ pub enum PaneId {
     Images,
     Registries,
     Layers,
+    Findings,
     Plan,
     Tasks,
     Log,
 }
 
 impl PaneId {
-    pub const ALL: [Self; 6] = [Self::Images, Self::Registries, Self::Layers, Self::Plan, Self::Tasks, Self::Log];
+    pub const ALL: [Self; 7] = [Self::Images, Self::Registries, Self::Layers, Self::Findings, Self::Plan, Self::Tasks, Self::Log];
 
     /// Whether it is opened below the others, one at a time.
     #[must_use]
@@ -43,6 +45,7 @@ impl PaneId {
             Self::Images => '1',
             Self::Registries => '2',
             Self::Layers => '3',
+            Self::Findings => '4',
             Self::Plan => '5',
             Self::Tasks => '6',
             Self::Log => '7',
@@ -55,6 +58,7 @@ impl PaneId {
             Self::Images => "Images",
             Self::Registries => "Registries",
             Self::Layers => "Layers",
+            Self::Findings => "Findings",
             Self::Plan => "Plan",
             Self::Tasks => "Tasks",
             Self::Log => "Log",

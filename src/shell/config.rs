@@ -20,9 +20,13 @@ use crate::pane::images::{Sort, SortColumn};
 
 use super::paths::{Paths, read_bounded};
 
+mod advisories;
 mod registries;
+mod scan;
 
+pub use advisories::Advisories;
 pub use registries::{Downloads, Registry};
+pub use scan::{SCANNERS, ScanConfig};
 
 /// Longest configuration file that is read.
 const LONGEST: u64 = 1 << 20;
@@ -58,8 +62,10 @@ pub struct Config {
     /// By host and port.
     pub registries: BTreeMap<String, Registry>,
     pub downloads: Downloads,
+    pub advisories: Advisories,
     /// Patterns of references that plans leave alone.
     pub protect: Vec<String>,
+    pub scan: ScanConfig,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -117,7 +123,9 @@ impl Config {
             hosts: BTreeMap::new(),
             registries: BTreeMap::new(),
             downloads: Downloads::default(),
+            advisories: Advisories::default(),
             protect: Vec::new(),
+            scan: ScanConfig::default(),
             mistakes: Vec::new(),
         }
     }
@@ -207,9 +215,11 @@ impl Config {
         }
         rows.extend(self.registries.iter().flat_map(|(name, registry)| registry.rows(name)));
         rows.extend(self.downloads.rows());
+        rows.extend(self.advisories.rows());
         if !self.protect.is_empty() {
             rows.push(("protect".to_owned(), self.protect.join(", ")));
         }
+        rows.extend(self.scan.rows());
         rows
     }
 }
@@ -285,11 +295,13 @@ impl Reader<'_> {
                 "hosts" => config.hosts = self.each(value, Self::host),
                 "registries" => config.registries = self.each(value, Self::registry),
                 "downloads" => config.downloads = self.downloads(value),
+                "advisories" => config.advisories = self.advisories(value),
                 "protect" => config.protect = self.protect(value),
+                "scan" => config.scan = self.scan(value),
                 other => self.unknown(
                     key.span(),
                     other,
-                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads, protect",
+                    "theme, colours, ascii, mouse, clipboard, read_only, keymap, export_dir, keys, sort, hosts, registries, downloads, advisories, protect, scan",
                 ),
             }
         }

@@ -13,6 +13,7 @@ use crate::model::filter::Filter;
 use crate::model::{Locator, Problem, ProblemKind, Safe, Transport};
 use crate::source::store::demo;
 use crate::ui::theme::DEFAULT;
+use crate::work::gists::Gists;
 use crate::work::journal::Journal;
 use crate::work::layer_cache::{self, LayerCache};
 use crate::work::{Env, KnownLists, Ledgers, Worker, clock, leftovers};
@@ -24,6 +25,7 @@ use super::paths::Paths;
 use super::registries::Registries;
 use super::remembered::{Keeper, Remembered};
 use super::run::{self, Deck};
+use super::scanning::scanning;
 use super::sources::Search;
 use super::term::{self, Modes};
 use super::{log, surroundings};
@@ -101,7 +103,8 @@ fn open(options: &DeckOptions, paths: &Paths) -> Result<ExitCode, Problem> {
     };
     let env = Env::new(search.table()?, KnownLists::new(paths.lists()), Journal::new(&paths.state)).noting(Ledgers::new(paths.uses()));
     let env = env.keeping(LayerCache::new(paths.layers(), layer_cache::USUAL));
-    let env = Arc::new(env);
+    let scanning = scanning(&config.scan, paths);
+    let env = Arc::new(env.scanning(scanning, Gists::new(paths.gists())));
     let filter = wanted(&options.open)?;
     let themes = Themes::new(paths.themes());
     let mut state = State::new(settings(options, &config, &remembered, paths, &themes), clock::now());
@@ -180,6 +183,8 @@ fn show_what_is_known(state: &mut State, env: &Env) {
     let sources = env.table.discover_now();
     state.sources.current = sources.first().map(|info| info.id.clone());
     state.registries.hosts.take(&sources);
+    state.images.gists = Arc::new(env.gists.read());
+    state.registries.tags.gists = Arc::clone(&state.images.gists);
     state.sources.all.value = Some(sources);
     if let Some(list) = state.sources.current.as_ref().and_then(|id| env.first_list(id)) {
         state.images.list.value = Some(Arc::new(list));

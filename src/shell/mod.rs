@@ -23,6 +23,7 @@ pub mod paths;
 mod registries;
 mod remembered;
 mod run;
+pub mod scanning;
 mod screen;
 mod signals;
 mod sources;

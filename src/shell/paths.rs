@@ -85,6 +85,25 @@ impl Paths {
         self.cache.join("layers")
     }
 
+    /// Databases of advisories.
+    #[must_use]
+    pub fn advisories(&self) -> PathBuf {
+        self.data.join("advisories")
+    }
+
+    /// Where zips of advisories may lie in the layout of osv-scanner's cache: our own, and where its variable says.
+    #[must_use]
+    pub fn advisory_caches(&self) -> Vec<PathBuf> {
+        let told = std::env::var_os("OSV_SCANNER_LOCAL_DB_CACHE_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        std::iter::once(self.cache.clone()).chain(told).collect()
+    }
+
+    /// What layers hold that a scan looks for, by diff ID.
+    #[must_use]
+    pub fn facts(&self) -> PathBuf {
+        self.cache.join("facts")
+    }
+
     /// What arrived of interrupted downloads, by digest.
     #[must_use]
     pub fn partials(&self) -> PathBuf {
@@ -101,6 +120,12 @@ impl Paths {
     #[must_use]
     pub fn uses(&self) -> PathBuf {
         self.state.join("uses")
+    }
+
+    /// What scans of images came to.
+    #[must_use]
+    pub fn gists(&self) -> PathBuf {
+        self.state.join("findings")
     }
 
     /// Texts while an editor has them.

@@ -4,14 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::curation;
+use super::gists::Gists;
+use super::layer_cache::LayerCache;
 use super::layer_index::{self, Depth, Indexed};
 use super::run::{Chunks, Env};
+use super::scan::{Asked, Scanning, look};
+use crate::curate::findings::difference::difference;
 use crate::curate::{compare, packages};
 use crate::flow::{JobOutput, Shared};
 use crate::layer::compare::{Differs, Finished};
 use crate::layer::{Member, NodeId, Tree};
 use crate::model::comparison::{Changed, ComparedFile, Comparison, FileChange, Section};
-use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, Safe, SourceId};
+use crate::model::findings::Reach;
+use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, Safe, Scan, SourceId};
 use crate::scan::inventory::{self, Wanted};
 use crate::source::{Ctx, Source, blocking};
 
@@ -25,6 +30,8 @@ pub struct Read<'a> {
     pub source: &'a dyn Source,
     pub image: &'a Image,
     pub layers: &'a [Indexed],
+    /// What is wrong with it, and what is installed in it, where that was looked at.
+    pub scan: Option<&'a Scan>,
 }
 
 impl std::fmt::Debug for Read<'_> {
@@ -63,6 +70,10 @@ pub async fn all(ctx: &Ctx, before: Read<'_>, after: Read<'_>) -> Result<(Compar
     .await?;
     found.files = Some(files);
     found.packages = packages_of(ctx, [before, after], lists, &mut problems).await?;
+    found.findings = match (before.scan, after.scan) {
+        (Some(ours), Some(theirs)) => Some(difference(&ours.findings, &theirs.findings)),
+        _ => None,
+    };
     Ok((found, problems))
 }
 
@@ -74,7 +85,11 @@ async fn packages_of(
 ) -> Result<Option<Vec<crate::model::PackageChange>>, Problem> {
     let (mut known, mut reader): (Vec<Inventory>, _) = (Vec::with_capacity(2), inventory::Reader::default());
     for (read, wanted) in reads.into_iter().zip(lists) {
-        match reader.read(read.source, ctx, read.image, wanted).await {
+        let read = match read.scan.and_then(|scan| scan.inventory.clone()) {
+            Some(known) => Ok(known),
+            None => reader.read(read.source, ctx, read.image, wanted).await,
+        };
+        match read {
             Ok(read) => {
                 problems.extend(skipped(&read));
                 known.push(read);
@@ -130,6 +145,26 @@ fn file(side: &Finished<'_>, id: NodeId) -> ComparedFile {
     }
 }
 
+/// What is wrong with an image by our own scanner: the same rules and advisories for both. It reads each layer once, for its index too.
+///
+/// # Errors
+/// The source doesn't answer; the wish to stop.
+pub async fn scanned(source: &dyn Source, image: &Image, scanning: &Scanning, layers: &LayerCache, ctx: &Ctx) -> Result<Scan, Problem> {
+    let scanning = Scanning { builtin: true, tools: Vec::new(), ..scanning.clone() };
+    let asked = Asked {
+        name: "",
+        source,
+        image,
+        reach: Reach::Whole,
+        imports: &[],
+        scanning: &scanning,
+        layers,
+        // Others may have said more of it before.
+        gists: &Gists::default(),
+    };
+    look(asked, ctx, None).await
+}
+
 /// Compares two images of the deck: tells first what their documents say.
 ///
 /// # Errors
@@ -141,12 +176,13 @@ pub(super) async fn run(env: &Env, [before, after]: &[(SourceId, ImageKey); 2], 
     chunks.send(JobOutput::Compared(Arc::new(documents(&ours, &theirs)), Vec::new())).await;
     let mut read = Vec::with_capacity(2);
     for (source, image) in [(&one, &ours), (&other, &theirs)] {
+        let scan = scanned(source.as_ref(), image, &env.scanning, &env.layers, ctx).await?;
         let all: Vec<usize> = (0..image.layers.as_ref().map_or(0, Vec::len)).collect();
-        read.push(layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, None).await?);
+        read.push((scan, layer_index::read(source.as_ref(), ctx, &env.layers, image, &all, Depth::Whole, None).await?));
     }
     let [first, second] = read.as_slice() else { return Ok(JobOutput::Told) };
-    let ours = Read { source: one.as_ref(), image: &ours, layers: first };
-    let theirs = Read { source: other.as_ref(), image: &theirs, layers: second };
+    let ours = Read { source: one.as_ref(), image: &ours, layers: &first.1, scan: Some(&first.0) };
+    let theirs = Read { source: other.as_ref(), image: &theirs, layers: &second.1, scan: Some(&second.0) };
     let (found, problems) = all(ctx, ours, theirs).await?;
     Ok(JobOutput::Compared(Arc::new(found), problems))
 }

@@ -12,8 +12,11 @@ pub mod content;
 mod curation;
 mod explore;
 pub mod files;
+pub mod findings;
+pub mod gists;
 #[cfg(debug_assertions)]
 pub mod hooks;
+pub mod inventory;
 pub mod journal;
 pub mod known;
 pub mod layer_cache;
@@ -23,8 +26,10 @@ pub mod ledger;
 pub mod leftovers;
 mod pullable;
 pub mod run;
+pub mod scan;
 pub mod sights;
 pub mod table;
+pub mod told;
 pub mod trace;
 pub mod worker;
 

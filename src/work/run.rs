@@ -12,12 +12,14 @@ use crate::model::{Change, Digest, ImageKey, ImageList, Locator, Name, Problem, 
 use crate::source::{Ctx, ExportTo, Noticed, Source, blocking};
 
 use super::apply::{Applier, There};
+use super::gists::Gists;
 use super::journal::Journal;
 use super::known::KnownLists;
 use super::layer_cache::LayerCache;
 use super::ledger::Ledgers;
+use super::scan::Scanning;
 use super::table::Table;
-use super::{catalog, compare, content, curation, explore, layers, pullable, trace};
+use super::{catalog, compare, content, curation, explore, findings, layers, pullable, scan, trace};
 
 /// What jobs share.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub struct Env {
     pub ledgers: Ledgers,
     /// What layers hold that were read before; nothing unless there is a place to keep it.
     pub layers: LayerCache,
+    /// How images are looked at for what is wrong with them.
+    pub scanning: Scanning,
+    /// What scans came to; of nothing unless there is a place to keep it.
+    pub gists: Gists,
     /// Sources whose last known list was shown.
     shown: Mutex<HashSet<SourceId>>,
     /// One look at a tree is worked out at a time: those that were asked for and given up meanwhile are then never begun.
@@ -57,6 +63,8 @@ impl Env {
             journal,
             ledgers: Ledgers::default(),
             layers: LayerCache::none(),
+            scanning: Scanning::default(),
+            gists: Gists::default(),
             shown: Mutex::default(),
             looking: Arc::new(Semaphore::new(1)),
         }
@@ -72,6 +80,12 @@ impl Env {
     #[must_use]
     pub fn keeping(self, layers: LayerCache) -> Self {
         Self { layers, ..self }
+    }
+
+    /// With what to look for what is wrong with images by, and a place to keep what that came to.
+    #[must_use]
+    pub fn scanning(self, scanning: Scanning, gists: Gists) -> Self {
+        Self { scanning, gists, ..self }
     }
 
     /// The last known list of a source, for the first frame; it is not shown again.
@@ -102,6 +116,12 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Compare(both) => Box::pin(compare::run(env, &both, ctx, chunks)).await,
         Job::SiftComparison { found, section, filter } => compare::sift(env, found, section, filter).await,
         Job::SaveComparison { found, names, file } => compare::save(found, names, file).await,
+        Job::ArrangeFindings { scan, look } => findings::arrange(env, scan, look).await,
+        Job::SaveFindings { scan, look, image, file } => findings::save(scan, look, image, file).await,
+        Job::Ignore { finding, statement, expired_at } => findings::ignore(env, finding, statement, expired_at).await,
+        Job::Scan { source, key, image, reach, imports } => {
+            Box::pin(scan::run(env, &source, (&key, &image), reach, imports, ctx, chunks)).await
+        }
         Job::PreviewImport { source, file } => preview_import(&*env.table.get(&source).await?, &file, ctx).await,
         Job::PreviewPrune { source } => preview_prune(&*env.table.get(&source).await?, ctx).await,
         Job::Repositories { source } => catalog::repositories(env, &source, ctx, chunks).await,

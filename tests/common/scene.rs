@@ -10,6 +10,9 @@
     reason = "each test binary uses its own part"
 )]
 
+#[path = "found.rs"]
+pub mod found;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -292,6 +295,7 @@ pub fn select(state: &mut State, row: usize, history: Vec<HistoryEntry>) {
     }
     let (width, height) = (state.width, state.height);
     size(state, width, height);
+    found::settle(state);
 }
 
 pub fn empty(width: u16, height: u16) -> State {

@@ -22,6 +22,7 @@ const IMAGES: &[Action] = &[
     Action::BatchRetag,
     Action::Pull,
     Action::Push,
+    Action::Scan,
     Action::Export,
     Action::Import,
     Action::Copy,
@@ -41,6 +42,7 @@ const REGISTRIES: &[Action] = &[
     Action::Retag,
     Action::BatchRetag,
     Action::Pull,
+    Action::Scan,
     Action::CopyTo,
     Action::Copy,
     Action::GroupDigests,
@@ -55,6 +57,7 @@ const REGISTRIES: &[Action] = &[
 const LAYERS: &[Action] = &[
     Action::Open,
     Action::Waste,
+    Action::Scan,
     Action::Dockerfile,
     Action::ShowEmpty,
     Action::Copy,
@@ -78,6 +81,20 @@ const FILES: &[Action] = &[
     Action::Back,
     Action::Refresh,
     Action::Zoom,
+];
+const FINDINGS: &[Action] = &[
+    Action::Scan,
+    Action::Open,
+    Action::FindFindings,
+    Action::GroupFindings,
+    Action::FixableFindings,
+    Action::IgnoreFinding,
+    Action::AboutScan,
+    Action::SaveFindings,
+    Action::ImportReport,
+    Action::ShowIgnored,
+    Action::Zoom,
+    Action::Back,
 ];
 /// What is carried for nothing, as lists.
 const LISTINGS: &[Action] = &[Action::Open, Action::NextListing, Action::InspectPath, Action::Back, Action::Refresh, Action::Zoom];
@@ -139,6 +156,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
         PaneId::Layers if state.layers.files.as_ref().is_some_and(|files| files.listing != Listing::Tree) => LISTINGS,
         PaneId::Layers if state.layers.files.is_some() => FILES,
         PaneId::Layers => LAYERS,
+        PaneId::Findings => FINDINGS,
         PaneId::Plan => PLAN,
         PaneId::Tasks => TASKS,
         PaneId::Log => LOG,
@@ -184,6 +202,14 @@ fn policy(canvas: &mut Canvas<'_>, area: Rect, what_if: &WhatIf) {
     super::overlay::typed(&mut pen, &what_if.input, Role::Text);
 }
 
+/// What can be typed into a filter.
+const fn terms(pane: PaneId) -> &'static str {
+    match pane {
+        PaneId::Findings => "words  =exact  severity:high  fixable  kind:secret  origin:app  package:ssl*  layer:2  !not",
+        _ => "words  =exact  re:…  size:>500MB  age:>30d  tag:v1.*  unused  dangling  !not",
+    }
+}
+
 /// The filter as it is typed, and what is wrong with it as it stands.
 fn filter(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
     let Some(input) = state.filter_input() else { return };
@@ -201,7 +227,7 @@ fn filter(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
         None if pen.room() > 60 => {
             pen.right(&words!("  {shown}"), Role::Accent);
             if input.value().is_empty() {
-                pen.right("words  =exact  re:…  size:>500MB  age:>30d  tag:v1.*  unused  dangling  !not", Role::Muted);
+                pen.right(terms(state.focus), Role::Muted);
             }
         }
         None => {}

@@ -21,7 +21,7 @@ use ratatui::layout::Rect;
 use crate::flow::Action;
 use crate::model::{Powers, Safe, SourceStatus};
 use crate::pane::draw::Face;
-use crate::pane::{Area, PaneId, images, layers, log, plan, registries, tasks};
+use crate::pane::{Area, PaneId, findings, images, layers, log, plan, registries, tasks};
 use crate::ui::text::words;
 use crate::ui::{Canvas, Depth, Role, Shown, Theme, widgets};
 
@@ -88,7 +88,7 @@ fn key(state: &State, action: Action) -> Safe {
 fn pane(canvas: &mut Canvas<'_>, state: &State, id: PaneId, area: Area) {
     let (heading, detail) = match id {
         PaneId::Images | PaneId::Registries => (area.inner().take_top(1).0, Area::default()),
-        PaneId::Layers => {
+        PaneId::Layers | PaneId::Findings => {
             let (heading, _, detail) = Layout::layers(area);
             (heading, detail)
         }
@@ -126,6 +126,7 @@ fn pane(canvas: &mut Canvas<'_>, state: &State, id: PaneId, area: Area) {
         }
         PaneId::Registries => registries::draw::draw(canvas, &state.registries, &face),
         PaneId::Layers => layers::draw::draw(canvas, &state.layers, state.selected_key().is_some(), &face),
+        PaneId::Findings => findings::draw::draw(canvas, &state.findings, state.layers.image.value.as_deref(), &face),
         PaneId::Plan => plan::draw::draw(canvas, &state.plan, &face),
         PaneId::Tasks => tasks::draw::draw(canvas, &state.tasks, &face),
         PaneId::Log => log::draw::draw(canvas, &state.log, &face),

@@ -229,6 +229,12 @@ impl Compare {
                 let (before, after) = (reckon::file(one.before.as_ref()), reckon::file(one.after.as_ref()));
                 CompareRow { sign: one.change.sign(), what: Safe::from(format!("/{}", one.path.safe())), before, after }
             }
+            Section::Findings => {
+                let one = found.findings.as_ref()?.get(at)?;
+                let (here, not) = (one.finding.title.safe(), Safe::new("–"));
+                let (before, after) = if one.change == Changed::Removed { (here, not) } else { (not, here) };
+                CompareRow { sign: one.change.sign(), what: reckon::finding(one), before, after }
+            }
             Section::Packages => {
                 let one = found.packages.as_ref()?.get(at)?;
                 let sign = Changed::between(one.before.is_some(), one.after.is_some()).sign();
@@ -269,7 +275,7 @@ impl Compare {
                 None => return self.sifting.map(|id| stop(state, id)).into_iter().collect(),
             },
             (Key::Tab, _) => self.turn(self.section.beside(if chord.mods.shift { -1 } else { 1 })),
-            (Key::Char(digit @ '1'..='4'), _) => {
+            (Key::Char(digit @ '1'..='5'), _) => {
                 let at = digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok()).unwrap_or(1);
                 self.turn(Section::ALL.get(at - 1).copied().unwrap_or_default());
             }

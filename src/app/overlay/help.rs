@@ -26,7 +26,14 @@ pub(in crate::app) fn open(state: &mut State) {
     let mut rows = Vec::new();
     for place in places(state) {
         rows.push(HelpRow::Heading(match place {
-            Place::Images | Place::Registries | Place::Layers | Place::Files | Place::Tasks | Place::Plan | Place::Log => "This pane",
+            Place::Images
+            | Place::Registries
+            | Place::Layers
+            | Place::Files
+            | Place::Findings
+            | Place::Tasks
+            | Place::Plan
+            | Place::Log => "This pane",
             Place::Rows => "Rows",
             Place::List => "Moving",
             Place::Deck => "Everywhere",

@@ -141,7 +141,7 @@ pub(in crate::app) fn told_of_base(state: &mut State, id: JobId, event: &JobEven
 impl Inspect {
     /// A view of something in an image, of which nothing more is awaited: it is about no image as such, so that nothing that is told of one later
     /// is taken for it.
-    pub(super) fn of(title: Safe, image: Arc<Image>, lines: Vec<InspectLine>) -> Self {
+    pub(in crate::app) fn of(title: Safe, image: Arc<Image>, lines: Vec<InspectLine>) -> Self {
         Self { title, image: Loadable { value: Some(image), job: None, problem: None }, lines, ..Self::default() }
     }
 

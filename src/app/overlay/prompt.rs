@@ -9,10 +9,11 @@ use tui_input::Input;
 use crate::curate::describe;
 use crate::flow::{Chord, Effect, Job, Key};
 use crate::layer::tree::{Lies, Wanted};
-use crate::model::{ArchiveFormat, Change, Digest, Image, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
+use crate::model::{ArchiveFormat, Change, Digest, Finding, Image, ImageKey, Locator, Name, Platform, Safe, Secret, SourceId, Transport};
 
 use super::super::actions;
 use super::super::files;
+use super::super::findings;
 use super::super::jobs;
 use super::super::login;
 use super::super::plan;
@@ -66,6 +67,14 @@ pub enum Ask {
     SaveComparison,
     /// Which rows of a comparison are to be seen.
     FindDifference,
+    /// Why a finding doesn't count.
+    Ignore {
+        finding: Box<Finding>,
+    },
+    /// Another scanner's report.
+    ImportReport,
+    /// Where findings are to be written.
+    SaveFindings,
     /// Into which file.
     SavePolicy {
         toml: String,
@@ -97,6 +106,9 @@ impl Ask {
                 | Self::SaveReport
                 | Self::SaveComparison
                 | Self::FindDifference
+                | Self::Ignore { .. }
+                | Self::ImportReport
+                | Self::SaveFindings
                 | Self::SavePolicy { .. }
                 | Self::PolicyName { .. }
         )
@@ -187,6 +199,9 @@ impl Prompt {
             Ask::SaveReport => super::quarantine::save_to(state, text),
             Ask::SaveComparison => super::compare::save_to(state, text),
             Ask::FindDifference => super::compare::find(state, text),
+            Ask::Ignore { finding } => findings::ignored(state, finding, text),
+            Ask::ImportReport => findings::import(state, text),
+            Ask::SaveFindings => findings::save_to(state, text),
             _ => Vec::new(),
         }
     }
@@ -285,6 +300,11 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         }),
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
         Ask::Override => plan::reason(text),
+        Ask::Ignore { .. } => {
+            let (_, until) = findings::reason(state, text)?;
+            let words = "noted in your ignore file; end with \"until 2030-01-31\" to be reminded";
+            Ok(Some(until.map_or_else(|| Safe::new(words), |day| Safe::from(format!("counts again from {day} on")))))
+        }
         Ask::FindFiles => Wanted::parse(text).map(|_| None).map_err(Safe::from),
         Ask::SaveFile { .. } => Ok(Some(Safe::new("a new file that only you may read; nothing is replaced"))),
         Ask::PolicyName { repository } if text == repository => Ok(None),
@@ -293,6 +313,8 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         | Ask::SaveReport
         | Ask::SaveComparison
         | Ask::FindDifference
+        | Ask::ImportReport
+        | Ask::SaveFindings
         | Ask::SavePolicy { .. }
         | Ask::LogInName { .. }
         | Ask::LogInSecret { .. } => Ok(None),

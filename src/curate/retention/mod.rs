@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use crate::model::findings::Gist;
 use crate::model::remote::companion_of;
 use crate::model::{Completeness, Digest, Foreign, Platform, Problem, ProblemKind, Safe, TagDetails};
 
@@ -59,6 +60,8 @@ pub struct Row {
     pub subject: Option<Digest>,
     /// Whether a container uses its digest.
     pub in_use: bool,
+    /// What its last scan came to.
+    pub found: Option<Gist>,
 }
 
 impl Row {
@@ -170,6 +173,7 @@ pub enum Fact {
     LastUsed,
     Labels,
     Platforms,
+    Findings,
 }
 
 impl Fact {
@@ -180,6 +184,7 @@ impl Fact {
             Self::LastUsed => "when it was last used",
             Self::Labels => "its labels",
             Self::Platforms => "its platforms",
+            Self::Findings => "what is wrong with it",
         }
     }
 }

@@ -7,7 +7,7 @@
 //!         | "keep" ["only"] ["the"] ("last" | "newest") NUMBER ["of" what] {condition | "per" GROUP | "by" NEWEST}
 //! what    = "all" | "tagged" | "untagged" | "in use" | "by label" [KEY[=VALUE]] | PATTERN {"|" PATTERN}
 //! condition = ("older" | "newer") ["than"] SPAN | "since first seen" | "unused" ["for"] SPAN | "except" PATTERN {"|" PATTERN}
-//!         | "with label" KEY[=VALUE] | "for" PLATFORM | "matching" REGEX | ["not"] "in use"
+//!         | "with label" KEY[=VALUE] | "for" PLATFORM | "matching" REGEX | ["not"] "in use" | "when" SEVERITY ["fixable"] | "when fixable"
 //! GROUP   = "minor" | "major" | "group" NAME          NEWEST = "version" | "created" | "first seen"
 //! ```
 //!
@@ -22,6 +22,7 @@ use std::fmt::Write as _;
 use super::Policy;
 use super::import::{quoted, quoted_list};
 use crate::curate::mistake::Mistake;
+use crate::model::Severity;
 
 /// Longest line that is read, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -85,6 +86,9 @@ pub struct Conditions {
     pub platform: Option<String>,
     pub regex: Option<String>,
     pub in_use: Option<bool>,
+    /// The word of a severity.
+    pub findings: Option<&'static str>,
+    pub fixable: bool,
 }
 
 /// A line that was understood.
@@ -373,6 +377,14 @@ impl<'a> Reader<'a> {
                 return Err(self.wrong("not what?", "write not in use"));
             }
             again(self, it.in_use.replace(false).is_some())
+        } else if self.is("when") {
+            let said = it.findings.is_some() || it.fixable;
+            it.findings = Severity::ALL.into_iter().map(Severity::word).find(|word| self.is(word));
+            it.fixable = self.is("fixable");
+            if it.findings.is_none() && !it.fixable {
+                return Err(self.wrong("when what?", "write when critical, when high fixable or when fixable"));
+            }
+            again(self, said)
         } else if self.is("since") {
             if !self.are("first", "seen") {
                 return Err(self.wrong("since when?", "write since first seen"));
@@ -386,7 +398,7 @@ impl<'a> Reader<'a> {
     /// What only the last few have.
     fn of_last(&mut self, phrase: &mut Phrase) -> Result<(), Mistake> {
         let hint = "after what a rule is about: older than 14d, newer than 2d, unused for 60d, except P, with label K=V, for PLATFORM, \
-                    matching REGEX, in use; and after keep last N: per minor, by version";
+                    matching REGEX, in use, when critical fixable; and after keep last N: per minor, by version";
         let Verb::Last { per, by, .. } = &mut phrase.verb else {
             return Err(self.wrong("that is no condition here", hint));
         };
@@ -439,7 +451,7 @@ impl<'a> Reader<'a> {
 
 /// Words that begin something after what a rule is about.
 fn is_word(text: &str) -> bool {
-    matches!(text, "older" | "newer" | "unused" | "except" | "with" | "by" | "for" | "matching" | "in" | "not" | "since" | "per")
+    matches!(text, "older" | "newer" | "unused" | "except" | "with" | "by" | "for" | "matching" | "in" | "not" | "since" | "per" | "when")
 }
 
 /// The glob and the range of a pattern with a version in it.
@@ -523,6 +535,10 @@ impl Phrase {
             asked.push("age_by = \"first_seen\"".to_owned());
         }
         asked.extend(it.in_use.map(|in_use| format!("in_use = {in_use}")));
+        asked.extend(it.findings.map(|word| format!("findings = {}", quoted(word))));
+        if it.fixable {
+            asked.push("fixable = true".to_owned());
+        }
         let mut toml = format!("[[rule]]\nname = {}\nmatch = {{ {} }}\n", quoted(&self.to_string()), asked.join(", "));
         self.act(&mut toml);
         toml.push('\n');

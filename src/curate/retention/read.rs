@@ -11,13 +11,14 @@ use super::{MOST_DROPPED, Policy};
 use crate::curate::mistake::Mistake;
 use crate::curate::rename::pattern::expression;
 use crate::curate::semver::Range;
-use crate::model::time;
+use crate::model::{Severity, time};
 
 /// Longest policy, in bytes, and most rules: each is put to every tag.
 const LONGEST: usize = 1 << 20;
 const MOST_RULES: usize = 1000;
 const RULE_KEYS: &str = "name, match, action, keep_last, per, by, rest";
-const MATCH_KEYS: &str = "tag, except, regex, semver, label, platform, older_than, newer_than, age_by, unused_for, untagged, in_use, all";
+const MATCH_KEYS: &str =
+    "tag, except, regex, semver, label, platform, older_than, newer_than, age_by, unused_for, untagged, in_use, findings, fixable, all";
 
 type Value<'t, 'i> = &'t Spanned<DeValue<'i>>;
 
@@ -321,6 +322,8 @@ impl Reader<'_> {
             "unused_for" => matches.unused_for = self.span_of(value),
             "untagged" => matches.untagged = self.bool_of(value),
             "in_use" => matches.in_use = self.bool_of(value),
+            "findings" => matches.findings = self.word_of(value, &Severity::ALL.map(|severity| (severity.word(), severity))),
+            "fixable" => matches.fixable = self.bool_of(value).unwrap_or_default(),
             "all" => {
                 if self.bool_of(value) == Some(false) {
                     self.wrong(value.span(), "all = false is about nothing", Some("leave the rule out".to_owned()));

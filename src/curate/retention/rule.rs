@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::{Fact, Row};
 use crate::curate::semver::{Range, Version};
-use crate::model::Platform;
+use crate::model::{Platform, Severity};
 
 /// A rule of a policy.
 #[derive(Debug, Clone)]
@@ -42,6 +42,10 @@ pub struct Match {
     pub unused_for: Option<i64>,
     pub untagged: Option<bool>,
     pub in_use: Option<bool>,
+    /// Something at least as bad was found in it when it was scanned.
+    pub findings: Option<Severity>,
+    /// Of these, or of all, there is something that a newer package mends.
+    pub fixable: bool,
 }
 
 /// What a rule decides.
@@ -105,7 +109,7 @@ impl Match {
             return Truth::No;
         }
         let mut all = Truth::Yes;
-        for question in [Self::use_, Self::ages, Self::unused, Self::of_labels, Self::of_platforms] {
+        for question in [Self::use_, Self::ages, Self::unused, Self::of_labels, Self::of_platforms, Self::of_findings] {
             match question(self, row, now) {
                 Truth::No => return Truth::No,
                 Truth::Yes => {}
@@ -166,6 +170,14 @@ impl Match {
             (Some(_), None) => Truth::Unknown(Fact::Platforms),
             (Some(wanted), Some(has)) => has.iter().any(|platform| platform.serves(wanted)).into(),
         }
+    }
+
+    fn of_findings(&self, row: &Row, _: Timestamp) -> Truth {
+        if self.findings.is_none() && !self.fixable {
+            return Truth::Yes;
+        }
+        let Some(found) = &row.found else { return Truth::Unknown(Fact::Findings) };
+        found.has(self.findings.unwrap_or_default(), self.fixable).into()
     }
 
     /// The group of a row; `None` when the rule has no group for it, and so is not about it.

@@ -3,8 +3,10 @@
 //! A drawing file: may use `ui` and ratatui. Only the visible rows are looked at.
 
 use crate::flow::Action;
+use crate::model::findings::Gist;
 use crate::model::{ContainerUse, Drift, ImageSummary, Name, Safe, time};
 use crate::pane::draw::{Face, MARGIN, age_role, pointer, size_role};
+use crate::pane::findings::draw::{severity_role, severity_word};
 use crate::ui::canvas::Align;
 use crate::ui::table::{Column, GAP, arrange, name_parts};
 use crate::ui::text::words;
@@ -12,7 +14,7 @@ use crate::ui::{Canvas, Pen, Role, Shown, text, widgets};
 
 use super::{Images, Row, Sort, SortColumn};
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column { title: "Repository", least: 18, ideal: 26, grow: 3, priority: 0 },
     Column { title: "Tag", least: 12, ideal: 18, grow: 1, priority: 1 },
     Column { title: "Size", least: 7, ideal: 7, grow: 0, priority: 2 },
@@ -25,9 +27,12 @@ const COLUMNS: [Column; 12] = [
     Column { title: "Version", least: 8, ideal: 14, grow: 0, priority: 9 },
     Column { title: "Digest", least: 15, ideal: 19, grow: 0, priority: 10 },
     Column { title: "Drift", least: 6, ideal: 6, grow: 0, priority: 1 },
+    Column { title: "Found", least: 8, ideal: 8, grow: 0, priority: 2 },
 ];
 /// The column that shows once registries were asked.
 const DRIFT: usize = 11;
+/// The column that shows once an image was scanned.
+const FOUND: usize = 12;
 /// Columns that show before a pane is zoomed.
 const NARROW: usize = 6;
 /// From this width within the frame on, the further columns show.
@@ -58,7 +63,8 @@ pub fn draw(canvas: &mut Canvas<'_>, images: &Images, source: &Source<'_>, face:
     let room = face.rows.width.saturating_sub(MARGIN + 1);
     let shown = if room >= WIDE { DRIFT } else { NARROW };
     let drift = (!images.drift.is_empty() || images.drifting.is_some()).then_some(DRIFT);
-    let ids: Vec<usize> = (0..shown).chain(drift).collect();
+    let found = (!images.gists.is_empty()).then_some(FOUND);
+    let ids: Vec<usize> = (0..shown).chain(drift).chain(found).collect();
     let columns: Vec<Column> = ids.iter().filter_map(|id| COLUMNS.get(*id).copied()).collect();
     let widths: Vec<(usize, u16)> = ids.into_iter().zip(arrange(&columns, room)).filter(|(_, width)| *width > 0).collect();
     heading(canvas, images.sort, &widths, face);
@@ -137,6 +143,7 @@ impl Line<'_> {
                 0 => self.repository(&mut pen, width, name, highlight),
                 1 => self.tag(&mut pen, width, name, highlight),
                 DRIFT => self.drift(&mut pen, width, image, name),
+                FOUND => found(&mut pen, width, self.images.gists.get(&image.id)),
                 _ => self.fact(&mut pen, i, width, image),
             }
             pen.gap(GAP);
@@ -240,6 +247,23 @@ impl Line<'_> {
             }
         };
     }
+}
+
+/// The worst that was found, and how much of it all can be mended: `CRIT 3`.
+pub(in crate::pane) fn found(pen: &mut Pen<'_, '_>, width: u16, gist: Option<&Gist>) {
+    let end = pen.x().saturating_add(width.min(pen.room()));
+    match gist {
+        None => {}
+        Some(Gist { worst: None, .. }) => drop(pen.put("none", Role::Good)),
+        Some(Gist { worst: Some(worst), fixable, .. }) => {
+            pen.cell(4.min(width), Align::Left, severity_word(*worst), severity_role(*worst)).gap(1);
+            if *fixable > 0 {
+                let room = end.saturating_sub(pen.x());
+                pen.cell(room, Align::Left, &words!("{fixable}"), Role::Muted);
+            }
+        }
+    }
+    pen.go(end);
 }
 
 const fn drift_role(drift: &Drift) -> Role {

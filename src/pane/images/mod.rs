@@ -11,6 +11,7 @@ use tui_input::Input;
 
 use crate::flow::{Action, JobId, Loadable};
 use crate::model::filter::Filter;
+use crate::model::findings::Gists;
 use crate::model::{Digest, Drift, ImageKey, ImageList, ImageSummary, Name, Problem, Uses};
 
 use super::ListCursor;
@@ -71,6 +72,8 @@ pub struct Images {
     pub drift: HashMap<RowKey, Result<Drift, Problem>>,
     /// When images were used last, as far as that was noted.
     pub uses: Arc<Uses>,
+    /// What scans of images came to.
+    pub gists: Arc<Gists>,
     /// They are being asked.
     pub drifting: Option<JobId>,
     /// Columns scrolled to the right.

@@ -32,7 +32,8 @@ impl Images {
                 self.total_rows += 1;
                 let name = tag.and_then(|tag| image.tags.get(tag as usize));
                 let drift = self.drift_of(image, name).and_then(|known| known.as_ref().ok());
-                let subject = Subject { drift, idle_since: self.uses.idle_since(&image.id), ..Subject::image(image, name) };
+                let (idle_since, gist) = (self.uses.idle_since(&image.id), self.gists.get(&image.id));
+                let subject = Subject { drift, idle_since, gist, ..Subject::image(image, name) };
                 if self.filter.matches(&subject, now, &mut scratch) {
                     rows.push(Row { image: i, tag });
                 }

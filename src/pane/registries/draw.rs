@@ -3,8 +3,10 @@
 //! A drawing file: may use `ui` and ratatui. Only the visible rows are looked at.
 
 use crate::flow::Action;
+use crate::model::findings::Gist;
 use crate::model::{Completeness, Digest, Listed, Platform, Problem, ProblemKind, RemoteKind, Safe, TagDetails, TagRow, time};
 use crate::pane::draw::{Face, MARGIN, age_role, pointer, position, size_role};
+use crate::pane::images::draw::found;
 use crate::ui::canvas::Align;
 use crate::ui::table::{Column, GAP, arrange, name_parts};
 use crate::ui::text::words;
@@ -16,7 +18,7 @@ use super::tags::{TagColumn, TagSort};
 use super::what_if::{Decision, WhatIf};
 use super::{Level, Parts, Registries, Repositories, Tags};
 
-const TAGS: [Column; 8] = [
+const TAGS: [Column; 9] = [
     Column { title: "Tag", least: 14, ideal: 24, grow: 2, priority: 0 },
     Column { title: "Size", least: 7, ideal: 7, grow: 0, priority: 1 },
     Column { title: "Age", least: 5, ideal: 5, grow: 0, priority: 2 },
@@ -25,6 +27,7 @@ const TAGS: [Column; 8] = [
     Column { title: "Platforms", least: 11, ideal: 20, grow: 1, priority: 5 },
     Column { title: "Signed", least: 6, ideal: 6, grow: 0, priority: 6 },
     Column { title: "Type", least: 8, ideal: 10, grow: 0, priority: 7 },
+    Column { title: "Found", least: 8, ideal: 8, grow: 0, priority: 2 },
 ];
 /// While a policy is typed, what it says stands where else what is less asked for then does.
 const DECIDED: [Column; 6] = [
@@ -238,7 +241,9 @@ fn tags(canvas: &mut Canvas<'_>, registries: &Registries, face: &Face<'_>) {
         return nothing(canvas, face, "tags", tags.job.is_some(), tags.problem.as_ref(), !tags.filter.is_empty());
     }
     let decided = tags.what_if.as_ref().filter(|what_if| what_if.report().is_some());
-    let columns: &[Column] = if decided.is_some() { &DECIDED } else { &TAGS };
+    // What was found is told once something was looked at.
+    let shown = if tags.gists.is_empty() { TAGS.len() - 1 } else { TAGS.len() };
+    let columns: &'static [Column] = if decided.is_some() { &DECIDED } else { TAGS.get(..shown).unwrap_or(&TAGS) };
     let widths = arrange(columns, face.rows.width.saturating_sub(MARGIN + 1));
     tag_heading(canvas, tags.sort, columns, &widths, face);
     let range = tags.range_rows();
@@ -352,6 +357,10 @@ impl TagLine<'_> {
                 Some(false) => pen.cell(width, Align::Left, "no", Role::Muted),
                 None => pen.cell(width, Align::Left, signs.unknown, Role::Muted),
             },
+            8 => {
+                found(pen, width, Gist::of_tag(&self.tags.gists, details));
+                return;
+            }
             _ => pen.cell(width, Align::Left, kind(details), Role::Muted),
         };
     }

@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::flow::{Action, JobId};
 use crate::model::filter::{Filter, Scratch, Subject};
+use crate::model::findings::{Gist, Gists};
 use crate::model::{Digest, Foreign, Labels, Listed, Problem, SourceId, TagDetails, TagRow, remote, version};
 use crate::pane::ListCursor;
 
@@ -66,6 +68,8 @@ pub struct Tags {
     labels: HashMap<Digest, Option<Labels>>,
     /// More of them are being read.
     pub labelling: Option<JobId>,
+    /// What scans of images came to.
+    pub gists: Arc<Gists>,
     /// A policy that is tried out on these tags.
     pub what_if: Option<WhatIf>,
 }
@@ -76,7 +80,8 @@ impl Tags {
         if self.source.as_ref() != Some(&source) || self.repository != repository {
             let (sort, grouped, height) = (self.sort, self.grouped, self.cursor.height);
             let cursor = ListCursor { height, ..ListCursor::default() };
-            *self = Self { source: Some(source), repository: repository.to_owned(), sort, grouped, cursor, ..Self::default() };
+            let gists = Arc::clone(&self.gists);
+            *self = Self { source: Some(source), repository: repository.to_owned(), sort, grouped, cursor, gists, ..Self::default() };
         }
         self.job = Some(job);
         self.problem = None;
@@ -95,7 +100,8 @@ impl Tags {
     }
 
     fn seen(&self) -> Seen<'_> {
-        Seen { list: &self.list, details: &self.details, fresh: &self.fresh, sightings: &self.sightings, labels: &self.labels }
+        let Self { list, details, fresh, sightings, labels, gists, .. } = self;
+        Seen { list, details, fresh, sightings, labels, gists }
     }
 
     /// It came when some tags were first seen.
@@ -343,6 +349,7 @@ impl Tags {
                 id: details.map(|details| &details.digest),
                 size: details.and_then(|details| details.size),
                 created: details.and_then(|details| details.created),
+                gist: details.and_then(|details| Gist::of_tag(&self.gists, details)),
                 ..Subject::default()
             };
             if self.filter.matches(&subject, now, &mut scratch) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tui_input::Input;
 
 use crate::curate::retention::{Fact, Policy, Reason, Report, Row, phrase};
+use crate::model::findings::{Gist, Gists};
 use crate::model::{Digest, Labels, Problem, ProblemKind, Safe, TagDetails, TagRow};
 
 /// What containers use, and what they used.
@@ -90,6 +91,7 @@ pub(super) struct Seen<'a> {
     pub sightings: &'a HashMap<String, (Digest, Timestamp)>,
     /// By what tags point at; `None` where they can't be read.
     pub labels: &'a HashMap<Digest, Option<Labels>>,
+    pub gists: &'a Gists,
 }
 
 impl WhatIf {
@@ -117,6 +119,10 @@ impl WhatIf {
         let mut row = match seen.details.get(tag) {
             Some(Ok(details)) => Row::remote(details),
             _ => Row::unread(tag),
+        };
+        row.found = match seen.details.get(tag) {
+            Some(Ok(details)) => Gist::of_tag(seen.gists, details).copied(),
+            _ => None,
         };
         if let Used::Known { now, last } = &self.used {
             row.note_use(now, last);
@@ -268,7 +274,7 @@ impl WhatIf {
                 .as_ref()
                 .is_some_and(|report| report.reasons.iter().any(|reason| matches!(reason, Reason::Unknown(_, other) if *other == fact)))
         };
-        [(Fact::Labels, "labels"), (Fact::FirstSeen, "first seen"), (Fact::LastUsed, "last used")]
+        [(Fact::Labels, "labels"), (Fact::Findings, "findings"), (Fact::FirstSeen, "first seen"), (Fact::LastUsed, "last used")]
             .into_iter()
             .find_map(|(fact, words)| unknown(fact).then_some(words))
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::documents::layer;
 use super::found::{by_rule, origin};
 use super::layers::Layer;
 use crate::layer::compare::Finished;
 use crate::model::finding::Evidence;
 use crate::model::package::Distribution;
-use crate::model::{Finding, FindingKind, Foreign, Image, Severity};
+use crate::model::{Finding, FindingKind, Image, Severity};
 use crate::scan::facts::{Password, System, SystemFile};
-use crate::scan::lint::{IsRoot, layer};
 
 /// What the finished image's own files say.
 #[derive(Debug, Default)]
@@ -48,6 +48,17 @@ impl<'a> Accounts<'a> {
             System::Release(found) => Some(found.clone()),
             _ => None,
         })
+    }
+
+    /// The numbers of users by their names; none where no file tells of any.
+    pub(super) fn users(&self) -> BTreeMap<String, u32> {
+        match self.system(PASSWD) {
+            Some(System::Users(users)) => {
+                // What is said of a name first holds.
+                users.iter().rev().filter_map(|user| Some((user.name.raw().to_owned(), user.uid?))).collect()
+            }
+            _ => BTreeMap::new(),
+        }
     }
 
     /// Accounts without a password, and numbers that several have.
@@ -101,11 +112,4 @@ fn shared<'a>(all: impl Iterator<Item = (u32, &'a str)>) -> Vec<(u32, Vec<&'a st
         }
     }
     by_number.into_iter().filter(|(_, names)| names.len() > 1).collect()
-}
-
-impl IsRoot for Accounts<'_> {
-    fn is_root(&self, name: &str) -> Option<bool> {
-        let System::Users(users) = self.system(PASSWD)? else { return None };
-        users.iter().find(|user| user.name == Foreign::new(name)).and_then(|user| user.uid).map(|uid| uid == 0)
-    }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::documents::{layer, said};
 use crate::model::finding::{Evidence, FindingKey, Origin, Suppression};
 use crate::model::{Finding, FindingKind, Foreign, Image, Severity};
 use crate::scan::facts::{LayerFacts, Password, Seen, System, SystemFile, What};
-use crate::scan::lint::{layer, said};
 use crate::scan::rules::{FILES, Place, SECRETS, place};
 
 /// What became of a file after its layer.
@@ -13,8 +13,8 @@ use crate::scan::rules::{FILES, Place, SECRETS, place};
 pub(super) enum Fate {
     /// It is there in the end.
     Stays,
-    /// That layer took it away.
-    Removed(usize),
+    /// A later layer took it away.
+    Removed,
     /// That layer has another in its place.
     Replaced(usize),
     /// Nobody knows yet.
@@ -125,9 +125,9 @@ fn set_aside(finding: &mut Finding, why: &'static str) {
 fn tell(finding: &mut Finding, index: usize, fate: Fate) {
     let words = match fate {
         Fate::Stays | Fate::Unknown => return,
-        Fate::Removed(later) => format!("still in layer {index}, removed in layer {later}"),
-        Fate::Replaced(later) if later == index => format!("still in layer {index}, which has it twice"),
-        Fate::Replaced(later) => format!("still in layer {index}, replaced in layer {later}"),
+        Fate::Removed => "still in its layer, removed by a later one",
+        Fate::Replaced(later) if later == index => "still in its layer, which has it twice",
+        Fate::Replaced(_) => "still in its layer, replaced by a later one",
     };
     finding.title = format!("{} ({words})", finding.title.raw()).into();
     let before = finding.description.raw();
@@ -157,8 +157,8 @@ pub(super) fn fold(findings: &mut Vec<Finding>) {
         at += 1;
         let Some((_, below)) = last.get(&finding.key).filter(|(top, _)| *top == here) else { return false };
         if !below.is_empty() {
-            let layers: Vec<String> = below.iter().map(ToString::to_string).collect();
-            let words = format!("The same is in layer {} too.", layers.join(", "));
+            let layers: Vec<String> = below.iter().map(|index| (index + 1).to_string()).collect();
+            let words = format!("The same is in layer {} too, counted from the lowest.", layers.join(", "));
             let before = finding.description.raw();
             finding.description = if before.is_empty() { words.into() } else { format!("{before}\n{words}").into() };
         }
@@ -180,16 +180,16 @@ mod tests {
         let mut all = vec![of("one", 0), of("other", 0), of("one", 2), of("one", 5), of("other", 0)];
         fold(&mut all);
         let told: Vec<_> = all.iter().map(|one| (one.id.raw(), one.layer.as_ref().unwrap().index, one.description.raw())).collect();
-        assert_eq!(told, [("one", Some(5), "The same is in layer 0, 2 too."), ("other", Some(0), "")]);
+        assert_eq!(told, [("one", Some(5), "The same is in layer 1, 3 too, counted from the lowest."), ("other", Some(0), "")]);
     }
 
     #[test]
     fn what_became_of_it_is_told() {
         let mut one = by_rule(FindingKind::Secret, "a", "Token", Severity::High, "a", "");
         let key = one.key;
-        tell(&mut one, 3, Fate::Removed(5));
-        assert_eq!((one.title.raw(), one.key), ("Token (still in layer 3, removed in layer 5)", key));
+        tell(&mut one, 3, Fate::Removed);
+        assert_eq!((one.title.raw(), one.key), ("Token (still in its layer, removed by a later one)", key));
         tell(&mut one, 3, Fate::Stays);
-        assert!(one.title.raw().ends_with("5)"));
+        assert!(one.title.raw().ends_with("one)"));
     }
 }

@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{DOING, Each, Options, found};
+use super::{DOING, Each, Options, documents, found};
 use crate::layer::{Digests, Index, index};
-use crate::model::{Digest, Image, LayerInfo, Problem, ProblemKind, Report};
+use crate::model::{Digest, FindingKind, Image, LayerInfo, Problem, ProblemKind, Report};
 use crate::scan::facts::{FactsCache, LayerFacts, Looks};
 use crate::source::{Ctx, Opened, ReadLayer, Source, blocking, read_layers};
 
@@ -42,6 +42,12 @@ struct Made {
     facts: Arc<LayerFacts>,
 }
 
+/// The layers of `image` from the bottom, where facts and index of every one are kept; `None` where one must be read. Blocking.
+pub(super) fn kept(image: &Image, options: &Options) -> Option<Vec<Layer>> {
+    let layers = image.layers.as_deref()?;
+    layers.iter().map(|info| known(&options.facts, &*options.indexes, info)).collect()
+}
+
 /// The layers of `image`, from the bottom.
 pub(super) async fn read(
     source: &dyn Source,
@@ -64,7 +70,7 @@ pub(super) async fn read(
     let mut wanted: Vec<usize> = kept.iter().enumerate().filter(|(_, layer)| layer.is_none()).map(|(place, _)| place).collect();
     // The largest first, so that the last ones don't keep everybody waiting.
     wanted.sort_by_key(|place| std::cmp::Reverse(image.layers.iter().flatten().nth(*place).and_then(|layer| layer.size)));
-    let state = Arc::new(State { layers: Mutex::new(kept), image: image.clone(), base: options.base, first: first.clone(), each });
+    let state = Arc::new(State { layers: Mutex::new(kept), image: image.clone(), options: options.clone(), first: first.clone(), each });
     if state.layers().iter().any(Option::is_some) {
         state.tell();
     }
@@ -107,7 +113,7 @@ fn make(opened: Opened<'_>, looks: &Looks, facts: &FactsCache, indexes: &dyn Ind
 struct State {
     layers: Mutex<Vec<Option<Layer>>>,
     image: Image,
-    base: Option<usize>,
+    options: Options,
     first: Report,
     each: Option<Each>,
 }
@@ -139,13 +145,13 @@ impl State {
     /// Tells what was found in the layers that are there.
     fn tell(&self) {
         let Some(each) = &self.each else { return };
-        let around =
-            crate::scan::lint::Around { base: self.base, name: super::told(&self.first.image), ..crate::scan::lint::Around::default() };
         let mut report = self.first.clone();
-        report.findings = crate::scan::lint::lint(&self.image, &around);
+        report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
+        documents::tell(&mut report, &self.image, documents::Around::default());
+        report.findings = documents::look(&self.image, &self.options, documents::Around::default());
         for (place, layer) in self.layers().iter().enumerate() {
             if let Some(layer) = layer {
-                report.findings.extend(found::of_layer(&self.image, place, &layer.facts, self.base, |_| found::Fate::Unknown));
+                report.findings.extend(found::of_layer(&self.image, place, &layer.facts, self.options.base, |_| found::Fate::Unknown));
             }
         }
         found::fold(&mut report.findings);

@@ -7,6 +7,7 @@
 //! May use model, layer and source.
 
 mod accounts;
+mod documents;
 mod found;
 mod layers;
 mod modes;
@@ -17,22 +18,13 @@ use std::sync::Arc;
 
 pub use layers::Indexes;
 
+use super::advisory::Matched;
 use super::facts::FactsCache;
-use super::lint::Signed;
 use crate::model::report::{NotLooked, Scanner};
-use crate::model::{Finding, FindingKind, Foreign, Image, Inventory, Problem, Report};
+use crate::model::{FindingKind, Foreign, Image, Inventory, Problem, Report};
 use crate::source::{Ctx, Source, blocking};
 
 const DOING: &str = "scan the image";
-
-/// What the packages of an image match.
-#[derive(Debug, Clone, Default)]
-pub struct Matched {
-    pub findings: Vec<Finding>,
-    pub not_looked_for: Vec<NotLooked>,
-    /// Of when the advisories are.
-    pub db_date: Option<jiff::Timestamp>,
-}
 
 /// Matches packages to advisories. Called on a thread that may block.
 pub type Matcher = Arc<dyn Fn(&Inventory) -> Result<Matched, Problem> + Send + Sync>;
@@ -51,10 +43,16 @@ pub struct Options {
     pub base: Option<usize>,
     /// The name that it was asked for by; empty where there is none.
     pub name: Foreign,
-    /// What is known of its signatures; `None` where nobody looked.
-    pub signed: Option<Signed>,
+    /// Whether one of its signatures was checked and is good; `None` where nobody looked.
+    pub signed: Option<bool>,
     /// `None` where there are no advisories.
     pub matcher: Option<Matcher>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { facts: FactsCache::none(), indexes: Arc::new(()), base: None, name: "".into(), signed: None, matcher: None }
+    }
 }
 
 impl fmt::Debug for Options {
@@ -78,14 +76,39 @@ pub async fn scan(source: &dyn Source, ctx: &Ctx, image: &Image, options: &Optio
     ctx.meter.phase("reading the layers");
     let first = begin(image, options);
     if let Some(each) = &each {
-        let around = super::lint::Around { base: options.base, name: told(&options.name), ..super::lint::Around::default() };
-        each(&Report { findings: super::lint::lint(image, &around), ..first.clone() });
+        each(&by_documents(image, options, &first));
     }
     let read = layers::read(source, ctx, image, options, &first, each).await?;
     ctx.check(DOING)?;
     ctx.meter.phase("looking at what is there");
     let (image, options) = (image.clone(), options.clone());
     blocking(DOING, move || whole::put_together(&image, &options, first, &read)).await
+}
+
+/// What can be told of `image` without opening a layer: all of it where facts and indexes of all its layers are kept, else what its documents say.
+/// Blocking, for as long as it takes to read what is kept.
+///
+/// # Errors
+/// What the matcher says.
+pub fn known(image: &Image, options: &Options) -> Result<Known, Problem> {
+    let first = begin(image, options);
+    let Some(layers) = layers::kept(image, options) else { return Ok(Known::Documents(by_documents(image, options, &first))) };
+    whole::put_together(image, options, first, &layers).map(|scanned| Known::All(Box::new(scanned)))
+}
+
+/// What is known without opening a layer.
+#[derive(Debug, Clone)]
+pub enum Known {
+    All(Box<Scanned>),
+    Documents(Report),
+}
+
+/// What the documents alone say, beside what `first` says already.
+fn by_documents(image: &Image, options: &Options, first: &Report) -> Report {
+    let mut report = first.clone();
+    documents::tell(&mut report, image, documents::Around::default());
+    report.findings = documents::look(image, options, documents::Around::default());
+    report
 }
 
 fn told(name: &Foreign) -> Option<&str> {
@@ -98,14 +121,9 @@ fn begin(image: &Image, options: &Options) -> Report {
     let mut report = Report::new(options.name.clone(), scanner);
     report.digests = image.manifest_digest.iter().chain([&image.id]).cloned().collect();
     report.made = Some(crate::source::now());
-    report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
-    report.not_looked_for.push(NotLooked::new("licence", "this scanner reads no licences"));
-    let mut asked = |kind: FindingKind, why_not: Option<&str>| match why_not {
-        None => report.looked_for.extend([kind]),
-        Some(why) => report.not_looked_for.push(NotLooked::new(kind.word(), why)),
-    };
-    asked(FindingKind::Misconfiguration, image.config.is_none().then_some("the source doesn't tell the image's configuration"));
-    asked(FindingKind::Lint, image.history.as_ref().is_none_or(Vec::is_empty).then_some("the image has no history"));
-    asked(FindingKind::Signature, options.signed.is_none().then_some("nobody asked for signatures"));
+    report.not_looked_for.push(NotLooked::new(FindingKind::Licence.word(), "this scanner reads no licences"));
+    if options.signed.is_none() {
+        report.not_looked_for.push(NotLooked::new(FindingKind::Signature.word(), "nobody asked for signatures"));
+    }
     report
 }

@@ -2,12 +2,13 @@
 //!
 //! Facts: POSIX on modes; Linux's capabilities(7) on file capabilities.
 
+use super::documents::layer;
 use super::found::{by_rule, origin};
 use crate::layer::compare::Finished;
 use crate::layer::{Kind, Member, NodeId};
 use crate::model::finding::Evidence;
 use crate::model::{Finding, FindingKind, Image, Severity};
-use crate::scan::lint::{CacheUse, cache_of, layer};
+use crate::scan::lint::{Cache, CacheKind};
 
 /// Findings of one kind.
 const MOST: usize = 1_000;
@@ -59,7 +60,7 @@ const DIRS: [&[u8]; 8] = [b"bin/", b"sbin/", b"usr/bin/", b"usr/sbin/", b"usr/li
 pub(super) struct ByMode {
     pub(super) findings: Vec<Finding>,
     pub(super) beyond: usize,
-    pub(super) caches: Vec<CacheUse>,
+    pub(super) caches: Vec<Cache>,
 }
 
 /// Looks at all that is there in the end. Layers of which only names are known are looked at as well: rights stand beside them.
@@ -188,17 +189,17 @@ fn capabilities(value: &[u8]) -> (String, bool) {
 }
 
 /// What package managers left, by layer: also what a later layer takes away, since it costs as much.
-fn caches(side: &Finished<'_>) -> Vec<CacheUse> {
-    let mut found: Vec<CacheUse> = Vec::new();
+fn caches(side: &Finished<'_>) -> Vec<Cache> {
+    let mut found: Vec<Cache> = Vec::new();
     for (place, index) in side.tree.layers().iter().enumerate() {
         for (_, member) in index.members() {
             if member.kind() != Kind::File || member.stored() == 0 || member.whiteout().is_some() {
                 continue;
             }
-            let Some(kind) = cache_of(&member.path()) else { continue };
+            let Some(kind) = CacheKind::of(&member.path()) else { continue };
             match found.iter_mut().find(|cache| (cache.layer, cache.kind) == (place, kind)) {
-                Some(cache) => (cache.bytes, cache.files) = (cache.bytes.saturating_add(member.stored()), cache.files + 1),
-                None => found.push(CacheUse { layer: place, kind, bytes: member.stored(), files: 1 }),
+                Some(cache) => cache.bytes = cache.bytes.saturating_add(member.stored()),
+                None => found.push(Cache { layer: place, kind, bytes: member.stored() }),
             }
         }
     }

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::accounts::Accounts;
+use super::documents::{self, Around};
 use super::found::{self, Fate};
 use super::layers::Layer;
-use super::{Matched, Options, Scanned, modes, told};
+use super::{Options, Scanned, modes};
 use crate::layer::compare::Finished;
 use crate::layer::tree::{Deed, Tree};
 use crate::model::report::NotLooked;
 use crate::model::{Finding, FindingKind, Foreign, Image, Inventory, Problem, Report};
+use crate::scan::advisory::Matched;
 use crate::scan::facts::{Files, Passed};
 use crate::scan::inventory::{self, FileList};
-use crate::scan::lint::{self, Around, Given};
 
 /// Findings of one report.
 const MOST_FINDINGS: usize = 200_000;
@@ -31,13 +32,11 @@ pub(super) fn put_together(image: &Image, options: &Options, mut report: Report,
     report.findings.extend(by_mode.findings);
     report.findings.extend(accounts.findings(image, options.base));
     let is_whole = image.layers.is_some() && layers.iter().all(|layer| layer.problem.is_none());
-    let around = Around {
-        is_root: Some(&accounts),
-        caches: is_whole.then_some(by_mode.caches.as_slice()),
-        base: options.base,
-        name: told(&options.name),
-    };
-    report.findings.extend(lint::lint(image, &around));
+    report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
+    let users = accounts.users();
+    let around = Around { users: is_whole.then_some(&users), caches: is_whole.then_some(by_mode.caches.as_slice()) };
+    report.findings.extend(documents::look(image, options, around));
+    documents::tell(&mut report, image, around);
     let inventory = inventory(&side, layers, &accounts);
     report.packages = (inventory.lists > 0).then_some(inventory.packages.len());
     vulnerabilities(&mut report, options, &inventory, image)?;
@@ -49,7 +48,7 @@ pub(super) fn put_together(image: &Image, options: &Options, mut report: Report,
         report.findings.truncate(MOST_FINDINGS);
         report.not_looked_for.push(NotLooked::new("all", format!("{more} more findings are not told, those of the least weight")));
     }
-    report.card = lint::card(image, &report, Given { signed: options.signed, is_whole, has_base: options.base.is_some() });
+    report.card = documents::card(image, &report, options.signed, is_whole);
     Ok(Scanned { report, inventory })
 }
 
@@ -63,7 +62,7 @@ fn fate(side: &Finished<'_>, place: usize, path: &[u8], offset: u64) -> Fate {
     for step in side.tree.history(id) {
         match step.deed {
             _ if step.layer < place => {}
-            Deed::Removed(_) => return Fate::Removed(step.layer),
+            Deed::Removed(_) => return Fate::Removed,
             Deed::Modified if step.layer > place => return Fate::Replaced(step.layer),
             // Written again just as it was, it is still there.
             Deed::Added | Deed::Modified | Deed::Repeated => {}
@@ -85,13 +84,13 @@ fn vulnerabilities(report: &mut Report, options: &Options, inventory: &Inventory
         report.not_looked_for.push(NotLooked::new("vulnerability", "no advisory database: inventory only"));
         return Ok(());
     };
-    let Matched { findings, not_looked_for, db_date } = matcher(inventory)?;
-    report.looked_for.insert(FindingKind::Vulnerability);
+    let Matched { findings, looked_for, not_looked_for, db_date } = matcher(inventory)?;
+    report.looked_for.extend(looked_for);
     report.not_looked_for.extend(not_looked_for);
     report.scanner.db_date = db_date;
     for mut finding in findings {
         if let Some(index) = finding.layer.as_ref().and_then(|layer| layer.index) {
-            finding.layer = Some(lint::layer(image, index));
+            finding.layer = Some(documents::layer(image, index));
             finding.origin = found::origin(index, options.base);
         }
         report.findings.push(finding);
@@ -107,7 +106,7 @@ fn gaps(report: &mut Report, image: &Image, layers: &[Layer], inventory: &Invent
     }
     for (place, layer) in layers.iter().enumerate() {
         if let Some(problem) = &layer.problem {
-            told.push(NotLooked::new(format!("layer {place}"), problem.cause.as_str()));
+            told.push(NotLooked::new(format!("layer {} of {}", place + 1, layers.len()), problem.cause.as_str()));
         }
     }
     let mut all = Passed::default();

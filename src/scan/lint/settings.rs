@@ -1,186 +1,145 @@
-//! What is wrong with an image's configuration.
+//! Rules about the settings that containers start with. Facts: the OCI image specification's config, Docker's `USER`, `EXPOSE`, `VOLUME` and
+//! `HEALTHCHECK`, and the variables that Node, Python, Git and npm document.
 
-use super::{Around, Told, names};
+use super::{Found, Scene};
+use crate::model::BaseSaid;
 use crate::model::finding::Evidence;
-use crate::model::{Finding, FindingKind, Foreign, Image, ImageConfig, Name, Severity};
 
-const CIS: &str = "https://www.cisecurity.org/benchmark/docker";
+/// What a user's name or number is without its group; what stands for root is `None`.
+fn user(text: &str) -> Option<&str> {
+    let user = text.split(':').next().unwrap_or_default().trim();
+    let is_root = user.is_empty() || user == "root" || user.parse::<i128>() == Ok(0);
+    (!is_root).then_some(user)
+}
 
-const USER_ROOT: Told = Told {
-    id: "user-root",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::Medium,
-    title: "Runs as root",
-    advice: "What breaks out of the program has root's rights. Make a user and name it with USER, best by its number.",
-    aliases: &["CIS-DI-0001", "DS-0002"],
-    link: CIS,
-};
-const NO_HEALTHCHECK: Told = Told {
-    id: "no-healthcheck",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::Low,
-    title: "Says nothing of its health",
-    advice: "Without HEALTHCHECK an engine takes a program that hangs for one that works. Kubernetes has probes of its own.",
-    aliases: &["CIS-DI-0006", "DS-0026"],
-    link: CIS,
-};
-const SENSITIVE_VOLUME: Told = Told {
-    id: "sensitive-volume",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::High,
-    title: "Wants a directory of the system as a volume",
-    advice: "Whoever mounts the host's there gives the host away.",
-    aliases: &["DKL-DI-0002"],
-    link: "",
-};
-const PORT_SSH: Told = Told {
-    id: "port-ssh",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::Medium,
-    title: "Opens the port of SSH",
-    advice: "A container is entered by its engine; a server for that is one more thing that can be broken into.",
-    aliases: &["DS-0004"],
-    link: "https://avd.aquasec.com/misconfig/ds-0004",
-};
-const LATEST_TAG: Told = Told {
-    id: "latest-tag",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::Low,
-    title: "Goes by a tag that moves",
-    advice: "Tomorrow it may be another image. Name a version, or the digest.",
-    aliases: &["DKL-DI-0006"],
-    link: "",
-};
-const LATEST_BASE: Told = Told {
-    id: "latest-base",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::Low,
-    title: "Is built on a tag that moves",
-    advice: "The next build may stand on another image. Name a version of the base image, or its digest.",
-    aliases: &["DS-0001"],
-    link: "https://avd.aquasec.com/misconfig/ds-0001",
-};
-pub(super) const SECRET_IN_ENV: Told = Told {
-    id: "secret-in-env",
-    kind: FindingKind::Secret,
-    severity: Severity::High,
-    title: "Secret in an environment variable",
-    advice: "Whoever has the image can read it. Give it to the container when that starts, and change it now.",
-    aliases: &["CIS-DI-0010", "DS-0031"],
-    link: CIS,
-};
-const SECRET_IN_LABEL: Told = Told {
-    id: "secret-in-label",
-    kind: FindingKind::Secret,
-    severity: Severity::High,
-    title: "Secret in a label",
-    advice: "Whoever has the image can read it. Take it out, and change it now.",
-    aliases: &[],
-    link: CIS,
-};
-pub(super) const TLS_OFF_ENV: Told = Told {
-    id: "tls-check-off",
-    kind: FindingKind::Misconfiguration,
-    severity: Severity::Medium,
-    title: "Certificates are not checked",
-    advice: "Whoever is on the way can put in what they like. Add the certificate that is missing instead.",
-    aliases: &[],
-    link: "",
-};
+/// Whether who it is hangs on what `/etc/passwd` says.
+pub(super) fn is_name(text: &str) -> bool {
+    user(text).is_some_and(|user| user.parse::<i128>().is_err())
+}
 
-/// Variables that switch the check of certificates off, and the values that do.
-const SWITCHES: [(&str, &[&str]); 6] = [
-    ("NODE_TLS_REJECT_UNAUTHORIZED", &["0"]),
-    ("PYTHONHTTPSVERIFY", &["0"]),
-    ("GIT_SSL_NO_VERIFY", &["1", "true", "yes"]),
-    ("NPM_CONFIG_STRICT_SSL", &["false", "0"]),
-    ("CURL_INSECURE", &["1", "true"]),
-    ("GODEBUG", &["x509ignoreCN=0"]),
-];
+/// Whether an image is of Windows, where no user is root.
+pub(super) fn is_windows(scene: &Scene<'_>) -> bool {
+    scene.image.platform.as_ref().is_some_and(|platform| platform.os.eq_ignore_ascii_case("windows"))
+}
 
-pub(super) fn lint(image: &Image, around: &Around<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    found.extend(name(image, around));
-    let Some(config) = &image.config else { return found };
-    found.extend(user(config, around));
-    let command = config.healthcheck.as_deref().unwrap_or_default();
-    if command.first().is_none_or(|word| word.raw() == "NONE") {
-        found.push(NO_HEALTHCHECK.finding("", None));
+/// The step that said it last.
+fn said(scene: &Scene<'_>, keyword: &str) -> Option<usize> {
+    scene.steps.iter().rev().find(|step| step.keyword == keyword).and_then(|step| step.layer)
+}
+
+pub(super) fn root(scene: &Scene<'_>, found: &mut Found<'_>) {
+    if scene.image.config.is_none() || is_windows(scene) {
+        return;
     }
-    for volume in &config.volumes {
-        let path = format!("/{}", volume.raw().trim_matches('/'));
-        if ["/sys", "/dev", "/proc", "/var/run/docker.sock", "/run/docker.sock", "/"].contains(&path.as_str()) {
-            found.push(SENSITIVE_VOLUME.finding(&path, Some(Evidence::plain(&path))));
+    let text = scene.config.user.as_ref().map_or("", |user| user.raw());
+    match user(text) {
+        None if text.is_empty() => drop(found.add(None, "", Some(Evidence::plain("no USER")))),
+        None => drop(found.add(said(scene, "USER"), "", Some(scene.evidence(&format!("USER {text}"))))),
+        Some(name) => {
+            if scene.facts.users.and_then(|users| users.get(name)) == Some(&0) {
+                let evidence = scene.evidence(&format!("USER {text}, who is root by /etc/passwd"));
+                found.add(said(scene, "USER"), "", Some(evidence));
+            }
         }
     }
-    for port in &config.exposed_ports {
-        if matches!(port.raw(), "22" | "22/tcp") {
-            found.push(PORT_SSH.finding("", Some(Evidence::plain("22/tcp"))));
+}
+
+pub(super) fn unknown_user(scene: &Scene<'_>, found: &mut Found<'_>) {
+    let text = scene.config.user.as_ref().map_or("", |user| user.raw());
+    let Some(users) = scene.facts.users else { return };
+    if is_name(text) && !is_windows(scene) && user(text).is_some_and(|user| !users.contains_key(user)) {
+        found.add(said(scene, "USER"), "", Some(scene.evidence(&format!("USER {text}"))));
+    }
+}
+
+pub(super) fn port_22(scene: &Scene<'_>, found: &mut Found<'_>) {
+    if let Some(port) = scene.config.exposed_ports.iter().find(|port| matches!(port.raw().trim(), "22" | "22/tcp")) {
+        found.add(said(scene, "EXPOSE"), "", Some(scene.evidence(&format!("EXPOSE {}", port.raw()))));
+    }
+}
+
+pub(super) fn sensitive_volume(scene: &Scene<'_>, found: &mut Found<'_>) {
+    for volume in &scene.config.volumes {
+        let path = volume.raw().trim().trim_end_matches('/');
+        let is_root = path.is_empty() && volume.raw().contains('/');
+        if is_root || matches!(path, "/sys" | "/proc" | "/dev" | "/etc" | "/boot" | "/var/run/docker.sock" | "/run/docker.sock") {
+            let path = if is_root { "/" } else { path };
+            found.add(said(scene, "VOLUME"), path, Some(scene.evidence(&format!("VOLUME {path}"))));
         }
     }
-    for variable in &config.env {
-        let (name, value) = variable.raw().split_once('=').unwrap_or((variable.raw(), ""));
-        found.extend(secret(&SECRET_IN_ENV, name, value));
-        found.extend(switch(name, value));
-    }
-    for (name, value) in &config.labels {
-        found.extend(secret(&SECRET_IN_LABEL, name, value.raw()));
-    }
-    found
 }
 
-/// A value that is a secret by its form, or by its name.
-pub(super) fn secret(told: &Told, name: &str, value: &str) -> Option<Finding> {
-    let shown: String = name.chars().take(60).collect();
-    if let Some(hit) = names::known_form(&format!("{shown}={value}")) {
-        let rule = hit.rule()?;
-        let mut finding = told.finding(name, Some(hit.evidence.clone()));
-        finding.severity = hit.severity;
-        finding.title = format!("{}: {}", told.title, rule.title).into();
-        finding.said = vec![super::said(told.id, hit.severity)];
-        return Some(finding);
+pub(super) fn no_healthcheck(scene: &Scene<'_>, found: &mut Found<'_>) {
+    if scene.image.config.is_some() && scene.config.healthcheck.as_ref().is_none_or(Vec::is_empty) {
+        found.add(None, "", None);
     }
-    let is_one = names::is_secret(name) && names::is_value(value);
-    is_one.then(|| told.finding(name, Some(Evidence::masked(&format!("{shown}="), value))))
 }
 
-pub(super) fn switch(name: &str, value: &str) -> Option<Finding> {
-    let (name, values) = SWITCHES.iter().find(|(switch, _)| switch.eq_ignore_ascii_case(name))?;
-    let is_off = values.iter().any(|off| value.trim().eq_ignore_ascii_case(off));
-    is_off.then(|| TLS_OFF_ENV.finding(name, Some(Evidence::plain(&format!("{name}={}", value.trim())))))
-}
-
-fn user(config: &ImageConfig, around: &Around<'_>) -> Option<Finding> {
-    let user = config.user.as_ref().map_or("", Foreign::raw).trim();
-    let name = user.split(':').next().unwrap_or_default();
-    let is_root = match name {
-        "" | "root" => true,
-        _ if name.bytes().all(|byte| byte.is_ascii_digit()) => name.trim_start_matches('0').is_empty(),
-        _ => around.is_root.and_then(|users| users.is_root(name)).unwrap_or_default(),
-    };
-    let words = if user.is_empty() { "no user is set".to_owned() } else { format!("USER {user}") };
-    is_root.then(|| USER_ROOT.finding("", Some(Evidence::plain(&words))))
-}
-
-fn name(image: &Image, around: &Around<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    if let Some(name) = around.name
-        && moves(name)
-    {
-        found.push(LATEST_TAG.finding("", Some(Evidence::plain(name))));
+pub(super) fn tag_latest(scene: &Scene<'_>, found: &mut Found<'_>) {
+    if scene.tag == Some("latest") {
+        found.add(None, "", None);
     }
-    let labels = image.config.as_ref().and_then(|config| crate::model::BaseSaid::among(&config.labels));
-    if let Some(base) = image.base.as_ref().or(labels.as_ref())
-        && base.digest.is_none()
-        && moves(base.name.raw())
-    {
-        found.push(LATEST_BASE.finding("", Some(Evidence::plain(base.name.raw()))));
-    }
-    found
 }
 
-/// Whether a name is one of a tag that moves: `latest`, said or not.
-fn moves(name: &str) -> bool {
-    let reference = Name::new(name).reference();
-    reference.is_ok_and(|reference| reference.digest().is_none() && reference.tag().is_none_or(|tag| tag == "latest"))
+pub(super) fn base_latest(scene: &Scene<'_>, found: &mut Found<'_>) {
+    let labelled = BaseSaid::among(&scene.config.labels);
+    let Some(base) = scene.image.base.as_ref().or(labelled.as_ref()) else { return };
+    let Ok(reference) = base.name.reference() else { return };
+    if reference.digest().is_none() && reference.tag().is_none_or(|tag| tag == "latest") && reference.repository() != "library/scratch" {
+        found.add(None, "", Some(scene.evidence(base.name.raw())));
+    }
+}
+
+/// Whether that variable turns a check of certificates off.
+pub(super) fn turns_tls_off(name: &str, value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'']).to_ascii_lowercase();
+    match name.to_ascii_uppercase().as_str() {
+        "NODE_TLS_REJECT_UNAUTHORIZED" | "PYTHONHTTPSVERIFY" => value == "0",
+        "GIT_SSL_NO_VERIFY" => !matches!(value.as_str(), "" | "0" | "false" | "no" | "off"),
+        "NPM_CONFIG_STRICT_SSL" => value == "false",
+        _ => false,
+    }
+}
+
+pub(super) fn tls_check_off(scene: &Scene<'_>, found: &mut Found<'_>) {
+    for variable in &scene.config.env {
+        let Some((name, value)) = variable.raw().split_once('=').filter(|(name, value)| turns_tls_off(name, value)) else { continue };
+        let sets = |text: &str| super::step::pairs(text).iter().any(|(set, _)| set == name);
+        let step = scene.steps.iter().rev().find(|step| step.keyword == "ENV" && sets(&step.text));
+        let evidence = scene.evidence(&format!("{name}={value}"));
+        found.add(step.and_then(|step| step.layer), name, Some(evidence));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_has_many_names() {
+        for root in ["", "root", "0", "0:0", "root:root", "0:1000", "00", "+0", "-0", ":5", " 0", "000000000000000000000000"] {
+            assert_eq!(user(root), None, "{root}");
+        }
+        for other in ["1", "10001", "10001:0", "app", "nobody:root", "rooty", "0x0", "1000:0"] {
+            assert!(user(other).is_some(), "{other}");
+        }
+        assert!(is_name("app:0") && !is_name("1000") && !is_name("root"));
+    }
+
+    #[test]
+    fn only_what_turns_the_check_off_does() {
+        for (name, value) in [
+            ("NODE_TLS_REJECT_UNAUTHORIZED", "0"),
+            ("PYTHONHTTPSVERIFY", "0"),
+            ("GIT_SSL_NO_VERIFY", "true"),
+            ("npm_config_strict_ssl", "false"),
+        ] {
+            assert!(turns_tls_off(name, value), "{name}");
+        }
+        for (name, value) in
+            [("NODE_TLS_REJECT_UNAUTHORIZED", "1"), ("GIT_SSL_NO_VERIFY", "false"), ("GIT_SSL_NO_VERIFY", ""), ("TLS", "0")]
+        {
+            assert!(!turns_tls_off(name, value), "{name}");
+        }
+    }
 }

@@ -159,7 +159,7 @@ impl Reader<'_> {
     }
 
     /// A path; a relative one is beside the configuration file.
-    fn path_of(&mut self, value: Value<'_, '_>) -> Option<PathBuf> {
+    pub(super) fn path_of(&mut self, value: Value<'_, '_>) -> Option<PathBuf> {
         let text = self.text_of(value)?;
         Some(self.file.parent().map_or_else(|| PathBuf::from(&text), |folder| folder.join(&text)))
     }

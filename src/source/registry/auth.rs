@@ -54,6 +54,14 @@ impl Authority {
         Self { credentials, slots: Mutex::default() }
     }
 
+    /// The login for a host as Basic, where there is one with a password.
+    pub(super) async fn basic(&self, host: &str) -> Result<Option<HeaderValue>, Problem> {
+        Ok(match self.credentials.for_registry(host).await? {
+            Some(Credential::Password { username, password }) => Some(basic(&username, &password)),
+            _ => None,
+        })
+    }
+
     fn slot(&self, host: &str, scope: &[String]) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry((host.to_owned(), scope.join(" "))).or_default())

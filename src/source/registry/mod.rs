@@ -11,6 +11,7 @@
 //! | `retry`, `quota` | which answers are tried again, and when; how much a registry still gives |
 //! | `body`, `errors` | bounded, stall-proof reading; a registry's errors in words |
 //! | `manifests`, `blobs`, `upload` | the verbs |
+//! | `api` | what a registry's server tells beyond the specification |
 //! | `partial` | what arrived of interrupted blobs, for the next run |
 //! | `paging`, `names` | lists of repositories and tags, page by page and parsed while they arrive |
 //! | `details`, `held`, `cache` | what tags point at, and what that holds; each digest read once |
@@ -40,6 +41,7 @@ use crate::model::remote::{companion_of, is_repository};
 use crate::model::{Digest, Name, Platform, Problem, ProblemKind, Quota, Reference};
 use crate::source::credentials::Credentials;
 
+mod api;
 mod auth;
 mod blobs;
 mod body;
@@ -72,6 +74,7 @@ mod survey;
 mod upload;
 mod write;
 
+pub use api::{OwnAnswer, OwnAsk};
 pub use blobs::Fetched;
 pub use delete::stand_in_digest;
 pub use manifests::{RemoteManifest, Stat};

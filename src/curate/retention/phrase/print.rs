@@ -85,9 +85,15 @@ impl fmt::Display for Conditions {
             write!(f, " {word} {}", written(text))?;
         }
         match self.in_use {
-            Some(true) => f.write_str(" in use"),
-            Some(false) => f.write_str(" not in use"),
-            None => Ok(()),
+            Some(true) => f.write_str(" in use")?,
+            Some(false) => f.write_str(" not in use")?,
+            None => {}
+        }
+        match (self.findings, self.fixable) {
+            (Some(word), true) => write!(f, " when {word} fixable"),
+            (Some(word), false) => write!(f, " when {word}"),
+            (None, true) => f.write_str(" when fixable"),
+            (None, false) => Ok(()),
         }
     }
 }

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 
 use super::super::{Action, Fact, Group, Newest, Reason, Row};
 use super::*;
-use crate::model::Digest;
+use crate::model::findings::Gist;
+use crate::model::{Digest, Severity};
 
 const NOW: i64 = 1_760_000_000;
 
@@ -64,6 +65,29 @@ fn a_line_decides_as_its_file_does() {
     assert_eq!(reasons("keep last 1 of v{semver}, drop v{semver}", &rows)[2..4], [Reason::Last(0, 1), Reason::Dropped(1)]);
     let unread = [Row { created: None, ..row("pr-9", 0) }];
     assert_eq!(reasons("drop pr-* older than 14d", &unread), [Reason::Unknown(0, Fact::Created)]);
+}
+
+#[test]
+fn what_is_wrong_with_images_decides_where_somebody_looked() {
+    let gist = |worst, worst_fixable| {
+        Some(Gist { at: Timestamp::UNIX_EPOCH, total: 1, fixable: u32::from(worst_fixable != None), worst: Some(worst), worst_fixable })
+    };
+    let rows = [
+        Row { found: gist(Severity::Critical, Some(Severity::Critical)), ..row("bad", 40) },
+        Row { found: gist(Severity::Critical, Some(Severity::Low)), ..row("unfixable", 40) },
+        Row { found: gist(Severity::Critical, Some(Severity::Critical)), ..row("new", 4) },
+        Row { found: gist(Severity::Low, None), ..row("fine", 40) },
+        row("unknown", 40),
+    ];
+    let unknown = Reason::Unknown(0, Fact::Findings);
+    let undecided = Reason::Undecided;
+    let line = "drop when critical fixable older than 30d";
+    assert_eq!(reasons(line, &rows), [Reason::Dropped(0), undecided, undecided, undecided, unknown]);
+    assert_eq!(said(line).phrases[0].to_string(), "drop all older than 30d when critical fixable");
+    let file = Policy::parse(&said(line).toml).unwrap();
+    assert_eq!(file.decide(&rows, Timestamp::from_second(NOW).unwrap()).reasons, reasons(line, &rows));
+    assert_eq!(reasons("drop all when fixable", &rows)[..4], [Reason::Dropped(0), Reason::Dropped(0), Reason::Dropped(0), undecided]);
+    assert!(policy("drop all when awful").unwrap_err()[0].words.contains("when what"));
 }
 
 #[test]
@@ -147,18 +171,22 @@ fn any_phrase() -> impl Strategy<Value = Phrase> {
     let conditions = (
         (prop::collection::vec(text(), 0..3), span(), span(), any::<bool>(), span()),
         (prop::collection::vec(text(), 0..2), prop::option::of(text()), prop::option::of(text()), prop::option::of(any::<bool>())),
+        (prop::option::of(prop::sample::select(vec!["critical", "unknown"])), any::<bool>()),
     );
-    let conditions = conditions.prop_map(|((except, older, newer, since, unused), (labels, platform, regex, in_use))| Conditions {
-        since_first_seen: since && (older.is_some() || newer.is_some()),
-        except,
-        older,
-        newer,
-        unused,
-        labels,
-        platform,
-        regex,
-        in_use,
-    });
+    let conditions =
+        conditions.prop_map(|((except, older, newer, since, unused), (labels, platform, regex, in_use), (findings, fixable))| Conditions {
+            since_first_seen: since && (older.is_some() || newer.is_some()),
+            except,
+            older,
+            newer,
+            unused,
+            labels,
+            platform,
+            regex,
+            in_use,
+            findings,
+            fixable,
+        });
     (verb, what, conditions).prop_map(|(verb, what, mut conditions)| {
         if what == What::InUse {
             conditions.in_use = None;
