@@ -1,7 +1,7 @@
-//! What must not be in an image: what credentials look like ([`search`]), and files that hold such things by their names ([`sensitive`]).
+//! What must not be in an image: what credentials look like ([`SECRETS`]), and files that hold such things by their names ([`FILES`]).
 //!
 //! Rules are tables of data: one line a rule. They are precise rather than many: each knows a form that nothing else has, so that what is found is
-//! worth a look. Where credentials are only shown, as in the documents and tests of installed software, [`place`] says so; such findings are kept
+//! worth a look. Where credentials are only shown, as in the documents and tests of installed software, [`place()`] says so; such findings are kept
 //! aside, not thrown away.
 //!
 //! May use model. Pure. Facts: what the issuers of credentials publish about their forms; RFC 7468, 7292, 7519.
