@@ -13,7 +13,7 @@ mod planted;
 mod rules;
 
 /// Crates in the lock file, ours included. A new dependency that passes this is a decision, not an accident.
-const MOST_CRATES: usize = 455;
+const MOST_CRATES: usize = 462;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::civil::date;
 use lighterman::app::{State, update};
 use lighterman::flow::{Action, Chord, Effect, Job, JobEvent, JobId, JobOutput, Key, Msg, Shared};
+use lighterman::model::finding::Suppression;
 use lighterman::model::findings::{Grouping, Reach};
 use lighterman::model::{Problem, ProblemKind};
 use lighterman::pane::PaneId;
@@ -170,12 +171,19 @@ fn ignoring_asks_why_and_until_when() {
     }
     press(&mut state, "2099-05-31");
     let effects = key(&mut state, Key::Enter);
-    let Some(Effect::Start(job, Job::Ignore { finding, statement, expired_at })) = effects.first().cloned() else { panic!("{effects:?}") };
-    assert_eq!((finding.id, statement.as_str(), expired_at), (id, "nobody calls it", Some(date(2099, 6, 1))));
-    let effects = update(&mut state, Msg::Job(job, JobEvent::Done(JobOutput::Saved(PathBuf::from("/home/ana/ignore.yaml")))));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Start(_, Job::Scan { reach: Reach::Whole, .. }))), "{effects:?}");
+    let Some(Effect::Start(job, Job::Ignore { finding, statement, expired_at, with })) = effects.first().cloned() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((&finding.id, statement.as_str(), expired_at), (&id, "nobody calls it", Some(date(2099, 6, 1))));
+    let mut scan = with.take();
+    let ignored = scan.findings.iter_mut().find(|one| one.key == finding.key).unwrap();
+    ignored.suppressed = Some(Suppression { by: "ignore.yaml".into(), status: "ignored".into(), reason: "".into(), until: None });
+    let done = JobOutput::Ignored { scan: Shared::new(scan), file: PathBuf::from("/home/ana/ignore.yaml") };
+    update(&mut state, Msg::Job(job, JobEvent::Done(done)));
+    assert_eq!(scans(&state), [], "nothing is looked at again for it");
     // What is ignored is so already.
     found::settle(&mut state);
+    assert!(on_screen(&state, "8 findings") && on_screen(&state, "2 ignored"));
     play(&mut state, "aG");
     while state.findings.selected().is_none_or(|finding| finding.suppressed.is_none()) {
         play(&mut state, "k");
@@ -190,9 +198,11 @@ fn a_report_stays_with_its_image() {
     press(&mut state, "4I");
     press(&mut state, "~/trivy.json");
     let effects = key(&mut state, Key::Enter);
-    let Some(Effect::Start(_, Job::Scan { imports, reach, .. })) = effects.first() else { panic!("{effects:?}") };
-    assert_eq!((imports.as_slice(), *reach), ([PathBuf::from("~/trivy.json")].as_slice(), Reach::Known));
+    let Some(Effect::Start(job, Job::ImportReport { file, .. })) = effects.first().cloned() else { panic!("{effects:?}") };
+    assert_eq!(file, PathBuf::from("~/trivy.json"));
+    update(&mut state, Msg::Job(job, JobEvent::Done(JobOutput::Scanned(Shared::new(found::whole())))));
     found::settle(&mut state);
+    assert!(on_screen(&state, "The report of Trivy is put together"));
     let effects = press(&mut state, "s");
     let again = |effect: &Effect| matches!(effect, Effect::Start(_, Job::Scan { imports, .. }) if imports.len() == 1);
     assert!(effects.iter().any(again), "{effects:?}");

@@ -153,14 +153,26 @@ pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) ->
             }
             Vec::new()
         }
-        Job::Ignore { finding, .. } => match answer(event, "note that it doesn't count") {
-            Ok(JobOutput::Saved(file)) => {
-                let toast =
-                    state.toasts.show(ToastKind::Good, format!("{} is ignored: noted in {}", finding.id.safe(), file.display()), None);
-                // What was read is kept: only the last step is done again.
-                let mut effects = start(state, state.findings.reach());
-                effects.push(toast);
-                effects
+        Job::Ignore { finding, with, .. } => match answer(event, "note that it doesn't count") {
+            Ok(JobOutput::Ignored { scan, file }) => {
+                let text = format!("{} is ignored: noted in {}", finding.id.safe(), file.display());
+                let toast = state.toasts.show(ToastKind::Good, text, None);
+                // What is known of other images may have it too: it is put together anew when they are looked at.
+                state.findings.recent.clear();
+                replaced(state, with, scan).into_iter().chain([toast]).collect()
+            }
+            Ok(_) => Vec::new(),
+            Err(problem) => vec![state.toasts.problem(&problem)],
+        },
+        Job::ImportReport { file, with, .. } => match answer(event, "read the report") {
+            Ok(JobOutput::Scanned(scan)) => {
+                let whose = scan.reports.last().map_or_else(String::new, |report| format!(" of {}", report.scanner.name.safe()));
+                let toast = state.toasts.show(ToastKind::Good, format!("The report{whose} is put together with what was known"), None);
+                if let Some(key) = state.findings.key.clone().filter(|_| state.findings.scan.as_ref() == Some(with)) {
+                    // When this image is looked at again, so is the report.
+                    state.findings.import(key, file.clone());
+                }
+                replaced(state, with, scan).into_iter().chain([toast]).collect()
             }
             Ok(_) => Vec::new(),
             Err(problem) => vec![state.toasts.problem(&problem)],
@@ -173,12 +185,22 @@ pub(super) fn event(state: &mut State, id: JobId, job: &Job, event: JobEvent) ->
     }
 }
 
+/// Takes what came of `before`, where that is still what is known.
+fn replaced(state: &mut State, before: &Shared<Scan>, scan: Shared<Scan>) -> Option<Effect> {
+    if state.findings.scan.as_ref() == Some(before) {
+        took(state, scan);
+    }
+    arrange(state)
+}
+
 fn scanned(state: &mut State, id: JobId, reach: Reach, event: JobEvent) -> Vec<Effect> {
     if state.findings.job != Some(id) {
         return Vec::new();
     }
     let ended = !matches!(event, JobEvent::Chunk(_));
     match answer(event, DOING) {
+        // While all is looked at again, what is known already is more than what comes first.
+        Ok(JobOutput::Scanned(scan)) if scan.reach == Reach::Partly && state.findings.reach() == Reach::Whole => {}
         Ok(JobOutput::Scanned(scan)) => took(state, scan),
         Ok(_) => {}
         Err(problem) => {
@@ -197,7 +219,8 @@ fn scanned(state: &mut State, id: JobId, reach: Reach, event: JobEvent) -> Vec<E
 }
 
 fn took(state: &mut State, scan: Shared<Scan>) {
-    if scan.reach == Reach::Whole
+    // Of a part of an image nobody knows what is wrong with it.
+    if scan.inventory.is_some()
         && let Some(image) = &state.layers.image.value
     {
         let gist = Gist::of(&scan.findings, state.now);
@@ -285,18 +308,18 @@ pub(super) fn reason(state: &State, text: &str) -> Result<(String, Option<Date>)
 
 /// Notes it.
 pub(super) fn ignored(state: &mut State, finding: Box<Finding>, text: &str) -> Vec<Effect> {
-    let Ok((statement, expired_at)) = reason(state, text) else { return Vec::new() };
-    let (_, effect) = jobs::start(state, Job::Ignore { finding, statement, expired_at });
+    let (Ok((statement, expired_at)), Some(with)) = (reason(state, text), state.findings.scan.clone()) else { return Vec::new() };
+    let (_, effect) = jobs::start(state, Job::Ignore { finding, statement, expired_at, with });
     vec![effect]
 }
 
-/// Has a report put together with what is known, now and whenever this image is looked at again.
+/// Has a report put together with what is known.
 pub(super) fn import(state: &mut State, text: &str) -> Vec<Effect> {
+    let (Some(with), Some(image)) = (state.findings.scan.clone(), &state.layers.image.value) else { return Vec::new() };
+    let image = image.digests().cloned().collect();
     let file = prompt::path(state, text);
-    let Some(key) = state.findings.key.clone() else { return Vec::new() };
-    state.findings.import(key, file);
-    // What was read is kept: only the last step is done again.
-    start(state, state.findings.reach())
+    let (_, effect) = jobs::start(state, Job::ImportReport { file, image, with });
+    vec![effect]
 }
 
 /// Writes the findings.

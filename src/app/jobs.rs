@@ -210,7 +210,7 @@ pub(super) fn event(state: &mut State, id: JobId, event: JobEvent) -> Vec<Effect
         Job::Peek { .. } => overlay::file::event(state, id, event),
         Job::Compare(_) => overlay::compare::event(state, id, event),
         Job::SiftComparison { found, .. } => overlay::compare::sifted(state, id, found, event),
-        Job::Scan { .. } | Job::ArrangeFindings { .. } | Job::SaveFindings { .. } | Job::Ignore { .. } => {
+        Job::Scan { .. } | Job::ArrangeFindings { .. } | Job::SaveFindings { .. } | Job::Ignore { .. } | Job::ImportReport { .. } => {
             findings::event(state, id, &job, event)
         }
         Job::View { .. } => plan::viewed(state, id, event),

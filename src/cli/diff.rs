@@ -97,6 +97,9 @@ fn words(found: &Comparison, printer: &Printer) -> String {
     let findings = found.findings.as_ref();
     let table = findings.filter(|findings| !findings.is_empty()).map(|findings| findings_table(findings));
     part("Findings", table, findings.is_some());
+    if let Some(words) = compare::not_compared(found) {
+        out.push_str(&format!("  {words}\n"));
+    }
     out
 }
 

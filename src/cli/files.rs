@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::inspect::one_image;
 use super::layer_args::FilesArgs;
 use super::print::{Align, Table};
-use super::session::{Place, Session};
+use super::session::Session;
 use super::{Tally, Verdict};
 use crate::layer::tree::{Change, Scope};
 use crate::layer::{Member, NodeId, Tree, View};
-use crate::model::{Foreign, Image, Platform, Problem, ProblemKind, Safe, size};
+use crate::model::{Foreign, Platform, Problem, ProblemKind, Safe, size};
 use crate::work::layer_index::{self, Depth, Indexed};
 
 /// A file as it is printed.
@@ -33,8 +33,6 @@ struct Row {
 /// An image whose layers were read.
 #[derive(Debug)]
 pub(super) struct Look {
-    pub(super) place: Place,
-    pub(super) image: Image,
     pub(super) layers: Vec<Indexed>,
 }
 
@@ -78,7 +76,7 @@ pub(super) async fn look(
 ) -> Result<Look, Problem> {
     let place = session.place(reference).await?;
     let (place, cache) = (&place, &session.layer_cache());
-    let (image, layers) = session
+    let layers = session
         .run("read the layers", |ctx| {
             Box::pin(async move {
                 let image = one_image(place, &ctx, platform).await?;
@@ -90,11 +88,11 @@ pub(super) async fn look(
                 };
                 let wanted: Vec<usize> = (0..end).collect();
                 let layers = layer_index::read(place.source.as_ref(), &ctx, cache, &image, &wanted, depth, None).await?;
-                Ok((image, layers))
+                Ok(layers)
             })
         })
         .await?;
-    Ok(Look { place: place.clone(), image, layers })
+    Ok(Look { layers })
 }
 
 fn no_layer(reference: &str, layer: usize, count: usize) -> Problem {

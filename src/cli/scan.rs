@@ -130,6 +130,7 @@ async fn scanned(session: &Session, args: &ScanArgs, reference: &str) -> Result<
         scanning.builtin = is_asked("builtin");
         scanning.tools = Tool::ALL.into_iter().filter(|tool| is_asked(tool.program())).collect();
         scanning.beside = is_asked("registry");
+        scanning.named = true;
     }
     scanning.start = args.start;
     scanning.beside |= args.start;

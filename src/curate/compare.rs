@@ -105,6 +105,13 @@ pub fn finding(change: &FindingChange) -> Safe {
     Safe::from(format!("{} {}{place}", finding.severity.word(), finding.id.safe()))
 }
 
+/// Which findings nobody looked for in both images.
+#[must_use]
+pub fn not_compared(found: &Comparison) -> Option<String> {
+    let kinds: Vec<&str> = found.not_compared.iter().map(|kind| kind.plural()).collect();
+    (found.findings.is_some() && !kinds.is_empty()).then(|| format!("not looked for in both: {}", kinds.join(", ")))
+}
+
 /// A package's version, or a dash.
 #[must_use]
 pub fn version(version: Option<&Foreign>) -> Safe {
@@ -196,6 +203,9 @@ pub fn markdown(found: &Comparison, before: &Safe, after: &Safe) -> String {
             let row = |one: &FindingChange| [Safe::new(one.change.sign()), finding(one), one.finding.title.safe()];
             table(&mut out, "Findings", ["", "Finding", "What"], findings.iter().map(row));
         }
+    }
+    if let Some(words) = not_compared(found) {
+        _ = writeln!(out, "\nFindings {words}.");
     }
     out
 }

@@ -171,11 +171,18 @@ pub enum Job {
         image: Safe,
         file: PathBuf,
     },
-    /// Note in the user's ignore file that a finding doesn't count, and why, until some day.
+    /// Note in the user's ignore file that a finding doesn't count, and why, until some day; and put that together with what is known.
     Ignore {
         finding: Box<Finding>,
         statement: String,
         expired_at: Option<Date>,
+        with: Shared<Scan>,
+    },
+    /// Put a report that lies in a file together with what is known of an image, which has these digests.
+    ImportReport {
+        file: PathBuf,
+        image: Vec<Digest>,
+        with: Shared<Scan>,
     },
     /// Every repository of a registry, in chunks while they arrive.
     Repositories {
@@ -344,6 +351,7 @@ impl Job {
             | Self::SaveComparison { .. }
             | Self::SaveFindings { .. }
             | Self::Ignore { .. }
+            | Self::ImportReport { .. }
             | Self::ReadPolicy { .. }
             | Self::SavePolicy { .. }
             | Self::Recover => None,
@@ -473,6 +481,11 @@ pub enum JobOutput {
     Sifted(Vec<usize>),
     /// What is known so far of what is wrong with an image.
     Scanned(Shared<Scan>),
+    /// The same without what was noted in that file as of no account.
+    Ignored {
+        scan: Shared<Scan>,
+        file: PathBuf,
+    },
     /// Findings as they are to be seen.
     FindingsArranged {
         scan: Shared<Scan>,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::digest::Digest;
-use super::finding::Finding;
+use super::finding::{Finding, FindingKind};
 use super::package::PackageChange;
 use super::safe::Foreign;
 
@@ -18,6 +18,9 @@ pub struct Comparison {
     pub packages: Option<Vec<PackageChange>>,
     /// What one of them has and the other hasn't, by the same rules and advisories.
     pub findings: Option<Vec<FindingChange>>,
+    /// Kinds of findings that nobody looked for in both.
+    #[serde(skip)]
+    pub not_compared: Vec<FindingKind>,
 }
 
 /// A part of a comparison that is looked through as one list.

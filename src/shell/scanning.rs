@@ -19,6 +19,7 @@ pub fn scanning(config: &ScanConfig, paths: &Paths) -> Scanning {
         builtin: is_asked("builtin"),
         tools: Tool::ALL.into_iter().filter(|tool| is_asked(tool.program())).collect(),
         environment: Environment::new(std::env::vars_os()),
+        named: false,
         beside: is_asked("registry"),
         start: false,
     }

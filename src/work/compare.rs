@@ -1,5 +1,6 @@
 //! What differs between two images, wherever they are: what their documents say at once, and what is in their layers once those are read.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::flow::{JobOutput, Shared};
 use crate::layer::compare::{Differs, Finished};
 use crate::layer::{Member, NodeId, Tree};
 use crate::model::comparison::{Changed, ComparedFile, Comparison, FileChange, Section};
-use crate::model::{Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, Safe, Scan, SourceId};
+use crate::model::{FindingKind, Foreign, Image, ImageKey, Inventory, Problem, ProblemKind, Safe, Scan, SourceId};
 use crate::scan::inventory::{self, Wanted};
 use crate::source::{Ctx, Source, blocking};
 
@@ -68,10 +69,21 @@ pub async fn all(ctx: &Ctx, before: Read<'_>, after: Read<'_>) -> Result<(Compar
     found.files = Some(files);
     found.packages = packages_of(ctx, [before, after], lists, &mut problems).await?;
     found.findings = match (before.scan, after.scan) {
-        (Some(ours), Some(theirs)) => Some(difference(&ours.findings, &theirs.findings)),
+        (Some(ours), Some(theirs)) => {
+            let both: BTreeSet<FindingKind> = looked_for(ours).intersection(&looked_for(theirs)).copied().collect();
+            let mut changes = difference(&ours.findings, &theirs.findings);
+            // What nobody looked for in one of them is no difference.
+            changes.retain(|change| both.contains(&change.finding.kind));
+            found.not_compared = FindingKind::ALL.into_iter().filter(|kind| !both.contains(kind)).collect();
+            Some(changes)
+        }
         _ => None,
     };
     Ok((found, problems))
+}
+
+fn looked_for(scan: &Scan) -> BTreeSet<FindingKind> {
+    scan.reports.iter().flat_map(|report| report.looked_for.iter().copied()).collect()
 }
 
 async fn packages_of(

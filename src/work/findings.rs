@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
-use super::curation;
 use super::run::Env;
+use super::told::Told;
+use super::{clock, curation};
 use crate::curate::findings::ignore::Ignores;
-use crate::curate::findings::{arrange, ignore, markdown, sarif};
+use crate::curate::findings::{arrange, fold, ignore, markdown, sarif};
 use crate::flow::{JobOutput, Shared};
 use crate::model::findings::Look;
 use crate::model::report::{NotLooked, Scanner};
 use crate::model::safe::escape_json;
-use crate::model::{Finding, Problem, ProblemKind, Report, Safe, Scan};
+use crate::model::{Digest, Finding, Problem, ProblemKind, Report, Safe, Scan};
 use crate::source::blocking;
 
 const DOING: &str = "lay out the findings";
@@ -103,13 +105,23 @@ fn text_of(file: &Path) -> Result<Option<String>, Problem> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(disk(&error)),
     };
+    // A pipe would keep this waiting.
+    if !opened.metadata().map_err(|error| disk(&error))?.is_file() {
+        return Err(Problem::new(ProblemKind::Usage, format!("read {}", file.display()), "that is no file"));
+    }
     let mut text = String::new();
     opened.take(ignore::LARGEST as u64 + 1).read_to_string(&mut text).map_err(|error| disk(&error))?;
     Ok(Some(text))
 }
 
 /// Notes in the user's file that a finding doesn't count.
-pub(super) async fn ignore(env: &Env, finding: Box<Finding>, statement: String, expired_at: Option<Date>) -> Result<JobOutput, Problem> {
+pub(super) async fn ignore(
+    env: &Env,
+    finding: Box<Finding>,
+    statement: String,
+    expired_at: Option<Date>,
+    with: Shared<Scan>,
+) -> Result<JobOutput, Problem> {
     let Some(file) = env.scanning.ignore.clone() else {
         return Err(
             Problem::new(ProblemKind::Usage, IGNORE, "there is no file for it").hint("set ignore_file in [scan] of the configuration")
@@ -126,9 +138,36 @@ pub(super) async fn ignore(env: &Env, finding: Box<Finding>, statement: String, 
             let same = text_of(&file)? == before;
             if same { Ok(()) } else { Err(refused("somebody else changed it at the same time".to_owned()).hint("try again")) }
         })?;
-        Ok(JobOutput::Saved(file))
+        let mut scan = with.take();
+        if let Some(ignores) = ignores(&file)? {
+            ignores.apply(&mut scan.findings, today());
+        }
+        Ok(JobOutput::Ignored { scan: Shared::new(scan), file })
     })
     .await
+}
+
+/// Puts a report in a file together with what is known of an image.
+pub(super) async fn import(file: PathBuf, image: Vec<Digest>, with: Shared<Scan>) -> Result<JobOutput, Problem> {
+    blocking("read the report", move || {
+        let mut told = Told::default();
+        told.import(&file, &image);
+        if let Some(problem) = told.problems.pop() {
+            return Err(problem);
+        }
+        let mut scan = with.take();
+        let more = told.scan(&image, scan.reach);
+        scan.findings = fold(scan.findings.into_iter().chain(more.findings));
+        told.excuse(&mut scan.findings, &image);
+        scan.reports.extend(more.reports);
+        Ok(JobOutput::Scanned(Shared::new(scan)))
+    })
+    .await
+}
+
+/// By which what is ignored for a while is ignored.
+pub(super) fn today() -> Date {
+    clock::now().to_zoned(TimeZone::UTC).date()
 }
 
 /// Puts a text in the place of a file, whole or not at all, once `check` agrees. Who may read it stays.

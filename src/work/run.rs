@@ -118,7 +118,8 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::SaveComparison { found, names, file } => compare::save(found, names, file).await,
         Job::ArrangeFindings { scan, look } => findings::arrange(env, scan, look).await,
         Job::SaveFindings { scan, look, image, file } => findings::save(scan, look, image, file).await,
-        Job::Ignore { finding, statement, expired_at } => findings::ignore(env, finding, statement, expired_at).await,
+        Job::Ignore { finding, statement, expired_at, with } => findings::ignore(env, finding, statement, expired_at, with).await,
+        Job::ImportReport { file, image, with } => findings::import(file, image, with).await,
         Job::Scan { source, key, image, reach, imports } => {
             Box::pin(scan::run(env, &source, (&key, &image), reach, imports, ctx, chunks)).await
         }

@@ -14,7 +14,7 @@ use super::told::{Told, mismatch};
 use crate::curate::family;
 use crate::flow::{JobEvent, JobOutput, Msg, Shared};
 use crate::model::findings::{Gist, Reach};
-use crate::model::{Digest, Image, ImageKey, Problem, Report, Scan, SourceId, SourceKind};
+use crate::model::{Digest, Image, ImageKey, Problem, ProblemKind, Report, Scan, SourceId, SourceKind};
 use crate::scan::advisory::{self, Databases};
 use crate::scan::builtin::{self, Known};
 use crate::scan::facts::FactsCache;
@@ -40,6 +40,8 @@ pub struct Scanning {
     pub builtin: bool,
     /// Others that are run where they are installed, with this environment.
     pub tools: Vec<Tool>,
+    /// They were asked for by name: one that is not there is missed.
+    pub named: bool,
     pub environment: Environment,
     /// Whether a registry is asked for what it has on an image besides.
     pub beside: bool,
@@ -57,6 +59,7 @@ impl Default for Scanning {
             facts: FactsCache::none(),
             builtin: true,
             tools: Vec::new(),
+            named: false,
             environment: Environment::default(),
             beside: false,
             start: false,
@@ -98,8 +101,9 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
     let mut told = imported(asked, &image).await?;
     let ours = ours(asked, ctx, &told, &image, each);
     let beside = beside(asked, ctx);
-    let (ours, others, beside) = tokio::join!(ours, others(asked, ctx), beside);
-    let reach = match ours? {
+    // Where our own can't look, nobody waits for the others.
+    let (ours, others, beside) = tokio::try_join!(ours, others(asked, ctx), beside)?;
+    let reach = match ours {
         Some(Known::All(scanned)) => {
             told.reports.insert(0, scanned.report);
             // Of a part of an image nobody can say what is installed in the end.
@@ -114,20 +118,25 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
         None => asked.reach,
     };
     let after_ours = usize::from(asked.scanning.builtin);
-    for other in others? {
+    for other in others {
         match other {
             Ok(report) => told.reports.insert(after_ours.min(told.reports.len()), report),
             Err(problem) => told.problems.push(problem),
         }
     }
-    let Told { reports, statements, problems, .. } = beside?;
+    let Told { reports, statements, problems, .. } = beside;
     told.reports.extend(reports);
     told.statements.extend(statements);
     told.problems.extend(problems);
+    if told.reports.is_empty() {
+        let nobody = || Problem::new(ProblemKind::Unsupported, LOOK, "nobody looked");
+        return Err(told.problems.into_iter().next().unwrap_or_else(nobody));
+    }
     let gists = asked.gists.clone();
     blocking(LOOK, move || {
         let scan = told.scan(&image, reach);
-        if scan.reach == Reach::Whole {
+        // Of a part of an image nobody knows what is wrong with it.
+        if scan.inventory.is_some() {
             gists.note(&image, Gist::of(&scan.findings, clock::now()));
         }
         Ok(scan)
@@ -220,6 +229,8 @@ async fn others(asked: Asked<'_>, ctx: &Ctx) -> Result<Vec<Result<Report, Proble
     for tool in &asked.scanning.tools {
         let environment = &asked.scanning.environment;
         let answer = match (tool::probe(ctx, *tool, environment).await, target(asked)) {
+            (Ok(None), _) if asked.scanning.named => Err(missing(*tool)),
+            (Ok(Some(_)), None) if asked.scanning.named => Err(unfit(*tool, asked)),
             (Ok(None), _) | (Ok(Some(_)), None) => continue,
             (Ok(Some(found)), Some(target)) => tool::scan(ctx, &found, &target, environment, Limits::default()).await,
             (Err(problem), _) => Err(problem),
@@ -245,6 +256,16 @@ async fn beside(asked: Asked<'_>, ctx: &Ctx) -> Result<Told, Problem> {
     beside::ask(asked.source, ctx, asked.image, asked.scanning.start).await
 }
 
+fn missing(tool: Tool) -> Problem {
+    let problem = Problem::new(ProblemKind::NotFound, format!("scan with {}", tool.name()), "it is not installed");
+    problem.hint(format!("there is no {} on the PATH", tool.program()))
+}
+
+fn unfit(tool: Tool, asked: Asked<'_>) -> Problem {
+    let cause = format!("it has no way to an image of {}", asked.source.id());
+    Problem::new(ProblemKind::Unsupported, format!("scan with {}", tool.name()), cause).hint("export the image, and scan the archive")
+}
+
 /// The image in the words that other scanners understand; `None` for what they have no way to.
 fn target(asked: Asked<'_>) -> Option<Target> {
     let reference = asked.image.tags.first().map_or_else(|| asked.image.id.to_string(), |name| name.raw().to_owned());
@@ -256,8 +277,12 @@ fn target(asked: Asked<'_>) -> Option<Target> {
             Some(Target::Engine { reference, is_podman, host })
         }
         SourceKind::Registry => {
-            let digest = asked.image.repo_digests.first().map(|name| name.raw().to_owned());
-            Some(Target::Registry { reference: digest.unwrap_or(reference), is_plain: false })
+            // The image itself: what a tag or an index leads to may be for another platform.
+            let name = asked.image.repo_digests.first()?.reference().ok()?;
+            let digest = asked.image.manifest_digest.as_ref()?;
+            let reference = format!("{}/{}@{digest}", name.registry(), name.repository());
+            let is_plain = asked.source.registry().is_some_and(|client| client.is_plain(name.registry()));
+            Some(Target::Registry { reference, is_plain })
         }
         SourceKind::Layout => place.strip_prefix("oci:").map(|dir| Target::Layout(dir.into())),
         SourceKind::Archive => {

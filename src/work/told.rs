@@ -4,13 +4,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use jiff::tz::TimeZone;
-
-use super::{clock, findings};
+use super::findings;
 use crate::curate::findings::fold;
 use crate::curate::findings::ignore::Ignores;
 use crate::model::findings::Reach;
-use crate::model::{Digest, Inventory, Problem, ProblemKind, Report, Scan, VexStatement};
+use crate::model::{Digest, Finding, Inventory, Problem, ProblemKind, Report, Scan, VexStatement};
 use crate::scan::import::{self, Imported};
 
 const IMPORT: &str = "read the report";
@@ -31,15 +29,19 @@ impl Told {
     #[must_use]
     pub fn scan(&self, image: &[Digest], reach: Reach) -> Scan {
         let mut findings = fold(self.reports.iter().flat_map(|report| report.findings.iter().cloned()));
-        let today = clock::now().to_zoned(TimeZone::UTC).date();
+        self.excuse(&mut findings, image);
+        let heads = self.reports.iter().map(|report| Report { findings: Vec::new(), ..report.clone() });
+        Scan { findings, reports: heads.collect(), inventory: self.inventory.clone(), problems: self.problems.clone(), reach }
+    }
+
+    /// Suppresses what is said not to count.
+    pub fn excuse(&self, findings: &mut [Finding], image: &[Digest]) {
         for ignores in &self.ignores {
-            ignores.apply(&mut findings, today);
+            ignores.apply(findings, findings::today());
         }
         for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none()) {
             finding.suppressed = self.statements.iter().find_map(|statement| statement.suppresses(finding, image));
         }
-        let heads = self.reports.iter().map(|report| Report { findings: Vec::new(), ..report.clone() });
-        Scan { findings, reports: heads.collect(), inventory: self.inventory.clone(), problems: self.problems.clone(), reach }
     }
 
     /// Takes in what a file says doesn't count. Blocking.
@@ -53,10 +55,10 @@ impl Told {
     /// Takes in a report or VEX document. Blocking.
     pub fn import(&mut self, file: &Path, image: &[Digest]) {
         match read(file) {
-            Ok(Imported::Report(report)) => {
-                self.problems.extend(mismatch(&report, image, &file.display().to_string()));
-                self.reports.push(*report);
-            }
+            Ok(Imported::Report(report)) => match mismatch(&report, image, &file.display().to_string()) {
+                Some(problem) => self.problems.push(problem),
+                None => self.reports.push(*report),
+            },
             Ok(Imported::Statements(statements)) => self.statements.extend(statements),
             Err(problem) => self.problems.push(problem),
         }

@@ -7,7 +7,7 @@ use lighterman::flow::{Job, JobEvent, JobOutput, Msg, Shared};
 use lighterman::model::finding::{Cvss, Evidence, FindingLayer, FindingPackage, FixState, Origin, Said, Score, Suppression};
 use lighterman::model::findings::Reach;
 use lighterman::model::report::{Check, NotLooked, Outcome, Scanner};
-use lighterman::model::{Finding, FindingKind, Report, Scan, Severity};
+use lighterman::model::{Finding, FindingKind, Inventory, Report, Scan, Severity};
 
 use super::now;
 
@@ -99,7 +99,13 @@ pub fn whole() -> Scan {
     report.scanner.db_date = Some(now() - jiff::SignedDuration::from_hours(72));
     let mut trivy = Report::new("quay-api:2.14.1".into(), Scanner { name: "Trivy".into(), version: Some("0.74.0".into()), db_date: None });
     trivy.looked_for = [FindingKind::Vulnerability].into();
-    Scan { findings: fold(found), reports: vec![report, trivy], reach: Reach::Whole, ..Scan::default() }
+    Scan {
+        findings: fold(found),
+        reports: vec![report, trivy],
+        reach: Reach::Whole,
+        inventory: Some(Inventory::default()),
+        ..Scan::default()
+    }
 }
 
 /// Carries out what the deck asks about findings, until it asks for nothing.

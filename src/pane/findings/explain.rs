@@ -2,15 +2,12 @@
 //!
 //! Pure.
 
-use crate::model::finding::{Finding, FixState};
+use crate::model::finding::{Finding, FixState, Origin};
 use crate::model::report::{Outcome, Report};
 use crate::model::{Foreign, Image, Safe, Scan, dockerfile};
 
 /// A name and what it says; without a name, a line of its own.
 pub type Line = (&'static str, Safe);
-
-/// Characters of a build step that are told.
-const MOST: usize = 400;
 
 /// What to do about it, and then everything else: the package and its fix first.
 #[must_use]
@@ -98,10 +95,15 @@ fn layer(finding: &Finding, image: Option<&Image>) -> Option<Line> {
     };
     let made = image.and_then(|image| image.history.as_deref()).unwrap_or_default().iter().filter(|entry| !entry.empty_layer).nth(index);
     let step = made.and_then(|entry| entry.created_by.as_ref()).map_or_else(String::new, |by| {
-        let (keyword, rest) = dockerfile::instruction(by.raw());
-        format!(": {keyword} {}", rest.chars().take(MOST).collect::<String>())
+        // What it says may be what must not be shown: the evidence has it masked.
+        format!(", made by {}", dockerfile::instruction(by.raw()).0)
     });
-    Some(("layer", Safe::from(format!("{} ({}){step}", index + 1, finding.origin.word()))))
+    let origin = match finding.origin {
+        Origin::Base => ", of the base image as its history lets one guess",
+        Origin::App => ", of the application as its history lets one guess",
+        Origin::Unknown => "",
+    };
+    Some(("layer", Safe::from(format!("{}{step}{origin}", index + 1))))
 }
 
 /// A part of what is told of a whole scan.

@@ -245,6 +245,12 @@ impl Client {
         })))
     }
 
+    /// Whether a host is spoken to without TLS.
+    #[must_use]
+    pub fn is_plain(&self, host: &str) -> bool {
+        self.0.base(host).is_ok_and(|address| address.scheme() == "http")
+    }
+
     pub fn settings(&self) -> &RegistrySettings {
         &self.0.settings
     }
