@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::flow::{Action, Effect, Job, JobEvent, JobId, JobOutput, Shared};
+use crate::model::finding_filter::FindingFilter;
 use crate::model::findings::{Gist, Reach};
 use crate::model::{Finding, Progress, Safe, Scan};
 use crate::pane::PaneId;
@@ -30,7 +31,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
     match action {
         Action::Refresh => return Some(scan(state)),
         Action::Back if state.findings.job.is_some() && state.findings.reach() != Reach::Whole => return Some(stop(state)),
-        Action::Back if !state.findings.look.filter.is_empty() => state.findings.look.filter = Default::default(),
+        Action::Back if !state.findings.look.filter.is_empty() => state.findings.look.filter = FindingFilter::default(),
         Action::AboutScan => about(state),
         Action::Open if state.findings.selected().is_some() => explain(state),
         Action::ExplainFinding => explain(state),
@@ -304,6 +305,13 @@ pub(super) fn reason(state: &State, text: &str) -> Result<(String, Option<Date>)
         Ok(day) => Ok((words.trim().to_owned(), day.tomorrow().ok())),
         Err(_) => Ok((text.to_owned(), None)),
     }
+}
+
+/// What the reason that is typed means.
+pub(super) fn until(state: &State, text: &str) -> Result<Option<Safe>, Safe> {
+    let (_, until) = reason(state, text)?;
+    let words = "noted in your ignore file; end with \"until 2030-01-31\" to be reminded";
+    Ok(Some(until.map_or_else(|| Safe::new(words), |day| Safe::from(format!("counts again from {day} on")))))
 }
 
 /// Notes it.

@@ -98,7 +98,9 @@ fn words(found: &Comparison, printer: &Printer) -> String {
     let table = findings.filter(|findings| !findings.is_empty()).map(|findings| findings_table(findings));
     part("Findings", table, findings.is_some());
     if let Some(words) = compare::not_compared(found) {
-        out.push_str(&format!("  {words}\n"));
+        out.push_str("  ");
+        out.push_str(&words);
+        out.push('\n');
     }
     out
 }

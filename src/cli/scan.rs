@@ -1,5 +1,6 @@
 //! `scan`: what is wrong with an image, by our own scanner, others that are here, and reports that are there already.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -224,7 +225,7 @@ fn words(report: &Report) -> String {
     let Summary { total, ids, packages, fixable, suppressed, .. } = report.summary();
     let mut out = format!("\n{total} findings, {ids} ids, {packages} packages, {fixable} fixable, {suppressed} ignored\n");
     for one in &report.not_looked_for {
-        out.push_str(&format!("not looked for: {}, {}\n", one.what, one.why));
+        _ = writeln!(out, "not looked for: {}, {}", one.what, one.why);
     }
     out
 }

@@ -11,7 +11,7 @@ use crate::source::{Ctx, Source};
 
 /// How often a Harbor is asked whether its scan is done, and for how long.
 const PAUSE: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What was said, to be put together with the rest; nothing for an image that is in no registry. `start` has a Harbor scan it first.
 ///

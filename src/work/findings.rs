@@ -13,7 +13,7 @@ use super::told::Told;
 use super::{clock, curation};
 use crate::curate::findings::ignore::Ignores;
 use crate::curate::findings::{arrange, fold, ignore, markdown, sarif};
-use crate::flow::{JobOutput, Shared};
+use crate::flow::{Job, JobOutput, Shared};
 use crate::model::findings::Look;
 use crate::model::report::{NotLooked, Scanner};
 use crate::model::safe::escape_json;
@@ -24,11 +24,22 @@ const DOING: &str = "lay out the findings";
 const SAVE: &str = "write the findings";
 const IGNORE: &str = "note that a finding doesn't count";
 
+/// Runs a job about findings that are known already.
+pub(super) async fn run(job: Job, env: &Env) -> Result<JobOutput, Problem> {
+    match job {
+        Job::ArrangeFindings { scan, look } => arrange(env, scan, look).await,
+        Job::SaveFindings { scan, look, image, file } => save(scan, look, image, file).await,
+        Job::Ignore { finding, statement, expired_at, with } => ignore(env, finding, statement, expired_at, with).await,
+        Job::ImportReport { file, image, with } => import(file, image, with).await,
+        _ => Ok(JobOutput::Told),
+    }
+}
+
 /// Lays findings out as they are to be seen.
 ///
 /// # Errors
 /// None that a caller could cause.
-pub(super) async fn arrange(env: &Env, scan: Shared<Scan>, look: Look) -> Result<JobOutput, Problem> {
+async fn arrange(env: &Env, scan: Shared<Scan>, look: Look) -> Result<JobOutput, Problem> {
     // Nobody closes it, so it is only waited for; what was replaced meanwhile never begins.
     let turn = Arc::clone(&env.looking).acquire_owned().await.ok();
     blocking(DOING, move || {
@@ -72,7 +83,7 @@ fn missed(scan: &Scan) -> Vec<NotLooked> {
 }
 
 /// Writes findings into a new file, in the form that its name says.
-pub(super) async fn save(scan: Shared<Scan>, look: Look, image: Safe, file: PathBuf) -> Result<JobOutput, Problem> {
+async fn save(scan: Shared<Scan>, look: Look, image: Safe, file: PathBuf) -> Result<JobOutput, Problem> {
     let ending = file.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let text = blocking(SAVE, move || {
         let report = report(&scan, &look, image.as_str());
@@ -115,7 +126,7 @@ fn text_of(file: &Path) -> Result<Option<String>, Problem> {
 }
 
 /// Notes in the user's file that a finding doesn't count.
-pub(super) async fn ignore(
+async fn ignore(
     env: &Env,
     finding: Box<Finding>,
     statement: String,
@@ -148,7 +159,7 @@ pub(super) async fn ignore(
 }
 
 /// Puts a report in a file together with what is known of an image.
-pub(super) async fn import(file: PathBuf, image: Vec<Digest>, with: Shared<Scan>) -> Result<JobOutput, Problem> {
+async fn import(file: PathBuf, image: Vec<Digest>, with: Shared<Scan>) -> Result<JobOutput, Problem> {
     blocking("read the report", move || {
         let mut told = Told::default();
         told.import(&file, &image);

@@ -116,10 +116,9 @@ pub(super) async fn run(job: Job, env: &Arc<Env>, ctx: &Ctx, chunks: &Chunks) ->
         Job::Compare(both) => Box::pin(compare::run(env, &both, ctx, chunks)).await,
         Job::SiftComparison { found, section, filter } => compare::sift(env, found, section, filter).await,
         Job::SaveComparison { found, names, file } => compare::save(found, names, file).await,
-        Job::ArrangeFindings { scan, look } => findings::arrange(env, scan, look).await,
-        Job::SaveFindings { scan, look, image, file } => findings::save(scan, look, image, file).await,
-        Job::Ignore { finding, statement, expired_at, with } => findings::ignore(env, finding, statement, expired_at, with).await,
-        Job::ImportReport { file, image, with } => findings::import(file, image, with).await,
+        job @ (Job::ArrangeFindings { .. } | Job::SaveFindings { .. } | Job::Ignore { .. } | Job::ImportReport { .. }) => {
+            findings::run(job, env).await
+        }
         Job::Scan { source, key, image, reach, imports } => {
             Box::pin(scan::run(env, &source, (&key, &image), reach, imports, ctx, chunks)).await
         }

@@ -112,7 +112,7 @@ pub async fn look(asked: Asked<'_>, ctx: &Ctx, each: Option<Each>) -> Result<Sca
             Reach::Whole
         }
         Some(Known::Documents(report)) => {
-            told.reports.insert(0, report);
+            told.reports.insert(0, *report);
             Reach::Known
         }
         None => asked.reach,

@@ -300,11 +300,7 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         }),
         Ask::LogInName { .. } if text.contains(':') => Err(Safe::new("a user name has no colon")),
         Ask::Override => plan::reason(text),
-        Ask::Ignore { .. } => {
-            let (_, until) = findings::reason(state, text)?;
-            let words = "noted in your ignore file; end with \"until 2030-01-31\" to be reminded";
-            Ok(Some(until.map_or_else(|| Safe::new(words), |day| Safe::from(format!("counts again from {day} on")))))
-        }
+        Ask::Ignore { .. } => findings::until(state, text),
         Ask::FindFiles => Wanted::parse(text).map(|_| None).map_err(Safe::from),
         Ask::SaveFile { .. } => Ok(Some(Safe::new("a new file that only you may read; nothing is replaced"))),
         Ask::PolicyName { repository } if text == repository => Ok(None),
@@ -319,13 +315,15 @@ fn meaning(state: &State, ask: &Ask, text: &str) -> Result<Option<Safe>, Safe> {
         | Ask::LogInName { .. }
         | Ask::LogInSecret { .. } => Ok(None),
         Ask::Import => Ok(Some(Safe::new("read to its end first; says which tags would move"))),
-        Ask::OpenFile => {
-            let locator = Locator::parse(text).map_err(|problem| problem.cause)?;
-            match locator.transport {
-                Transport::Layout | Transport::OciArchive | Transport::DockerArchive => Ok(None),
-                _ => Err(Safe::new("write oci:DIR, oci-archive:FILE or docker-archive:FILE")),
-            }
-        }
+        Ask::OpenFile => file(text),
+    }
+}
+
+/// Whether a text names a file that can be opened.
+fn file(text: &str) -> Result<Option<Safe>, Safe> {
+    match Locator::parse(text).map_err(|problem| problem.cause)?.transport {
+        Transport::Layout | Transport::OciArchive | Transport::DockerArchive => Ok(None),
+        _ => Err(Safe::new("write oci:DIR, oci-archive:FILE or docker-archive:FILE")),
     }
 }
 

@@ -144,8 +144,7 @@ impl Findings {
         }
         match action {
             Action::Left if self.is_on_group(false) || self.selected().is_some() && self.shift == 0 => self.fold(true),
-            Action::Right if self.is_on_group(true) => self.fold(false),
-            Action::Open if self.is_on_group(true) => self.fold(false),
+            Action::Right | Action::Open if self.is_on_group(true) => self.fold(false),
             Action::Open if self.is_on_group(false) => self.fold(true),
             Action::Left => self.shift = self.shift.saturating_sub(8),
             Action::Right => self.shift = self.shift.saturating_add(8).min(4000),

@@ -30,6 +30,8 @@ const TAGS: [Column; 9] = [
     Column { title: "Found", least: 8, ideal: 8, grow: 0, priority: 2 },
 ];
 /// While a policy is typed, what it says stands where else what is less asked for then does.
+/// The column of what scans came to.
+const FOUND: usize = 8;
 const DECIDED: [Column; 6] = [
     Column { ideal: 16, grow: 1, ..TAGS[0] },
     Column { priority: 4, ..TAGS[1] },
@@ -331,6 +333,9 @@ impl TagLine<'_> {
     }
 
     fn fact(&self, pen: &mut Pen<'_, '_>, column: usize, width: u16, details: &TagDetails) {
+        if column == FOUND {
+            return found(pen, width, Gist::of_tag(&self.tags.gists, details));
+        }
         let signs = pen.signs();
         let quiet = |role| if self.same { Role::Muted } else { role };
         match column {
@@ -357,10 +362,6 @@ impl TagLine<'_> {
                 Some(false) => pen.cell(width, Align::Left, "no", Role::Muted),
                 None => pen.cell(width, Align::Left, signs.unknown, Role::Muted),
             },
-            8 => {
-                found(pen, width, Gist::of_tag(&self.tags.gists, details));
-                return;
-            }
             _ => pen.cell(width, Align::Left, kind(details), Role::Muted),
         };
     }

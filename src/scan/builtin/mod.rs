@@ -95,7 +95,7 @@ pub async fn scan(source: &dyn Source, ctx: &Ctx, image: &Image, options: &Optio
 /// What the matcher says.
 pub fn known(image: &Image, options: &Options) -> Result<Known, Problem> {
     let first = begin(image, options);
-    let Some(layers) = layers::kept(image, options) else { return Ok(Known::Documents(by_documents(image, options, &first))) };
+    let Some(layers) = layers::kept(image, options) else { return Ok(Known::Documents(Box::new(by_documents(image, options, &first)))) };
     whole::put_together(image, options, first, &layers).map(|scanned| Known::All(Box::new(scanned)))
 }
 
@@ -103,7 +103,7 @@ pub fn known(image: &Image, options: &Options) -> Result<Known, Problem> {
 #[derive(Debug, Clone)]
 pub enum Known {
     All(Box<Scanned>),
-    Documents(Report),
+    Documents(Box<Report>),
 }
 
 /// What the documents alone say, beside what `first` says already.

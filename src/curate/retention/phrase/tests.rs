@@ -69,8 +69,8 @@ fn a_line_decides_as_its_file_does() {
 
 #[test]
 fn what_is_wrong_with_images_decides_where_somebody_looked() {
-    let gist = |worst, worst_fixable| {
-        Some(Gist { at: Timestamp::UNIX_EPOCH, total: 1, fixable: u32::from(worst_fixable != None), worst: Some(worst), worst_fixable })
+    let gist = |worst, worst_fixable: Option<Severity>| {
+        Some(Gist { at: Timestamp::UNIX_EPOCH, total: 1, fixable: u32::from(worst_fixable.is_some()), worst: Some(worst), worst_fixable })
     };
     let rows = [
         Row { found: gist(Severity::Critical, Some(Severity::Critical)), ..row("bad", 40) },
