@@ -10,7 +10,7 @@ use super::{clock, findings};
 use crate::curate::findings::fold;
 use crate::curate::findings::ignore::Ignores;
 use crate::model::findings::Reach;
-use crate::model::{Digest, Inventory, Problem, ProblemKind, Report, Scan, VexStatement};
+use crate::model::{Digest, Inventory, Problem, ProblemKind, Report, Scan, Vex, VexStatement};
 use crate::scan::import::{self, Imported};
 
 const IMPORT: &str = "read the report";
@@ -35,8 +35,9 @@ impl Told {
         for ignores in &self.ignores {
             ignores.apply(&mut findings, today);
         }
+        let vex = Vex::of(&self.statements, image);
         for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none()) {
-            finding.suppressed = self.statements.iter().find_map(|statement| statement.suppresses(finding, image));
+            finding.suppressed = vex.suppression(finding);
         }
         let heads = self.reports.iter().map(|report| Report { findings: Vec::new(), ..report.clone() });
         Scan { findings, reports: heads.collect(), inventory: self.inventory.clone(), problems: self.problems.clone(), reach }
