@@ -168,6 +168,8 @@ fn what_is_known_shows_at_once_and_the_rest_as_it_is_read() {
     deck.key(Key::Tab);
     assert_eq!(whats(open(&deck)), ["~ musl (apk) | 1.2.4 | 1.2.5"]);
     deck.key(Key::Tab);
+    assert!(open(&deck).is_empty(), "nobody looked for findings");
+    deck.key(Key::Tab);
     deck.key(Key::Tab);
     let layers = whats(open(&deck));
     assert!(layers[0].starts_with("= RUN something | ") && layers[2].starts_with("+ RUN something | – | "), "{layers:?}");

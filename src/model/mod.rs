@@ -62,7 +62,7 @@ pub use source_info::{Powers, SourceId, SourceInfo, SourceKind, SourceStatus};
 pub use space::{ImageSpace, RepositorySpace, Space};
 pub use stack::{Found, Stack};
 pub use uses::Uses;
-pub use vex::VexStatement;
+pub use vex::{Vex, VexStatement};
 
 /// A parsed image reference: registry, repository and tag or digest, in their canonical spelling.
 pub use oci_distribution::Reference;

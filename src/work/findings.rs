@@ -139,12 +139,13 @@ async fn ignore(
         );
     };
     blocking(IGNORE, move || {
+        let form = ignore::Form::of(&file.to_string_lossy());
         // Where it is a link into a folder of settings, that stays one.
         let file = file.canonicalize().unwrap_or(file);
         let before = text_of(&file)?;
-        let entry = ignore::entry(&finding, &statement, expired_at);
+        let entry = ignore::entry(form, &finding, &statement, expired_at);
         let refused = |why: String| Problem::new(ProblemKind::Conflict, format!("add to {}", file.display()), why);
-        let text = ignore::added(before.as_deref().unwrap_or_default(), finding.kind, &entry).map_err(refused)?;
+        let text = ignore::added(form, before.as_deref().unwrap_or_default(), finding.kind, &entry).map_err(refused)?;
         replace(&file, &text, || {
             let same = text_of(&file)? == before;
             if same { Ok(()) } else { Err(refused("somebody else changed it at the same time".to_owned()).hint("try again")) }

@@ -8,7 +8,7 @@ use super::findings;
 use crate::curate::findings::fold;
 use crate::curate::findings::ignore::Ignores;
 use crate::model::findings::Reach;
-use crate::model::{Digest, Finding, Inventory, Problem, ProblemKind, Report, Scan, VexStatement};
+use crate::model::{Digest, Finding, Inventory, Problem, ProblemKind, Report, Scan, Vex, VexStatement};
 use crate::scan::import::{self, Imported};
 
 const IMPORT: &str = "read the report";
@@ -39,8 +39,9 @@ impl Told {
         for ignores in &self.ignores {
             ignores.apply(findings, findings::today());
         }
+        let vex = Vex::of(&self.statements, image);
         for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none()) {
-            finding.suppressed = self.statements.iter().find_map(|statement| statement.suppresses(finding, image));
+            finding.suppressed = vex.suppression(finding);
         }
     }
 

@@ -8,9 +8,10 @@ pub mod ignore;
 pub mod markdown;
 pub mod sarif;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::model::finding::{Finding, FindingKey, FixState, Origin, canonical};
+use crate::model::Foreign;
+use crate::model::finding::{Finding, FindingKey, FindingKind, FixState, Origin, canonical, is_cve};
 
 /// Ids, links and the like that one finding keeps of each: more of them say nothing more.
 const MOST: usize = 100;
@@ -18,11 +19,13 @@ const MOST: usize = 100;
 /// Puts together what was found, each thing once, the worst first.
 ///
 /// Two scanners' findings are one where they have the same key, or the same but for the id and one of the ids in common. The first to say so leads; the
-/// severity is the worst that anybody said, and what one doesn't know is taken from the other. What one suppresses is suppressed.
+/// severity is the worst that anybody said, and what one doesn't know is taken from the other. What one suppresses is suppressed. Two CVEs are never
+/// one, and what names both of them names neither.
 #[must_use]
 pub fn fold(found: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
-    let found: Vec<Finding> = found.into_iter().collect();
-    let mut sets = Sets { above: (0..found.len()).collect() };
+    let mut found: Vec<Finding> = found.into_iter().collect();
+    disown(&mut found);
+    let mut sets = Sets::of(&found);
     let mut known: HashMap<FindingKey, usize> = HashMap::with_capacity(found.len());
     for (at, finding) in found.iter().enumerate() {
         for key in keys(finding) {
@@ -30,11 +33,12 @@ pub fn fold(found: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         }
     }
     drop(known);
+    let firsts: Vec<usize> = (0..found.len()).map(|at| sets.first(at)).collect();
     let mut folded: Vec<Finding> = Vec::with_capacity(found.len());
     // Where the one row of each set is.
     let mut rows: HashMap<usize, usize> = HashMap::new();
-    for (at, finding) in found.into_iter().enumerate() {
-        let row = *rows.entry(sets.first(at)).or_insert(folded.len());
+    for (first, finding) in firsts.into_iter().zip(found) {
+        let row = *rows.entry(first).or_insert(folded.len());
         match folded.get_mut(row) {
             Some(first) => merge(first, finding),
             None => folded.push(finding),
@@ -44,12 +48,36 @@ pub fn fold(found: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     folded
 }
 
-/// Which findings are the same: each knows one before it, and the first of a set itself.
-struct Sets {
-    above: Vec<usize>,
+/// Takes away aliases that are no other name of the same: advisories over several CVEs, and other CVEs.
+fn disown(found: &mut [Finding]) {
+    let mut owners: HashMap<&Foreign, &Foreign> = HashMap::new();
+    let mut several: HashSet<Foreign> = HashSet::new();
+    for finding in found.iter().filter(|finding| is_cve(finding.id.raw())) {
+        for alias in &finding.aliases {
+            if *owners.entry(alias).or_insert(&finding.id) != &finding.id {
+                several.insert(alias.clone());
+            }
+        }
+    }
+    for finding in found.iter_mut().filter(|finding| finding.kind == FindingKind::Vulnerability) {
+        let cves = std::iter::once(&finding.id).chain(&finding.aliases).filter(|id| is_cve(id.raw())).collect::<HashSet<_>>().len();
+        finding.aliases.retain(|alias| !several.contains(alias) && (cves < 2 || !is_cve(alias.raw())));
+    }
 }
 
-impl Sets {
+/// Which findings are the same: each knows one before it, and the first of a set itself.
+struct Sets<'a> {
+    above: Vec<usize>,
+    /// Of the first of a set: the CVE that it is.
+    cves: Vec<Option<&'a str>>,
+}
+
+impl<'a> Sets<'a> {
+    fn of(found: &'a [Finding]) -> Self {
+        let cve = |finding: &'a Finding| Some(finding.id.raw()).filter(|id| is_cve(id));
+        Self { above: (0..found.len()).collect(), cves: found.iter().map(cve).collect() }
+    }
+
     fn first(&mut self, at: usize) -> usize {
         let mut first = at;
         while let Some(&above) = self.above.get(first).filter(|above| **above != first) {
@@ -64,8 +92,17 @@ impl Sets {
 
     fn join(&mut self, one: usize, other: usize) {
         let (one, other) = (self.first(one), self.first(other));
+        let cve = |of: usize| self.cves.get(of).copied().flatten();
+        let cves = (cve(one), cve(other));
+        if matches!(cves, (Some(one), Some(other)) if one != other) {
+            return;
+        }
+        let first = one.min(other);
         if let Some(above) = self.above.get_mut(one.max(other)) {
-            *above = one.min(other);
+            *above = first;
+        }
+        if let Some(cve) = self.cves.get_mut(first) {
+            *cve = cves.0.or(cves.1);
         }
     }
 }
@@ -179,6 +216,27 @@ pub(super) mod tests {
         let found = [vulnerability("OSV-1", "zlib", "1", Severity::Low), vulnerability("CVE-2022-0007", "zlib", "1", Severity::High), both];
         let folded = fold(found);
         assert_eq!(folded.iter().map(|row| row.id.raw()).collect::<Vec<_>>(), ["CVE-2022-0007"]);
+    }
+
+    #[test]
+    fn an_advisory_over_two_cves_makes_neither_the_other() {
+        let told = |id: &str| Finding { aliases: vec!["RHSA-2024:1".into()], ..vulnerability(id, "zlib", "1", Severity::Low) };
+        let errata = || vulnerability("RHSA-2024:1", "zlib", "1", Severity::Low);
+        for found in [
+            vec![told("CVE-2024-0001"), told("CVE-2024-0002")],
+            vec![told("CVE-2024-0001"), told("CVE-2024-0002"), errata()],
+            vec![errata(), told("CVE-2024-0002"), told("CVE-2024-0001")],
+        ] {
+            let (all, folded) = (found.len(), fold(found));
+            assert_eq!(folded.len(), all);
+            assert!(folded.iter().all(|row| row.aliases.is_empty()), "what says it of one would hide the other");
+        }
+        let over = Finding { aliases: vec!["CVE-2024-0001".into(), "CVE-2024-0002".into()], ..errata() };
+        let between = Finding { aliases: vec!["GHSA-1".into(), "GHSA-2".into()], ..vulnerability("OSV-1", "zlib", "1", Severity::Low) };
+        let one = |id: &str, alias: &str| Finding { aliases: vec![alias.into()], ..vulnerability(id, "zlib", "1", Severity::Low) };
+        let folded = fold([one("CVE-2024-0001", "GHSA-1"), one("CVE-2024-0002", "GHSA-2"), over, between]);
+        let ids: Vec<_> = folded.iter().map(|row| row.id.raw()).collect();
+        assert_eq!(ids, ["CVE-2024-0001", "CVE-2024-0002", "RHSA-2024:1"]);
     }
 
     #[test]

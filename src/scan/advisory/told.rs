@@ -23,7 +23,7 @@ const MALICIOUS: &str = "MAL-";
 #[derive(Default)]
 struct Weakness<'a> {
     ids: BTreeSet<&'a str>,
-    /// Of advisories that are about this and others.
+    /// Of advisories that are about this and others: no other names of it, since what is said of one would be taken for the other.
     over: BTreeSet<&'a str>,
     hits: Vec<&'a One>,
 }
@@ -92,7 +92,8 @@ fn finding(id: &str, weakness: &Weakness<'_>, about: &FindingPackage, place: Opt
     let path = place.map(|place| place.path.raw());
     let mut found = Finding::new(FindingKind::Vulnerability, id, Some(about.clone()), path, "");
     found.layer = place.map(|place| FindingLayer { index: Some(place.layer), ..FindingLayer::default() });
-    found.aliases = weakness.ids.iter().chain(&weakness.over).filter(|alias| **alias != id).map(|&alias| alias.into()).collect();
+    found.aliases =
+        weakness.ids.iter().filter(|alias| **alias != id && !weakness.over.contains(*alias)).map(|&alias| alias.into()).collect();
     let told = |of: fn(&Record) -> &str| weakness.hits.iter().map(|one| of(&one.record)).find(|text| !text.is_empty());
     found.title = told(|record| &record.title).unwrap_or_default().into();
     found.description = told(|record| &record.details).unwrap_or_default().into();
@@ -104,7 +105,9 @@ fn finding(id: &str, weakness: &Weakness<'_>, about: &FindingPackage, place: Opt
     found.fix_state = state(weakness);
     found.links = links(weakness);
     let record = weakness.hits.first().map_or(id, |one| one.record.id.as_str());
-    found.said = vec![Word { by: BY.into(), id: record.into(), severity }];
+    let word = |id: &str| Word { by: BY.into(), id: id.into(), severity };
+    let over = weakness.over.iter().filter(|over| **over != record).map(|over| word(over));
+    found.said = std::iter::once(word(record)).chain(over).collect();
     found
 }
 

@@ -1,8 +1,9 @@
 //! Findings out of the facts of layers: credentials and files that don't belong there, and what became of them in later layers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::documents::{layer, said};
+use crate::layer::{ContentHash, Index};
 use crate::model::finding::{Evidence, FindingKey, Origin, Suppression};
 use crate::model::{Finding, FindingKind, Foreign, Image, Severity};
 use crate::scan::facts::{LayerFacts, Password, Seen, System, SystemFile, What};
@@ -21,32 +22,45 @@ pub(super) enum Fate {
     Unknown,
 }
 
-/// Findings of one layer; `fate` tells what became of a path that was written at an offset of the layer's tar.
+/// A finding of one layer, before the layers are put together.
+pub(super) struct Found {
+    pub(super) finding: Finding,
+    /// What its key is made of beside its rule and file.
+    rest: String,
+    /// Of the file; `None` where it is not known.
+    content: Option<ContentHash>,
+}
+
+/// Findings of one layer; `fate` tells what became of a path that was written at an offset of the layer's tar, `contents` what the file there was.
 pub(super) fn of_layer(
     image: &Image,
     index: usize,
     facts: &LayerFacts,
+    contents: &Index,
     base: Option<usize>,
     fate: impl Fn((&[u8], u64)) -> Fate,
-) -> Vec<Finding> {
-    let mut found: Vec<Finding> = Vec::new();
-    for seen in &facts.seen {
-        if let Some(mut finding) = of_seen(seen) {
-            tell(&mut finding, index, fate((&seen.path, seen.offset)));
-            found.push(finding);
-        }
-    }
-    for file in &facts.system {
-        if let Some(mut finding) = of_system(file) {
-            tell(&mut finding, index, fate((&file.path, file.offset)));
-            found.push(finding);
-        }
-    }
-    for finding in &mut found {
+) -> Vec<Found> {
+    let seen = facts.seen.iter().filter_map(|seen| Some((of_seen(seen)?, rest(&seen.what), seen.path.as_slice(), seen.offset)));
+    let system = facts.system.iter().filter_map(|file| Some((of_system(file)?, String::new(), file.path.as_slice(), file.offset)));
+    let all: Vec<(Finding, String, &[u8], u64)> = seen.chain(system).collect();
+    let offsets: HashSet<u64> = all.iter().map(|(.., offset)| *offset).collect();
+    let members = contents.members().map(|(_, member)| member).filter(|member| offsets.contains(&member.offset()));
+    let contents: HashMap<u64, ContentHash> = members.filter_map(|member| Some((member.offset(), member.content()?))).collect();
+    let found = |(mut finding, rest, path, offset): (Finding, String, &[u8], u64)| {
+        tell(&mut finding, index, fate((path, offset)));
         finding.layer = Some(layer(image, index));
         finding.origin = origin(index, base);
+        Found { finding, rest, content: contents.get(&offset).copied() }
+    };
+    all.into_iter().map(found).collect()
+}
+
+/// Neither its line nor the secret itself: what comes before it may change.
+fn rest(what: &What) -> String {
+    match what {
+        What::Secret { nth, .. } if *nth > 0 => nth.to_string(),
+        What::Secret { .. } | What::File { .. } => String::new(),
     }
-    found
 }
 
 /// Whether what is in a layer came with the base image.
@@ -62,12 +76,10 @@ fn of_seen(seen: &Seen) -> Option<Finding> {
     let path = String::from_utf8_lossy(&seen.path);
     let place = place(&seen.path);
     match &seen.what {
-        What::Secret { rule, nth, lines, evidence, severity, note } => {
+        What::Secret { rule, nth: _, lines, evidence, severity, note } => {
             let rule = SECRETS.get(usize::from(*rule))?;
-            // Neither its line nor the secret itself: what comes before it may change.
-            let rest = if *nth == 0 { String::new() } else { nth.to_string() };
             let severity = *Severity::ALL.get(usize::from(*severity))?;
-            let mut finding = by_rule(FindingKind::Secret, rule.id, rule.title, severity, &path, &rest);
+            let mut finding = by_rule(FindingKind::Secret, rule.id, rule.title, severity, &path, &rest(&seen.what));
             finding.lines = Some(*lines);
             finding.evidence = Some(Evidence::plain(evidence));
             finding.description = note.as_str().into();
@@ -135,52 +147,96 @@ fn tell(finding: &mut Finding, index: usize, fate: Fate) {
     finding.description = if before.is_empty() { more.into() } else { format!("{before}\n{more}").into() };
 }
 
-/// Makes one of findings that are the same but for their layer: the topmost stays and names the others.
-pub(super) fn fold(findings: &mut Vec<Finding>) {
-    let mut last: HashMap<FindingKey, (usize, Vec<usize>)> = HashMap::new();
-    for (at, finding) in findings.iter().enumerate() {
-        let index = finding.layer.as_ref().and_then(|layer| layer.index);
-        match last.get_mut(&finding.key) {
-            Some((top, below)) => {
-                let before = findings.get(*top).and_then(|before| before.layer.as_ref()).and_then(|layer| layer.index);
-                below.extend(before.into_iter().filter(|before| Some(*before) != index));
-                *top = at;
-            }
-            None => {
-                last.insert(finding.key, (at, Vec::new()));
-            }
+/// Makes one of findings that are the same in the same file but for their layer: the topmost stays and names the others. Where the file was another
+/// one, so may be what was found in it: then each stays, and all but the topmost go by the layer too.
+pub(super) fn fold(found: Vec<Found>) -> Vec<Finding> {
+    // Where it is not known what the file was, each is one of its own.
+    let same = |at: usize, one: &Found| (one.finding.key, one.content, if one.content.is_some() { 0 } else { at });
+    let mut last: HashMap<(FindingKey, Option<ContentHash>, usize), (usize, Vec<usize>)> = HashMap::new();
+    let mut tops: HashMap<FindingKey, usize> = HashMap::new();
+    let index = |one: &Found| one.finding.layer.as_ref().and_then(|layer| layer.index);
+    for (at, one) in found.iter().enumerate() {
+        tops.insert(one.finding.key, at);
+        let (top, below) = last.entry(same(at, one)).or_insert_with(|| (at, Vec::new()));
+        if *top != at {
+            let before = found.get(*top).and_then(index);
+            below.extend(before.filter(|before| Some(*before) != index(one)));
+            *top = at;
         }
     }
-    let mut at = 0;
-    findings.retain_mut(|finding| {
-        let here = at;
-        at += 1;
-        let Some((_, below)) = last.get(&finding.key).filter(|(top, _)| *top == here) else { return false };
+    let mut counts: HashMap<FindingKey, usize> = HashMap::new();
+    let mut findings = Vec::with_capacity(last.len());
+    for (at, one) in found.into_iter().enumerate() {
+        let Some((_, below)) = last.get(&same(at, &one)).filter(|(top, _)| *top == at) else { continue };
+        let is_top = tops.get(&one.finding.key) == Some(&at);
+        let Found { mut finding, rest, .. } = one;
+        if !is_top {
+            let count = |key| {
+                let count = counts.entry(key).or_default();
+                *count += 1;
+                *count
+            };
+            finding.key = key_in_layer(&finding, &rest, count);
+        }
         if !below.is_empty() {
             let layers: Vec<String> = below.iter().map(|index| (index + 1).to_string()).collect();
             let words = format!("The same is in layer {} too, counted from the lowest.", layers.join(", "));
             let before = finding.description.raw();
             finding.description = if before.is_empty() { words.into() } else { format!("{before}\n{words}").into() };
         }
-        true
-    });
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The key of what a layer has under a name that another one has something else under. `count` says how many had a key before, with this one.
+fn key_in_layer(finding: &Finding, rest: &str, count: impl FnOnce(FindingKey) -> usize) -> FindingKey {
+    let layer = finding.layer.as_ref().and_then(|layer| layer.diff_id.as_ref().or(layer.digest.as_ref()));
+    let layer = layer.map_or("", |digest| digest.as_str());
+    let key = |rest: &str| FindingKey::new(finding.kind, finding.id.raw(), None, finding.path.as_ref().map(Foreign::raw), rest);
+    let own = key(&format!("{rest} in {layer}"));
+    match count(own) {
+        1 => own,
+        // A layer may have a file twice.
+        count => key(&format!("{rest} in {layer} {count}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Digest;
     use crate::model::finding::FindingLayer;
+
+    fn found(id: &str, index: usize, content: Option<&str>) -> Found {
+        let diff_id = Some(Digest::sha256(&[u8::try_from(index).unwrap()]));
+        let layer = Some(FindingLayer { index: Some(index), diff_id, ..FindingLayer::default() });
+        let finding = Finding { layer, ..by_rule(FindingKind::Secret, id, "Title", Severity::High, "a", "") };
+        Found { finding, rest: String::new(), content: content.map(|text| ContentHash::of(text.as_bytes())) }
+    }
 
     #[test]
     fn the_same_in_several_layers_is_one_finding() {
-        let of = |id: &str, index: usize| {
-            let layer = Some(FindingLayer { index: Some(index), ..FindingLayer::default() });
-            Finding { layer, ..by_rule(FindingKind::Secret, id, "Title", Severity::High, "a", "") }
-        };
-        let mut all = vec![of("one", 0), of("other", 0), of("one", 2), of("one", 5), of("other", 0)];
-        fold(&mut all);
+        let of = |id: &str, index: usize| found(id, index, Some("same"));
+        let all = fold(vec![of("one", 0), of("other", 0), of("one", 2), of("one", 5), of("other", 0)]);
         let told: Vec<_> = all.iter().map(|one| (one.id.raw(), one.layer.as_ref().unwrap().index, one.description.raw())).collect();
         assert_eq!(told, [("one", Some(5), "The same is in layer 1, 3 too, counted from the lowest."), ("other", Some(0), "")]);
+    }
+
+    #[test]
+    fn another_secret_of_the_same_rule_and_name_is_a_finding_of_its_own() {
+        let all =
+            fold(vec![found("one", 0, Some("a")), found("one", 1, Some("b")), found("one", 2, Some("a")), found("one", 3, Some("c"))]);
+        let told: Vec<_> = all.iter().map(|one| (one.layer.as_ref().unwrap().index.unwrap(), one.description.raw())).collect();
+        assert_eq!(told, [(1, ""), (2, "The same is in layer 1 too, counted from the lowest."), (3, "")]);
+        let keys: HashSet<_> = all.iter().map(|one| one.key).collect();
+        assert_eq!(keys.len(), 3);
+        assert_eq!(all[2].key, found("one", 3, None).finding.key, "the topmost is known as before");
+        // The same layer on another base is the same layer.
+        let again = fold(vec![found("one", 1, Some("b")), found("one", 3, Some("c"))]);
+        assert_eq!(again[0].key, all[0].key);
+        let unknown = fold(vec![found("one", 0, None), found("one", 0, None), found("one", 0, None)]);
+        assert_eq!(unknown.iter().map(|one| one.key).collect::<HashSet<_>>().len(), 3, "nobody knows whether they are the same");
     }
 
     #[test]

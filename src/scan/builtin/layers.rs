@@ -149,12 +149,14 @@ impl State {
         report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
         documents::tell(&mut report, &self.image, documents::Around::default());
         report.findings = documents::look(&self.image, &self.options, documents::Around::default());
+        let mut seen = Vec::new();
         for (place, layer) in self.layers().iter().enumerate() {
             if let Some(layer) = layer {
-                report.findings.extend(found::of_layer(&self.image, place, &layer.facts, self.options.base, |_| found::Fate::Unknown));
+                let fate = |_: (&[u8], u64)| found::Fate::Unknown;
+                seen.extend(found::of_layer(&self.image, place, &layer.facts, &layer.index, self.options.base, fate));
             }
         }
-        found::fold(&mut report.findings);
+        report.findings.extend(found::fold(seen));
         each(&report);
     }
 }

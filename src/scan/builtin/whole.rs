@@ -23,11 +23,12 @@ pub(super) fn put_together(image: &Image, options: &Options, mut report: Report,
     let tree = Tree::new(layers.iter().map(|layer| Arc::clone(&layer.index)).collect())?;
     let side = Finished::new(&tree);
     let accounts = Accounts::of(&side, layers);
+    let mut seen = Vec::new();
     for (place, layer) in layers.iter().enumerate() {
         let fate = |(path, offset): (&[u8], u64)| fate(&side, place, path, offset);
-        report.findings.extend(found::of_layer(image, place, &layer.facts, options.base, fate));
+        seen.extend(found::of_layer(image, place, &layer.facts, &layer.index, options.base, fate));
     }
-    found::fold(&mut report.findings);
+    report.findings.extend(found::fold(seen));
     let by_mode = modes::look(image, &side, options.base);
     report.findings.extend(by_mode.findings);
     report.findings.extend(accounts.findings(image, options.base));

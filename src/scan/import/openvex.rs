@@ -90,29 +90,32 @@ pub(super) fn read(text: &str) -> Result<Imported, Unreadable> {
     }
     let mut all = Vec::new();
     each(document.statements, |statement: Statement| {
-        if all.len() < MOST
-            && let Some(statement) = read_one(&document, &statement)
-        {
-            all.push(statement);
-        }
+        let free = MOST.saturating_sub(all.len());
+        all.extend(read_one(&document, &statement).into_iter().take(free));
     });
     Ok(Imported::Statements(all))
 }
 
-/// `None` where it names no weakness.
-fn read_one(document: &Document<'_>, statement: &Statement) -> Option<VexStatement> {
-    let weakness = statement.vulnerability.first().filter(|weakness| !weakness.name.trim().is_empty())?;
+/// What it says of products as a whole, and of parts of each; nothing where it names no weakness.
+fn read_one(document: &Document<'_>, statement: &Statement) -> Vec<VexStatement> {
+    let Some(weakness) = statement.vulnerability.first().filter(|weakness| !weakness.name.trim().is_empty()) else { return Vec::new() };
     let all = |names: &mut dyn Iterator<Item = &str>| names.filter_map(words::told).collect::<Vec<Foreign>>();
-    let parts = statement.products.iter().flat_map(|product| &product.parts).map(String::as_str);
-    let parts = parts.chain(statement.subcomponents.iter().map(|part| part.name.as_str()));
-    Some(VexStatement {
-        id: words::name(&weakness.name),
-        aliases: all(&mut weakness.aliases.iter().map(String::as_str)),
-        products: all(&mut statement.products.iter().map(|product| product.name.as_str())),
-        parts: all(&mut { parts }),
-        status: words::name(&statement.status),
-        reason: words::text(words::first([&*statement.impact, &*statement.justification, &*statement.status_notes])),
-        author: words::name(&document.author),
-        made: words::time(words::first([&*statement.timestamp, &*document.timestamp])),
-    })
+    let one = |products: &[&Named]| {
+        let parts = products.iter().flat_map(|product| &product.parts).map(String::as_str);
+        let parts = parts.chain(statement.subcomponents.iter().map(|part| part.name.as_str()));
+        VexStatement {
+            id: words::name(&weakness.name),
+            aliases: all(&mut weakness.aliases.iter().map(String::as_str)),
+            products: products.iter().map(|product| words::name(&product.name)).collect(),
+            // One without a name that is read here is still one: it is not all of the product.
+            parts: parts.map(words::name).collect(),
+            status: words::name(&statement.status),
+            reason: words::text(words::first([&*statement.impact, &*statement.justification, &*statement.status_notes])),
+            author: words::name(&document.author),
+            made: words::time(words::first([&*statement.timestamp, &*document.timestamp])),
+        }
+    };
+    let (whole, narrowed): (Vec<&Named>, Vec<&Named>) = statement.products.iter().partition(|product| product.parts.is_empty());
+    let whole = (!whole.is_empty() || narrowed.is_empty()).then(|| one(&whole));
+    whole.into_iter().chain(narrowed.into_iter().map(|product| one(&[product]))).collect()
 }

@@ -54,6 +54,15 @@ fn findings(imported: &Imported) -> usize {
 }
 
 #[test]
+fn parts_of_one_product_narrow_that_one_alone() {
+    let text = r#"{"@context":"https://openvex.dev/ns/v0.2.0","statements":[{"vulnerability":{"name":"CVE-2024-1111"},"status":"fixed",
+        "products":[{"@id":"pkg:npm/x"},{"@id":"pkg:oci/y","subcomponents":[{"@id":"pkg:npm/z"},{"identifiers":{"cpe23":"cpe:2.3:a"}}]}]}]}"#;
+    let Imported::Statements(all) = import(text.as_bytes()).unwrap() else { panic!("no statements") };
+    let told: Vec<_> = all.iter().map(|one| (one.products[0].raw(), one.parts.len())).collect();
+    assert_eq!(told, [("pkg:npm/x", 0), ("pkg:oci/y", 2)]);
+}
+
+#[test]
 fn every_format_is_told_by_its_top_in_any_order_of_keys() {
     for (name, text) in SMALL {
         assert_eq!(sniff(text).unwrap().name, name);

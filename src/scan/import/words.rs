@@ -47,7 +47,7 @@ pub(super) fn links<'a>(all: impl IntoIterator<Item = &'a str>) -> Vec<Foreign> 
 }
 
 /// The id that a weakness is known by, and its others. That is its own where it is a CVE, or the one CVE that it is the same as; what stands for
-/// several CVEs, such as a distribution's advisory, keeps its own.
+/// several CVEs, such as a distribution's advisory, keeps its own. Neither another CVE nor an advisory over several is another name of it.
 pub(super) fn ids<'a>(own: &'a str, others: impl IntoIterator<Item = &'a str>) -> (Foreign, Vec<Foreign>) {
     let own = own.trim();
     let mut all: Vec<&str> = vec![own];
@@ -61,7 +61,19 @@ pub(super) fn ids<'a>(own: &'a str, others: impl IntoIterator<Item = &'a str>) -
         (false, Some(only), None) => only,
         _ => own,
     };
-    (name(id), all.iter().filter(|other| **other != id).map(|other| name(other)).collect())
+    let is_name = |other: &&&str| **other != id && !is_cve(other) && !is_errata(other);
+    (name(id), all.iter().filter(is_name).map(|other| name(other)).collect())
+}
+
+/// Whether it is a distribution's advisory, which mends a package of whatever was wrong with it.
+fn is_errata(id: &str) -> bool {
+    let of_red_hat = ["RH", "AL", "RL", "EL", "CE"];
+    let (by, rest) = id.split_once('-').unwrap_or((id, ""));
+    let is_red_hat =
+        by.len() == 4 && of_red_hat.iter().any(|of| by.starts_with(of)) && ["SA", "BA", "EA"].iter().any(|kind| by.ends_with(kind));
+    let others = ["DSA", "DLA", "USN", "SUSE", "openSUSE", "FEDORA", "GLSA", "MGASA"];
+    // "UBUNTU-CVE-2024-1" is one on that CVE alone.
+    !rest.starts_with("CVE-") && (is_red_hat || by.starts_with("ALAS") || others.contains(&by))
 }
 
 /// The first id of a weakness in a text, such as a title that goes on behind it.
@@ -298,8 +310,13 @@ mod tests {
         };
         let pair = |id: &str, aliases: &str| (id.to_owned(), aliases.to_owned());
         assert_eq!(named("GHSA-a", &["CVE-2024-1234", "PYSEC-1"]), pair("CVE-2024-1234", "GHSA-a PYSEC-1"));
-        assert_eq!(named("CVE-2024-1234", &["CVE-2024-1235"]), pair("CVE-2024-1234", "CVE-2024-1235"));
-        assert_eq!(named("RHSA-2024:1", &["CVE-2024-1234", "CVE-2024-1235"]), pair("RHSA-2024:1", "CVE-2024-1234 CVE-2024-1235"));
+        assert_eq!(named("CVE-2024-1234", &["CVE-2024-1235"]), pair("CVE-2024-1234", ""));
+        assert_eq!(named("RHSA-2024:1", &["CVE-2024-1234", "CVE-2024-1235"]), pair("RHSA-2024:1", ""));
+        assert_eq!(
+            named("CVE-2024-1234", &["RHSA-2024:1", "SUSE-CVE-2024-1234", "ALAS2-2024-1"]),
+            pair("CVE-2024-1234", "SUSE-CVE-2024-1234")
+        );
+        assert_eq!(named("DSA-1-1", &["CVE-2024-1234"]), pair("CVE-2024-1234", ""));
         assert_eq!(named("GHSA-a", &["", "GHSA-a"]), pair("GHSA-a", ""));
     }
 
