@@ -97,7 +97,12 @@ fn fed(words: &[&str]) -> Vec<bool> {
 /// The quote that a word opens and does not close.
 fn open(word: &str) -> Option<char> {
     let first = word.find(['"', '\'']).and_then(|at| word.get(at..)?.chars().next())?;
-    (word.matches(first).count() % 2 == 1).then_some(first)
+    (quotes(word, first) % 2 == 1).then_some(first)
+}
+
+/// How many of those quotes a word has, without those that are escaped.
+fn quotes(word: &str, quote: char) -> usize {
+    word.match_indices(quote).filter(|&(at, _)| !word.get(..at).unwrap_or_default().ends_with('\\')).count()
 }
 
 /// What stands last in a word of what may be in a name.
@@ -131,7 +136,7 @@ struct State {
 impl State {
     fn hides(&mut self, word: &str, bare: &str) -> bool {
         if let Some(quote) = self.quote {
-            if word.contains(quote) {
+            if quotes(word, quote) > 0 {
                 self.quote = None;
             }
             self.next = self.next.saturating_sub(1);
@@ -140,15 +145,15 @@ impl State {
         let is_login = std::mem::take(&mut self.is_login) && bare.contains(':') || self.reads_logins && is_pair(bare);
         let is_password = self.takes_password && bare.len() > 2 && bare.starts_with("-p") && !bare.starts_with("-p=");
         let is_value = self.was_name && bare.len() > 1 && bare.starts_with(['=', ':']);
-        if self.next == 0 {
-            return is_login || is_password || is_value;
-        }
-        self.next -= 1;
         let ends = bare.starts_with("--") || bare.starts_with("http");
-        if ends {
-            self.next = 0;
+        let is_next = self.next > 0 && !ends;
+        self.next = if ends { 0 } else { self.next.saturating_sub(1) };
+        let is_hidden = is_next || is_login || is_password || is_value;
+        // It may have blanks in it.
+        if is_hidden && word.starts_with(['"', '\'']) {
+            self.quote = open(word);
         }
-        !ends
+        is_hidden
     }
 
     fn see(&mut self, word: &str, bare: &str) {
@@ -275,6 +280,8 @@ mod tests {
             ("curl -d '{\"user\":\"joe\",\"password\": \"pw1\"}' x", "curl -d '{\"user\":\"joe\",\"password\": ******** x"),
             ("curl -d '{\"password\" : \"pw1\"}' x", "curl -d '{\"password\" : ******** x"),
             ("curl -d \"{\\\"password\\\":\\\"pw1\\\"}\" x", "curl -d \"{\\\"password\\\":******** x"),
+            ("curl -d \"{\\\"token\\\": \\\"pw1 pw2\\\"}\" x", "curl -d \"{\\\"token\\\": ******** ******** x"),
+            ("curl --user 'joe:pw1 pw2' x --password \"pw3 pw4\" y", "curl --user ******** ******** x --password ******** ******** y"),
             ("PASSWORD=\"pw1 and pw2\" ./go", "PASSWORD=******** ******** ******** ./go"),
             ("echo root:pw1 | chpasswd && id", "echo ******** | chpasswd && id"),
             ("echo 'root:pw1'|chpasswd; echo done", "echo ******** echo done"),
