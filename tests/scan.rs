@@ -261,7 +261,10 @@ async fn what_was_planted_is_found_and_nothing_else() {
     let system = inventory.distribution.unwrap();
     assert_eq!((system.id.raw(), system.version.raw(), inventory.packages.len(), report.packages), ("debian", "12", 1, Some(1)));
     let why: Vec<&str> = report.not_looked_for.iter().map(|one| one.what.as_str()).collect();
-    assert_eq!(why, ["licence", "signature", "vulnerability", "secret in files that are no text"]);
+    assert_eq!(
+        why,
+        ["licence", "signature", "vulnerability", "secret in files that are no text", "vulnerability of Java, Ruby, PHP and .NET packages"]
+    );
     let fails = |id: &str| report.card.iter().find(|line| line.id == id).unwrap().outcome;
     assert_eq!(["CIS 4.1", "CIS 4.8", "CIS 4.10", "NIST 4.1.4"].map(fails), [Outcome::Fail; 4]);
     assert_eq!(
@@ -311,6 +314,12 @@ async fn a_layer_that_cannot_be_read_is_named_and_the_rest_stands() {
     let lines = told(&found);
     assert!(lines.contains("critical gitlab-token app/settings.yml@1") && !lines.iter().any(|line| line.ends_with("etc/shadow@2")));
     assert_eq!(found.card.iter().find(|line| line.id == "CIS 4.8").unwrap().outcome, Outcome::Fail);
+    assert!(found.looked_for.contains(&FindingKind::Secret));
+    for layer in image.layers.iter().flatten() {
+        std::fs::write(at.join("blobs/sha256").join(layer.digest.as_ref().unwrap().hex()), b"not what it was").unwrap();
+    }
+    let none = scan(&source, &Ctx::default(), &image, &options(&dir.path().join("none")), None).await.unwrap().report;
+    assert!(!none.looked_for.contains(&FindingKind::Secret) && !none.looked_for.contains(&FindingKind::SensitiveFile));
     let ctx = Ctx::default();
     ctx.cancel.cancel();
     let problem: Problem = scan(&source, &ctx, &image, &options(&dir.path().join("none")), None).await.unwrap_err();

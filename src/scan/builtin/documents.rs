@@ -41,8 +41,8 @@ pub(super) fn tell(report: &mut Report, image: &Image, around: Around<'_>) {
 
 /// How the image stands to published lists.
 pub(super) fn card(image: &Image, report: &Report, signed: Option<bool>, layers_read: bool) -> Vec<Check> {
-    let Report { findings, looked_for, packages, .. } = report;
-    lint::card(&Known { image, findings, looked_for, packages: *packages, signed, layers_read })
+    let Report { findings, looked_for, not_looked_for, packages, .. } = report;
+    lint::card(&Known { image, findings, looked_for, not_looked_for, packages: *packages, signed, layers_read })
 }
 
 fn facts(around: Around<'_>) -> Facts<'_> {

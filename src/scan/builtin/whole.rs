@@ -33,7 +33,11 @@ pub(super) fn put_together(image: &Image, options: &Options, mut report: Report,
     report.findings.extend(by_mode.findings);
     report.findings.extend(accounts.findings(image, options.base));
     let is_whole = image.layers.is_some() && layers.iter().all(|layer| layer.problem.is_none());
-    report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
+    // Where nothing could be read, nobody looked.
+    let is_read = |layer: &Layer| layer.problem.is_none() || !layer.index.is_empty();
+    if image.layers.is_some() && (layers.is_empty() || layers.iter().any(is_read)) {
+        report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
+    }
     let users = accounts.users();
     let around = Around { users: is_whole.then_some(&users), caches: is_whole.then_some(by_mode.caches.as_slice()) };
     report.findings.extend(documents::look(image, options, around));
@@ -111,6 +115,21 @@ fn gaps(report: &mut Report, image: &Image, layers: &[Layer], inventory: &Invent
             told.push(NotLooked::new(format!("layer {} of {}", place + 1, layers.len()), problem.cause.as_str()));
         }
     }
+    told.extend(passed(layers));
+    told.push(NotLooked::new("vulnerability of Java, Ruby, PHP and .NET packages", "they are not read"));
+    if beyond > 0 {
+        told.push(NotLooked::new("sensitive_file by its rights", format!("{beyond} more findings were not kept")));
+    }
+    if let Some(first) = inventory.skipped.first() {
+        let more = if inventory.skipped_count > 1 { format!(" and {} more", inventory.skipped_count - 1) } else { String::new() };
+        told.push(NotLooked::new("packages", format!("{}: {}{more}", first.place.path.raw(), first.why)));
+    }
+    report.not_looked_for.extend(told);
+}
+
+/// What of the layers was passed over.
+fn passed(layers: &[Layer]) -> Vec<NotLooked> {
+    let mut told = Vec::new();
     let mut all = Passed::default();
     for layer in layers {
         let passed = &layer.facts.passed;
@@ -119,6 +138,8 @@ fn gaps(report: &mut Report, image: &Image, layers: &[Layer], inventory: &Invent
         all.aside += passed.aside;
         add(&mut all.large, &passed.large);
         add(&mut all.cut, &passed.cut);
+        add(&mut all.system, &passed.system);
+        add(&mut all.sparse, &passed.sparse);
     }
     if all.binary > 0 {
         told.push(NotLooked::new("secret in files that are no text", format!("{} files", all.binary)));
@@ -129,17 +150,16 @@ fn gaps(report: &mut Report, image: &Image, layers: &[Layer], inventory: &Invent
     if all.cut.count > 0 {
         told.push(NotLooked::new("secret in all of a file", format!("there is too much in {}", named(&all.cut))));
     }
+    if all.sparse.count > 0 {
+        told.push(NotLooked::new("secret in files with holes", named(&all.sparse)));
+    }
+    if all.system.count > 0 {
+        told.push(NotLooked::new("sensitive_file by all accounts", format!("there is too much in {}", named(&all.system))));
+    }
     if all.beyond + all.aside > 0 {
-        told.push(NotLooked::new("secret", format!("{} more findings were not kept", all.beyond + all.aside)));
+        told.push(NotLooked::new("secret beyond the first ones", format!("{} more findings were not kept", all.beyond + all.aside)));
     }
-    if beyond > 0 {
-        told.push(NotLooked::new("sensitive_file by its rights", format!("{beyond} more findings were not kept")));
-    }
-    if let Some(first) = inventory.skipped.first() {
-        let more = if inventory.skipped_count > 1 { format!(" and {} more", inventory.skipped_count - 1) } else { String::new() };
-        told.push(NotLooked::new("packages", format!("{}: {}{more}", first.place.path.raw(), first.why)));
-    }
-    report.not_looked_for.extend(told);
+    told
 }
 
 fn add(to: &mut Files, from: &Files) {

@@ -66,9 +66,10 @@ impl FactsCache {
         }
     }
 
-    /// Keeps the facts of a layer that was read whole and is what its diff ID says. Blocking. A failure is only logged: the next scan is slower.
+    /// Keeps the facts of a layer that was read whole and is what its diff ID says, unless other layers had a part in them. Blocking. A failure is
+    /// only logged: the next scan is slower.
     pub fn write(&self, diff_id: &Digest, facts: &LayerFacts) {
-        let Some(dir) = &self.dir else { return };
+        let Some(dir) = self.dir.as_ref().filter(|_| !facts.cut_by_others) else { return };
         let Some(bytes) = pack(facts) else { return };
         if bytes.len() as u64 > self.most {
             return;
@@ -213,6 +214,8 @@ mod tests {
         cache.write(&one, &facts("b"));
         assert_eq!(cache.read(&one), Some(facts("b")));
         FactsCache::none().write(&other, &facts("c"));
+        cache.write(&other, &LayerFacts { cut_by_others: true, ..facts("d") });
+        assert_eq!(cache.read(&other), None, "another image would see it so");
         assert_eq!(fs::read_dir(dir.path().join("facts")).unwrap().count(), 1);
     }
 

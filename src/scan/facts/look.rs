@@ -21,9 +21,12 @@ const TOLD_BY: usize = 8000;
 const SMALL: u64 = 1 << 20;
 /// Largest file that tells of the system.
 const MOST_SYSTEM: u64 = 1 << 20;
-/// What packages of all layers of an image may come to.
+/// What packages of one layer may come to, whatever the others have.
 const MOST_PACKAGES: u64 = 250_000;
 const MOST_TEXTS: u64 = 32 << 20;
+/// What those of all layers of an image may, more than one layer alone ever reaches.
+const MOST_PACKAGES_OF_ALL: u64 = 500_000;
+const MOST_TEXTS_OF_ALL: u64 = 64 << 20;
 
 /// What those share who look at layers of one image.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub struct Looks {
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { memory: Memory::default(), room: Arc::new(Room::of(MOST_PACKAGES, MOST_TEXTS)) }
+        Self { memory: Memory::default(), room: Arc::new(Room::of(MOST_PACKAGES_OF_ALL, MOST_TEXTS_OF_ALL)) }
     }
 }
 
@@ -42,10 +45,10 @@ impl Looks {
     /// A look at one layer.
     #[must_use]
     pub fn look(&self) -> Look {
-        let (shared, search) = (self.clone(), Search::default());
         Look {
-            shared,
-            search,
+            shared: self.clone(),
+            room: Arc::new(Room::of(MOST_PACKAGES, MOST_TEXTS).below(&self.room)),
+            search: Search::default(),
             facts: LayerFacts::default(),
             path: Vec::new(),
             head: Vec::new(),
@@ -60,6 +63,8 @@ impl Looks {
 #[derive(Debug)]
 pub struct Look {
     shared: Looks,
+    /// For packages of this layer.
+    room: Arc<Room>,
     facts: LayerFacts,
     /// Of the current member, normalised.
     path: Vec<u8>,
@@ -114,6 +119,9 @@ impl Tap for Look {
         self.file = None;
         normalise(&entry.path, &mut self.path);
         let name = self.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if entry.kind == Kind::Sparse {
+            self.facts.passed.sparse.add(&self.path);
+        }
         if entry.kind != Kind::File || entry.size == 0 || name.starts_with(b".wh.") {
             return;
         }
@@ -131,8 +139,12 @@ impl Tap for Look {
             taken: None,
         });
         let is_executable = entry.mode.is_some_and(|mode| mode & 0o111 != 0);
-        if system::parser(&self.path).is_some() && entry.size <= MOST_SYSTEM {
-            self.set(Keep::System);
+        if system::parser(&self.path).is_some() {
+            if entry.size <= MOST_SYSTEM {
+                self.set(Keep::System);
+            } else {
+                self.facts.passed.system.add(&self.path);
+            }
         } else if let Some(ask) = inventory::ask(&self.path, is_executable) {
             self.set(Keep::Asks(ask));
         }
@@ -181,15 +193,18 @@ impl Tap for Look {
         }
         match file.keep {
             Keep::List(ask) => {
-                let list = inventory::parse(ask, file.offset, &self.kept, &self.shared.room);
+                let list = inventory::parse(ask, file.offset, &self.kept, &self.room);
                 self.list(list, ask);
             }
             Keep::System => {
                 let told = system::parser(&self.path).and_then(|parse| parse(&self.kept));
+                if system::is_beyond(&self.path, &self.kept) {
+                    self.facts.passed.system.add(&self.path);
+                }
                 let path = self.path.clone();
                 self.facts.system.extend(told.map(|system| SystemFile { path, offset: file.offset, system }));
             }
-            Keep::Passes => self.facts.lists.extend(std::mem::take(&mut self.stream).end(file.offset, &self.shared.room)),
+            Keep::Passes => self.facts.lists.extend(std::mem::take(&mut self.stream).end(file.offset, &self.room)),
             Keep::No | Keep::Asks(_) => {}
         }
         self.kept.clear();
@@ -202,7 +217,8 @@ impl Tap for Look {
 impl Look {
     /// What was noted; of a layer that was cut, up to its last whole member.
     #[must_use]
-    pub fn finish(self) -> LayerFacts {
+    pub fn finish(mut self) -> LayerFacts {
+        self.facts.cut_by_others = self.room.is_full_above();
         self.facts
     }
 

@@ -21,7 +21,7 @@ use super::inventory::FileList;
 use crate::model::Foreign;
 
 /// Changes with what is looked for in a layer, rules aside, which have a version of their own, and with the form of what is kept.
-pub const ANALYZER: u32 = 2;
+pub const ANALYZER: u32 = 3;
 
 /// Findings that are kept of one layer, and those of them that only stand in installed software.
 const MOST_SEEN: usize = 5_000;
@@ -36,6 +36,9 @@ pub struct LayerFacts {
     pub(in crate::scan) seen: Vec<Seen>,
     pub(in crate::scan) system: Vec<SystemFile>,
     pub(in crate::scan) passed: Passed,
+    /// Some packages were left out for what other layers list: no fact of this one, which is not kept then.
+    #[serde(skip)]
+    pub(in crate::scan) cut_by_others: bool,
 }
 
 /// A credential, or a file that doesn't belong there.
@@ -83,6 +86,10 @@ pub(in crate::scan) struct Passed {
     pub(in crate::scan) large: Files,
     /// Texts of which only a part was looked at, as they have too much in them.
     pub(in crate::scan) cut: Files,
+    /// Files that tell of the system, and more of it than is looked at.
+    pub(in crate::scan) system: Files,
+    /// Files with holes, whose content is not put together.
+    pub(in crate::scan) sparse: Files,
     /// Findings that were not kept, as there are too many.
     pub(in crate::scan) beyond: u64,
     /// The same of those in installed software.

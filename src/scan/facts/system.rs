@@ -9,6 +9,10 @@ use crate::model::package::Distribution;
 
 /// Users or groups of one file that are looked at.
 const MOST: usize = 10_000;
+/// Fewest fields of a line that tells a user, a password, a group.
+const USER: usize = 4;
+const SHADOW: usize = 2;
+const GROUP: usize = 3;
 /// Longest name.
 const LONGEST: usize = 256;
 
@@ -83,11 +87,26 @@ fn plain(bytes: &[u8], id: &str, name: &str) -> Option<System> {
     (!version.is_empty()).then(|| System::Release(Distribution { id: id.into(), like: Vec::new(), version: version.into(), name }))
 }
 
+/// Whether a file has more users or groups than are looked at.
+pub(super) fn is_beyond(path: &[u8], bytes: &[u8]) -> bool {
+    let fields = match path {
+        b"etc/passwd" | b"etc/passwd-" => USER,
+        b"etc/shadow" | b"etc/shadow-" | b"etc/master.passwd" => SHADOW,
+        b"etc/group" => GROUP,
+        _ => return false,
+    };
+    all_rows(bytes, fields).nth(MOST).is_some()
+}
+
 /// Lines of fields, those too short for `fields` left aside.
 fn rows(bytes: &[u8], fields: usize) -> impl Iterator<Item = Vec<&[u8]>> {
+    all_rows(bytes, fields).take(MOST)
+}
+
+fn all_rows(bytes: &[u8], fields: usize) -> impl Iterator<Item = Vec<&[u8]>> {
     let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.starts_with(b"#"));
     let rows = lines.map(|line| line.split(|&byte| byte == b':').collect::<Vec<_>>());
-    rows.filter(move |row| row.len() >= fields && row.first().is_some_and(|name| !name.is_empty() && name.len() <= LONGEST)).take(MOST)
+    rows.filter(move |row| row.len() >= fields && row.first().is_some_and(|name| !name.is_empty() && name.len() <= LONGEST))
 }
 
 fn number(field: Option<&&[u8]>) -> Option<u32> {
@@ -100,12 +119,12 @@ fn users(bytes: &[u8]) -> System {
         uid: number(row.get(2)),
         password: password(row.get(1).copied().unwrap_or_default()),
     };
-    System::Users(rows(bytes, 4).map(user).collect())
+    System::Users(rows(bytes, USER).map(user).collect())
 }
 
 fn shadow(bytes: &[u8]) -> System {
     let (mut hashed, mut empty) = (Vec::new(), Vec::new());
-    for row in rows(bytes, 2) {
+    for row in rows(bytes, SHADOW) {
         let name = Foreign::lossy(row.first().copied().unwrap_or_default());
         match password(row.get(1).copied().unwrap_or_default()) {
             Password::Hash => hashed.push(name),
@@ -118,7 +137,7 @@ fn shadow(bytes: &[u8]) -> System {
 
 fn groups(bytes: &[u8]) -> System {
     let group = |row: Vec<&[u8]>| Some((Foreign::lossy(row.first()?), number(row.get(2))?));
-    System::Groups(rows(bytes, 3).filter_map(group).collect())
+    System::Groups(rows(bytes, GROUP).filter_map(group).collect())
 }
 
 fn password(field: &[u8]) -> Password {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::Foreign;
 use crate::model::package::{Package, PackageKind, SourcePackage};
@@ -18,12 +18,15 @@ const LONGEST: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) &'static str);
 
-/// What may still be taken in of one image, by all that read it at a time: one file alone is no measure where there may be very many.
+/// What may still be taken in of one image, or one layer, by all that read it at a time: one file alone is no measure where there may be very many.
 #[derive(Debug)]
 pub(in crate::scan) struct Room {
     packages: AtomicU64,
     /// Of their names, versions and the like.
     bytes: AtomicU64,
+    /// The one that this is a part of: that of the image that a layer is looked at for.
+    above: Option<Arc<Self>>,
+    is_full_above: AtomicBool,
 }
 
 impl Default for Room {
@@ -34,13 +37,28 @@ impl Default for Room {
 
 impl Room {
     pub(in crate::scan) const fn of(packages: u64, bytes: u64) -> Self {
-        Self { packages: AtomicU64::new(packages), bytes: AtomicU64::new(bytes) }
+        Self { packages: AtomicU64::new(packages), bytes: AtomicU64::new(bytes), above: None, is_full_above: AtomicBool::new(false) }
+    }
+
+    /// The same, within another one.
+    pub(in crate::scan) fn below(self, above: &Arc<Self>) -> Self {
+        Self { above: Some(Arc::clone(above)), ..self }
+    }
+
+    /// Whether something found room here, and none in the one above.
+    pub(in crate::scan) fn is_full_above(&self) -> bool {
+        self.is_full_above.load(Ordering::Relaxed)
     }
 
     /// Whether there is room for one more package, with so many bytes of text.
     pub(super) fn take(&self, texts: usize) -> bool {
         let less = |left: &AtomicU64, by: u64| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(by)).is_ok();
-        less(&self.packages, 1) && less(&self.bytes, texts as u64)
+        let is_here = less(&self.packages, 1) && less(&self.bytes, texts as u64);
+        let is_above = is_here && self.above.as_ref().is_none_or(|above| above.take(texts));
+        if is_here && !is_above {
+            self.is_full_above.store(true, Ordering::Relaxed);
+        }
+        is_above
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::settings::is_name;
-use crate::model::report::{Check, Outcome};
+use crate::model::report::{Check, NotLooked, Outcome};
 use crate::model::{Finding, FindingKind, Image, Safe, Severity};
 
 /// What is known of an image when all was looked at.
@@ -15,6 +15,8 @@ pub struct Known<'a> {
     /// Of all kinds; what is suppressed doesn't count.
     pub findings: &'a [Finding],
     pub looked_for: &'a BTreeSet<FindingKind>,
+    /// Where nobody looked, though elsewhere somebody did.
+    pub not_looked_for: &'a [NotLooked],
     /// How many packages are installed; `None` where nobody looked.
     pub packages: Option<usize>,
     /// Whether a signature was checked and is good; `None` where none was looked for.
@@ -142,9 +144,16 @@ fn weak(known: &Known<'_>, from: Severity, words: &str) -> Verdict {
     if !known.looked(FindingKind::Vulnerability) {
         return not("No vulnerabilities were looked for: there is no database of advisories");
     }
-    match known.weaknesses(from) {
-        0 => pass(format!("No {words}vulnerability is known")),
-        count => fail(counted(count, &format!("{words}vulnerability"), &format!("{words}vulnerabilities"))),
+    let found = known.weaknesses(from);
+    if found > 0 {
+        return fail(counted(found, &format!("{words}vulnerability"), &format!("{words}vulnerabilities")));
+    }
+    if !known.layers_read {
+        return not(format!("No {words}vulnerability is known of what was read, and some layers were not"));
+    }
+    match known.not_looked_for.iter().find(|gap| gap.what.as_str().starts_with(FindingKind::Vulnerability.word())) {
+        Some(gap) => not(format!("No {words}vulnerability is known, but not looked for: {}", gap.what.as_str())),
+        None => pass(format!("No {words}vulnerability is known")),
     }
 }
 

@@ -427,10 +427,18 @@ fn a_line_of_the_card_passes_only_where_somebody_looked() {
         card(known).into_iter().map(sign).collect()
     };
     let (nothing, all) = (BTreeSet::new(), FindingKind::ALL.into());
-    let nobody = Known { image: &clean, findings: &[], looked_for: &nothing, packages: None, signed: None, layers_read: false };
+    let nobody =
+        Known { image: &clean, findings: &[], looked_for: &nothing, not_looked_for: &[], packages: None, signed: None, layers_read: false };
     assert_eq!(outcomes(&nobody), "-----------------");
     let everybody = Known { looked_for: &all, packages: Some(7), signed: Some(true), layers_read: true, ..nobody };
     assert_eq!(outcomes(&everybody), "p--p-pppp".to_owned() + "p-ppp-pp");
+    assert_eq!(outcomes(&Known { layers_read: false, ..everybody }).chars().nth(3), Some('-'));
+    let gaps = [crate::model::report::NotLooked::new("vulnerability of Java packages", "they are not read")];
+    let told = card(&Known { not_looked_for: &gaps, ..everybody });
+    for line in told.iter().filter(|line| matches!(line.id, "CIS 4.4" | "NIST 4.1.1")) {
+        assert_eq!(line.outcome, Outcome::NotEvaluated);
+        assert!(line.why.as_str().ends_with("not looked for: vulnerability of Java packages"), "{}", line.why.as_str());
+    }
     let (kinds, _) = looked_for(&clean, &facts());
     assert_eq!(outcomes(&Known { looked_for: &kinds, ..nobody }), "-----pp-p--------");
     let mut bad = image(&["RUN a", "ADD x /y", "RUN apt-get update", "RUN curl -k https://h"]);
@@ -479,7 +487,7 @@ proptest! {
         keys.sort_unstable();
         keys.dedup();
         prop_assert_eq!(keys.len(), findings.len());
-        let known = Known { image: &image, findings: &findings, looked_for: &BTreeSet::new(), packages: None, signed: None, layers_read: false };
+        let known = Known { image: &image, findings: &findings, looked_for: &BTreeSet::new(), not_looked_for: &[], packages: None, signed: None, layers_read: false };
         prop_assert_eq!(card(&known).len(), 17);
     }
 }

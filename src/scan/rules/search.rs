@@ -21,8 +21,11 @@ const LONGEST: usize = 8 << 10;
 const BEFORE: usize = 2 << 10;
 /// Findings of one file.
 const MOST_HITS: usize = 100;
-/// Tries of rules in one file: a text may be made of nothing but keywords.
-const MOST_TRIES: u32 = 100_000;
+/// What tries of rules in one file may come to: a text may be made of nothing but keywords.
+const MOST_TRIES: u64 = 100_000;
+/// What all tries of a search may come to, whatever the number of its texts, and what one counts for that looks far.
+const MOST_WORK: u64 = 2_000_000;
+const FAR: u64 = 20;
 /// Longest text that is shown before a secret.
 const MOST_SHOWN: usize = 60;
 
@@ -66,7 +69,7 @@ impl Hit {
     }
 }
 
-/// A search through one text after the other.
+/// A search through one text after the other, as a layer has them.
 #[derive(Debug, Default)]
 pub struct Search {
     path: Vec<u8>,
@@ -74,6 +77,8 @@ pub struct Search {
     window: Vec<u8>,
     state: State,
     hits: Vec<Hit>,
+    /// Of [`MOST_WORK`], by all texts so far. Beyond it, a text with a keyword in it is cut.
+    work: u64,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +89,7 @@ struct State {
     line: u32,
     /// Up to where in the window something was found.
     covered: usize,
-    tries: u32,
+    tries: u64,
     /// Not all of it was looked at.
     cut: bool,
 }
@@ -115,13 +120,13 @@ impl Search {
     /// Takes a text that is there as a whole, without a copy of it.
     pub fn whole(&mut self, text: &[u8]) {
         let until = text.len();
-        self.state.look(text, until, &self.path, &mut self.hits);
+        self.state.look(text, until, &self.path, &mut self.hits, &mut self.work);
     }
 
     /// What was found in what was pushed, and whether that is not all.
     pub fn end(&mut self) -> (&mut Vec<Hit>, bool) {
         let window = std::mem::take(&mut self.window);
-        self.state.look(&window, window.len(), &self.path, &mut self.hits);
+        self.state.look(&window, window.len(), &self.path, &mut self.hits, &mut self.work);
         self.window = window;
         self.window.clear();
         (&mut self.hits, self.state.cut)
@@ -129,7 +134,7 @@ impl Search {
 
     fn slide(&mut self) {
         let until = self.window.len().saturating_sub(LONGEST);
-        self.state.look(&self.window, until, &self.path, &mut self.hits);
+        self.state.look(&self.window, until, &self.path, &mut self.hits, &mut self.work);
         let gone = until.saturating_sub(BEFORE);
         self.state.line += lines(self.window.get(..gone).unwrap_or_default());
         self.state.from = until - gone;
@@ -140,7 +145,7 @@ impl Search {
 
 impl State {
     /// Looks at what begins between `from` and `until`.
-    fn look(&mut self, text: &[u8], until: usize, path: &[u8], hits: &mut Vec<Hit>) {
+    fn look(&mut self, text: &[u8], until: usize, path: &[u8], hits: &mut Vec<Hit>, work: &mut u64) {
         let Some(compiled) = COMPILED.as_ref() else { return };
         let (mut counted, mut line) = (0, self.line);
         for found in compiled.keywords.find_iter(Input::new(text).span(self.from.min(text.len())..text.len())) {
@@ -152,7 +157,13 @@ impl State {
             if found.start() < self.covered || rule.only.is_some_and(|only| !only(path)) {
                 continue;
             }
-            self.tries += 1;
+            let weight = if rule.is_far { FAR } else { 1 };
+            self.tries += weight;
+            *work += weight;
+            if *work > MOST_WORK {
+                self.cut = true;
+                break;
+            }
             self.cut = self.tries > MOST_TRIES || hits.len() >= MOST_HITS;
             let Some((start, end, mut hit)) = fit(text, found.start(), at, rule, pattern) else { continue };
             line += lines(text.get(counted..start).unwrap_or_default());

@@ -13,7 +13,7 @@ const fn token(
     pattern: &'static str,
     check: Check,
 ) -> Rule {
-    Rule { id, title, severity, keywords, back: 0, pattern, only: None, check, in_packages: true }
+    Rule { id, title, severity, keywords, back: 0, pattern, only: None, check, in_packages: true, is_far: false }
 }
 
 /// One that is often met in code which does no harm.
@@ -25,39 +25,44 @@ const fn from(back: usize, rule: Rule) -> Rule {
     Rule { back, ..rule }
 }
 
+/// One that looks far.
+const fn far(rule: Rule) -> Rule {
+    Rule { is_far: true, ..rule }
+}
+
 fn is_maven_settings(path: &[u8]) -> bool {
     path.ends_with(b"/settings.xml") || path == b"settings.xml" || path.ends_with(b"/settings-security.xml")
 }
 
 /// Rules by which credentials are found, the more telling ones first where two fit the same bytes.
 pub const SECRETS: &[Rule] = &[
-    token(
+    far(token(
         "gcp-service-account",
         "Key of a Google Cloud service account",
         Critical,
         &["\"private_key\""],
         r#""private_key"\s*:\s*"-----BEGIN (?:RSA )?PRIVATE KEY-----()"#,
         check::account_key,
-    ),
+    )),
     common(from(
         24,
-        token(
+        far(token(
             "private-key",
             "Private key",
             High,
             &["PRIVATE KEY"],
             r"-----BEGIN (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED|PGP|ANY|SSH2 ENCRYPTED) )?PRIVATE KEY(?: BLOCK)?-----()",
             check::private_key,
-        ),
+        )),
     )),
-    token(
+    far(token(
         "putty-key",
         "Private key of PuTTY",
         High,
         &["PuTTY-User-Key-File-"],
         r"PuTTY-User-Key-File-[23]: [\w-]{4,40}\r?\nEncryption: none\r?\n(?s:.{0,4000}?)Private-Lines: \d+\r?\n([A-Za-z0-9+/=\r\n]{20,})",
         check::token,
-    ),
+    )),
     token("age-key", "Secret key of age", High, &["AGE-SECRET-KEY-1"], r"AGE-SECRET-KEY-1([0-9A-Z]{58})", check::token),
     common(token("aws-access-key-id", "AWS access key ID", Medium, &["AKIA", "ASIA"], r"(?:AKIA|ASIA)([A-Z2-7]{16})", check::token)),
     token(
@@ -240,12 +245,12 @@ pub const SECRETS: &[Rule] = &[
         r#"[a-z+]{5,12}://[A-Za-z0-9_.%-]{0,64}:([^\s:/@"'`,;()]{6,128})"#,
         check::address,
     )),
-    common(token(
+    common(far(token(
         "jwt",
         "JSON web token",
         Low,
         &["eyJhbGci", "eyJ0eXAi", "eyJraWQi", "eyJ4NXQi"],
         r"(eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{16,1000})",
         check::jwt,
-    )),
+    ))),
 ];

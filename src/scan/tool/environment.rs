@@ -29,25 +29,54 @@ const NAMES: [&str; 22] = [
     "all_proxy",
     "no_proxy",
 ];
-const STARTS: [&str; 4] = ["TRIVY_", "GRYPE_", "SYFT_", "DOCKER_"];
-/// Settings by which findings would be left out unseen, or the report go elsewhere.
-const NEVER: [&str; 16] = [
-    "TRIVY_SEVERITY",
-    "TRIVY_IGNORE_UNFIXED",
-    "TRIVY_IGNORE_STATUS",
-    "TRIVY_IGNORE_POLICY",
-    "TRIVY_IGNOREFILE",
-    "TRIVY_OUTPUT",
-    "TRIVY_TEMPLATE",
-    "TRIVY_EXIT_CODE",
-    "TRIVY_EXIT_ON_EOL",
-    "TRIVY_DEBUG",
-    "GRYPE_ONLY_FIXED",
-    "GRYPE_ONLY_NOTFIXED",
-    "GRYPE_FAIL_ON_SEVERITY",
-    "GRYPE_OUTPUT",
-    "GRYPE_FILE",
-    "GRYPE_LOG_LEVEL",
+/// A scanner's own settings that it may have: where it keeps things and which advisories it loads from where, who it is to a registry, and how it
+/// trusts one. Any other may leave findings out unseen, or send the report elsewhere, and new ones come with every version.
+const OWN: [&str; 45] = [
+    "TRIVY_CACHE_DIR",
+    "TRIVY_CACHE_BACKEND",
+    "TRIVY_DB_REPOSITORY",
+    "TRIVY_JAVA_DB_REPOSITORY",
+    "TRIVY_CHECKS_BUNDLE_REPOSITORY",
+    "TRIVY_SKIP_DB_UPDATE",
+    "TRIVY_SKIP_JAVA_DB_UPDATE",
+    "TRIVY_SKIP_CHECK_UPDATE",
+    "TRIVY_SKIP_VERSION_CHECK",
+    "TRIVY_DISABLE_TELEMETRY",
+    "TRIVY_TIMEOUT",
+    "TRIVY_PARALLEL",
+    "TRIVY_USERNAME",
+    "TRIVY_PASSWORD",
+    "TRIVY_REGISTRY_TOKEN",
+    "TRIVY_AUTH_URL",
+    "TRIVY_INSECURE",
+    "TRIVY_NON_SSL",
+    "TRIVY_CACERT",
+    "GRYPE_DB_CACHE_DIR",
+    "GRYPE_DB_UPDATE_URL",
+    "GRYPE_DB_CA_CERT",
+    "GRYPE_DB_AUTO_UPDATE",
+    "GRYPE_DB_VALIDATE_AGE",
+    "GRYPE_DB_VALIDATE_BY_HASH_ON_START",
+    "GRYPE_DB_MAX_ALLOWED_BUILT_AGE",
+    "GRYPE_DB_REQUIRE_UPDATE_CHECK",
+    "GRYPE_DB_UPDATE_AVAILABLE_TIMEOUT",
+    "GRYPE_DB_UPDATE_DOWNLOAD_TIMEOUT",
+    "GRYPE_CHECK_FOR_APP_UPDATE",
+    "GRYPE_REGISTRY_INSECURE_SKIP_TLS_VERIFY",
+    "GRYPE_REGISTRY_INSECURE_USE_HTTP",
+    "GRYPE_REGISTRY_CA_CERT",
+    "GRYPE_REGISTRY_AUTH_AUTHORITY",
+    "GRYPE_REGISTRY_AUTH_USERNAME",
+    "GRYPE_REGISTRY_AUTH_PASSWORD",
+    "GRYPE_REGISTRY_AUTH_TOKEN",
+    "GRYPE_REGISTRY_AUTH_TLS_CERT",
+    "GRYPE_REGISTRY_AUTH_TLS_KEY",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_API_VERSION",
 ];
 
 /// The variables of whoever starts a scanner, as far as it may have them.
@@ -61,7 +90,7 @@ impl Environment {
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let fit = |name: &OsStr| {
             let Some(name) = name.to_str() else { return false };
-            !NEVER.contains(&name) && (NAMES.contains(&name) || STARTS.iter().any(|start| name.starts_with(start)))
+            NAMES.contains(&name) || OWN.contains(&name)
         };
         Self { variables: variables.into_iter().filter(|(name, _)| fit(name)).collect() }
     }
@@ -97,5 +126,31 @@ mod tests {
         assert_eq!(kept, ["PATH", "HOME", "TRIVY_CACHE_DIR", "https_proxy"]);
         assert!(!format!("{environment:?}").contains("\"x\""));
         assert_eq!(environment.find("sh"), None, "PATH has no absolute directory");
+    }
+
+    #[test]
+    fn no_setting_that_leaves_findings_out_is_passed_on() {
+        let all = [
+            "TRIVY_SKIP_DIRS",
+            "TRIVY_SKIP_FILES",
+            "TRIVY_PKG_TYPES",
+            "TRIVY_PKG_RELATIONSHIPS",
+            "TRIVY_VULN_TYPE",
+            "TRIVY_VEX",
+            "TRIVY_CONFIG",
+            "TRIVY_SECRET_CONFIG",
+            "TRIVY_SCANNERS",
+            "TRIVY_OUTPUT",
+            "TRIVY_SERVER",
+            "GRYPE_CONFIG",
+            "GRYPE_EXCLUDE",
+            "GRYPE_IGNORE",
+            "GRYPE_IGNORE_STATES",
+            "GRYPE_VEX_DOCUMENTS",
+            "GRYPE_FILE",
+            "SYFT_EXCLUDE",
+        ];
+        let environment = Environment::new(all.map(|name| (OsString::from(name), OsString::from("x"))));
+        assert_eq!(environment.variables(), []);
     }
 }

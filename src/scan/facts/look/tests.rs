@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::layer::index::{Known, read_tapping};
-use crate::scan::facts::{Password, System};
+use crate::scan::facts::{Files, Password, System};
 use crate::scan::rules::{FILES, SECRETS};
 
 fn tar(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
@@ -98,6 +98,39 @@ fn of_very_many_findings_the_first_are_kept_and_the_others_are_counted() {
         std::iter::repeat_n((shown, 0o644, key.as_bytes()), 6).chain([("b", 0o644, one.as_bytes())]).collect();
     let found = facts(&tar(&files));
     assert_eq!((found.seen.len(), found.passed.beyond, found.passed.aside), (MOST_ASIDE + 90, 0, 40));
+}
+
+/// What one layer lists must not be missing from another, which may be the base of many images.
+#[test]
+fn a_layer_whose_packages_find_no_room_for_those_of_others_says_so() {
+    let looks = Looks { room: Arc::new(Room::of(3, 1 << 20)), ..Looks::default() };
+    let bytes = tar(&[("var/lib/dpkg/status", 0o644, b"Package: a\nVersion: 1\n\nPackage: b\nVersion: 2\n")]);
+    let told = || {
+        let mut look = looks.look();
+        read_tapping(&bytes[..], &Known::default(), &mut |_| {}, &mut look);
+        let facts = look.finish();
+        (facts.lists[0].packages.len(), facts.lists[0].cut, facts.cut_by_others)
+    };
+    assert_eq!([told(), told()], [(2, false, false), (1, true, true)]);
+}
+
+#[test]
+fn what_is_not_looked_at_is_counted() {
+    let many: String = (0..10_001).map(|at| format!("u{at}:x:1:1\n")).collect();
+    let large = "#".repeat((1 << 20) + 1);
+    let mut bytes =
+        tar(&[("etc/passwd", 0o644, many.as_bytes()), ("etc/shadow", 0o600, large.as_bytes()), ("etc/group", 0o644, b"a:x:1:\n")]);
+    let passed = facts(&bytes).passed;
+    let named = |files: &Files| files.first.iter().map(|file| file.raw().to_owned()).collect::<Vec<_>>();
+    assert_eq!((named(&passed.system), passed.sparse.count), (vec!["etc/passwd".to_owned(), "etc/shadow".to_owned()], 0));
+    let mut holes = tar::Header::new_gnu();
+    holes.set_path("var/disk").unwrap();
+    holes.set_entry_type(tar::EntryType::GNUSparse);
+    holes.as_gnu_mut().unwrap().set_real_size(4096);
+    holes.set_size(0);
+    holes.set_cksum();
+    bytes.splice(0..0, holes.as_bytes().iter().copied());
+    assert_eq!(named(&facts(&bytes).passed.sparse), ["var/disk"]);
 }
 
 #[test]

@@ -185,6 +185,23 @@ fn a_text_of_nothing_but_keywords_ends() {
     assert_eq!((hits.len(), cut), (MOST_HITS + 1, true));
 }
 
+/// Each alone is within the bounds of one text.
+#[test]
+fn many_texts_of_long_beginnings_end() {
+    let mut search = Search::default();
+    let head = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n".repeat(1000);
+    let mut cut = 0;
+    for _ in 0..150 {
+        search.begin(b"a");
+        search.whole(head.as_bytes());
+        cut += u32::from(search.end().1);
+    }
+    assert_eq!(cut, 50, "a thousand tries a text, of a hundred thousand");
+    search.begin(b"b");
+    search.whole(b"no word of that kind");
+    assert!(!search.end().1, "there was nothing to try");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
