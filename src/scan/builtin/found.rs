@@ -152,7 +152,7 @@ fn tell(finding: &mut Finding, index: usize, fate: Fate) {
 pub(super) fn fold(found: Vec<Found>) -> Vec<Finding> {
     // Where it is not known what the file was, each is one of its own.
     let same = |at: usize, one: &Found| (one.finding.key, one.content, if one.content.is_some() { 0 } else { at });
-    let mut last: HashMap<(FindingKey, Option<ContentHash>, usize), (usize, Vec<usize>)> = HashMap::new();
+    let mut last: HashMap<_, (usize, Vec<usize>)> = HashMap::new();
     let mut tops: HashMap<FindingKey, usize> = HashMap::new();
     let index = |one: &Found| one.finding.layer.as_ref().and_then(|layer| layer.index);
     for (at, one) in found.iter().enumerate() {
