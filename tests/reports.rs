@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use lighterman::model::finding::{Evidence, FixState, Origin};
 use lighterman::model::report::Report;
-use lighterman::model::{Digest, Finding, FindingKind, Foreign, Severity, VexStatement};
+use lighterman::model::{Digest, Finding, FindingKind, Foreign, Severity, Vex, VexStatement};
 use lighterman::scan::import::{self, Imported};
 
 fn sample(name: &str) -> Vec<u8> {
@@ -217,11 +217,11 @@ fn statements_say_which_findings_do_not_count() {
     assert_eq!(all.len(), 2, "one without a weakness is none");
     let report = report("trivy-2");
     let libssl = find(&report, "CVE-2026-0001");
-    let why = all[0].suppresses(libssl, &report.digests).unwrap();
+    let vex = Vex::of(&all, &report.digests);
+    let why = vex.suppression(libssl).unwrap();
     assert_eq!((why.by.raw(), why.reason.raw()), ("VEX of Harbour Security", "never called"));
-    assert_eq!(all[0].suppresses(libssl, &[digest("9")]), None, "another image");
-    assert_eq!(all[0].suppresses(find(&report, "CVE-2026-0002"), &report.digests), None, "another weakness");
-    assert_eq!(all[1].suppresses(find(&report, "CVE-2026-0002"), &report.digests), None, "nobody knows yet");
+    assert_eq!(Vex::of(&all, &[digest("9")]).suppression(libssl), None, "another image");
+    assert_eq!(vex.suppression(find(&report, "CVE-2026-0002")), None, "another weakness, of which nobody knows yet");
 }
 
 #[test]
