@@ -143,6 +143,17 @@ fn a_deletion_says_what_will_be_gone() {
 }
 
 #[test]
+fn what_is_wrong_with_an_image() {
+    let mut screen = start((132, 36), "lighterman-dark");
+    settled(&screen);
+    screen.send("s");
+    screen.wait_for("not looked for: vulnerability");
+    screen.send("jj");
+    take("findings", &screen);
+    assert_eq!(screen.quit(), 0);
+}
+
+#[test]
 fn one_pane_at_a_time_in_a_small_terminal() {
     let mut screen = start((80, 24), "lighterman-dark");
     take("small", &screen);
