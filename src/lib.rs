@@ -17,7 +17,7 @@
 //! | [`curate`] | pure reasoning on what an action will do | model |
 //! | [`layer`] | tar and compression readers over `impl Read`: bounded and verified; what is in layers, as data | model |
 //! | [`source`] | where images live: engines, the embedded store, archives, registries | model, layer |
-//! | [`scan`] | what is in images beyond their files: the packages installed | model, layer, source |
+//! | [`scan`] | what is in images beyond their files: packages, secrets, weaknesses, signatures; other scanners and their reports | model, layer, source |
 //! | [`work`] | runs effects as jobs: cancel, newest-wins, progress | model, flow, curate, layer, source, scan |
 //! | [`ui`] | theme and widgets | model |
 //! | [`pane`], [`app`] | state and pure update; `draw.rs` files are functions of `&State` | model, flow, curate, layer; ui in `draw.rs` |
