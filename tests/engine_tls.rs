@@ -90,7 +90,9 @@ fn an_engine_behind_tls_is_used_with_our_certificate_and_not_without() {
     let bare = tempfile::tempdir().unwrap();
     std::fs::copy(ours.join("ca.pem"), bare.path().join("ca.pem")).unwrap();
     let refused = engine.run(bare.path(), &["images"]).ended(1);
-    assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+    // Of TLS 1.3 the engine says so after the handshake: whether its word or the end of the connection is seen first is not ours to say.
+    let is_refused = ["certificate", "closed the connection"].iter().any(|words| refused.stderr.contains(words));
+    assert!(is_refused, "{}", refused.stderr);
     let strange = tempfile::tempdir().unwrap();
     certificates::certificates(strange.path(), "IP:127.0.0.1");
     std::fs::copy(ours.join("cert.pem"), strange.path().join("cert.pem")).unwrap();
