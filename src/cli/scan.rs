@@ -193,18 +193,13 @@ fn table(findings: &[Finding], ignored: bool) -> Table {
     use Align::Left;
     let mut table = Table::new(&[("SEVERITY", Left), ("KIND", Left), ("ID", Left), ("IN", Left), ("FIXED IN", Left), ("WHAT", Left)]);
     for finding in findings.iter().filter(|finding| ignored || finding.suppressed.is_none()) {
-        let place = match (&finding.package, &finding.path) {
-            (Some(package), _) => Some(Safe::from(format!("{} {}", package.name.safe(), package.version.safe()))),
-            (None, Some(path)) => Some(Safe::from(format!("/{}", path.safe()))),
-            (None, None) => None,
-        };
         let fixed = finding.fixed_versions.iter().map(|version| version.safe().to_string()).collect::<Vec<_>>().join(", ");
         let mark = if finding.suppressed.is_some() { " (ignored)" } else { "" };
         table.row(vec![
             Safe::from(format!("{}{mark}", finding.severity.word())),
             finding.kind.word().into(),
             finding.id.safe(),
-            or_dash(place),
+            or_dash(finding.place()),
             or_dash(Some(fixed.into())),
             what(finding),
         ]);

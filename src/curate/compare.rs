@@ -97,11 +97,7 @@ pub fn file(file: Option<&ComparedFile>) -> Safe {
 #[must_use]
 pub fn finding(change: &FindingChange) -> Safe {
     let finding = &change.finding;
-    let place = match (&finding.package, &finding.path) {
-        (Some(package), _) => format!(" {} {}", package.name.safe(), package.version.safe()),
-        (None, Some(path)) => format!(" /{}", path.safe()),
-        (None, None) => String::new(),
-    };
+    let place = finding.place().map(|place| format!(" {place}")).unwrap_or_default();
     Safe::from(format!("{} {}{place}", finding.severity.word(), finding.id.safe()))
 }
 

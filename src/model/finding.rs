@@ -383,6 +383,14 @@ impl Finding {
         self.fix_state == FixState::Fixed || !self.fixed_versions.is_empty()
     }
 
+    /// What it is in: the package with its version, else the file.
+    #[must_use]
+    pub fn place(&self) -> Option<Safe> {
+        let package = self.package.as_ref().map(|package| format!("{} {}", package.name.safe(), package.version.safe()));
+        let path = || self.path.as_ref().map(|path| format!("/{}", path.safe()));
+        package.or_else(path).map(Safe::from)
+    }
+
     /// The best of its scores.
     #[must_use]
     pub fn score(&self) -> Option<Score> {

@@ -21,11 +21,7 @@ pub fn document(report: &Report) -> String {
 }
 
 fn row(finding: &Finding) -> [Safe; 6] {
-    let place = match (&finding.package, &finding.path) {
-        (Some(package), _) => Safe::from(format!("{} {}", package.name.safe(), package.version.safe())),
-        (None, Some(path)) => Safe::from(format!("/{}", path.safe())),
-        (None, None) => Safe::default(),
-    };
+    let place = finding.place().unwrap_or_default();
     let fixed: Vec<String> = finding.fixed_versions.iter().map(|version| version.safe().to_string()).collect();
     let ignored = if finding.suppressed.is_some() { ", ignored" } else { "" };
     let severity = Safe::from(format!("{}{ignored}", finding.severity.word()));

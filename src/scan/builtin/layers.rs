@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{DOING, Each, Options, documents, found};
+use super::{DOING, Each, Options, found};
 use crate::layer::{Digests, Index, index};
 use crate::model::{Digest, FindingKind, Image, LayerInfo, Problem, ProblemKind, Report};
 use crate::scan::facts::{FactsCache, LayerFacts, Looks};
@@ -54,8 +54,7 @@ pub(super) async fn read(
     ctx: &Ctx,
     image: &Image,
     options: &Options,
-    first: &Report,
-    each: Option<Each>,
+    listener: Option<Listener>,
 ) -> Result<Vec<Layer>, Problem> {
     let infos = image.layers.clone().unwrap_or_default();
     let (facts, indexes, stop) = (options.facts.clone(), Arc::clone(&options.indexes), ctx.clone());
@@ -70,7 +69,7 @@ pub(super) async fn read(
     let mut wanted: Vec<usize> = kept.iter().enumerate().filter(|(_, layer)| layer.is_none()).map(|(place, _)| place).collect();
     // The largest first, so that the last ones don't keep everybody waiting.
     wanted.sort_by_key(|place| std::cmp::Reverse(image.layers.iter().flatten().nth(*place).and_then(|layer| layer.size)));
-    let state = Arc::new(State { layers: Mutex::new(kept), image: image.clone(), options: options.clone(), first: first.clone(), each });
+    let state = Arc::new(State { layers: Mutex::new(kept), image: image.clone(), base: options.base, listener });
     if state.layers().iter().any(Option::is_some) {
         state.tell();
     }
@@ -109,13 +108,19 @@ fn make(opened: Opened<'_>, looks: &Looks, facts: &FactsCache, indexes: &dyn Ind
     (found, made)
 }
 
+/// Who is told on the way.
+pub(super) struct Listener {
+    pub(super) each: Each,
+    /// What was told before any layer was read.
+    pub(super) documents: Report,
+}
+
 /// What is known while layers are read.
 struct State {
     layers: Mutex<Vec<Option<Layer>>>,
     image: Image,
-    options: Options,
-    first: Report,
-    each: Option<Each>,
+    base: Option<usize>,
+    listener: Option<Listener>,
 }
 
 impl State {
@@ -144,16 +149,14 @@ impl State {
 
     /// Tells what was found in the layers that are there.
     fn tell(&self) {
-        let Some(each) = &self.each else { return };
-        let mut report = self.first.clone();
+        let Some(Listener { each, documents }) = &self.listener else { return };
+        let mut report = documents.clone();
         report.looked_for.extend([FindingKind::Secret, FindingKind::SensitiveFile]);
-        documents::tell(&mut report, &self.image, documents::Around::default());
-        report.findings = documents::look(&self.image, &self.options, documents::Around::default());
         let mut seen = Vec::new();
         for (place, layer) in self.layers().iter().enumerate() {
             if let Some(layer) = layer {
                 let fate = |_: (&[u8], u64)| found::Fate::Unknown;
-                seen.extend(found::of_layer(&self.image, place, &layer.facts, &layer.index, self.options.base, fate));
+                seen.extend(found::of_layer(&self.image, place, &layer.facts, &layer.index, self.base, fate));
             }
         }
         report.findings.extend(found::fold(seen));

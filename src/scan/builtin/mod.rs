@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use layers::Indexes;
+use layers::Listener;
 
 use super::advisory::Matched;
 use super::facts::FactsCache;
@@ -78,14 +79,23 @@ pub struct Scanned {
 pub async fn scan(source: &dyn Source, ctx: &Ctx, image: &Image, options: &Options, each: Option<Each>) -> Result<Scanned, Problem> {
     ctx.meter.phase("reading the layers");
     let first = begin(image, options);
-    if let Some(each) = &each {
-        each(&by_documents(image, options, &first));
-    }
-    let read = layers::read(source, ctx, image, options, &first, each).await?;
+    let listener = match each {
+        Some(each) => Some(listener(each, image, options, &first).await?),
+        None => None,
+    };
+    let read = layers::read(source, ctx, image, options, listener).await?;
     ctx.check(DOING)?;
     ctx.meter.phase("looking at what is there");
     let (image, options) = (image.clone(), options.clone());
     blocking(DOING, move || whole::put_together(&image, &options, first, &read)).await
+}
+
+/// Tells what the documents say, which stays at the head of all that is told on the way.
+async fn listener(each: Each, image: &Image, options: &Options, first: &Report) -> Result<Listener, Problem> {
+    let (image, options, first) = (image.clone(), options.clone(), first.clone());
+    let documents = blocking(DOING, move || Ok(by_documents(&image, &options, &first))).await?;
+    each(&documents);
+    Ok(Listener { each, documents })
 }
 
 /// What can be told of `image` without opening a layer: all of it where facts and indexes of all its layers are kept, else what its documents say.

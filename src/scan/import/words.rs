@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::json::{Few, Number, Text, cut};
 use crate::model::finding::{Cvss, Evidence, FindingPackage, FixState, Score, is_cve};
+use crate::model::finding_filter::thousandths;
 use crate::model::{Digest, Foreign};
 
 /// Longest name, id or version that is kept, in bytes.
@@ -219,9 +220,8 @@ pub(super) fn fix_state(word: &str, has_fix: bool) -> FixState {
 }
 
 /// A likelihood between 0 and 1, in thousandths.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and 1000")]
 pub(super) fn epss(likelihood: Number) -> Option<u16> {
-    likelihood.0.filter(|number| (0.0..=1.0).contains(number)).map(|number| (number * 1000.0).round() as u16)
+    likelihood.0.and_then(thousandths)
 }
 
 pub(super) fn lines(from: Number, to: Number) -> Option<(u32, u32)> {
