@@ -39,6 +39,7 @@ mod part;
 pub mod peek;
 mod picked;
 pub mod registry;
+pub mod shelf;
 pub mod sink;
 pub mod store;
 mod verify;

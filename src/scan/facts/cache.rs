@@ -1,20 +1,17 @@
 //! Facts of layers, kept between scans: what was read of a layer once need not be read again.
 //!
-//! One file a layer, named by its diff ID, the version of the analyzer and that of the rules, so that new rules look anew. Written beside its name
-//! and renamed, with a checksum. What is kept has a bound in bytes; beyond it goes what was not used for longest, and what another version left goes
-//! first. A cache: what can't be read is as good as absent. No secret is in it.
+//! One file a layer, named by its diff ID, the version of the analyzer and that of the rules, so that new rules look anew; with a checksum. A cache: what
+//! can't be read is as good as absent. No secret is in it.
 //!
-//! May use model and source (for the clock).
+//! May use model and source.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::io;
+use std::path::PathBuf;
 
 use super::{ANALYZER, LayerFacts};
 use crate::model::Digest;
 use crate::scan::rules;
-use crate::source;
+use crate::source::shelf::Shelf;
 
 const SUFFIX: &str = ".facts";
 /// How temporary files begin.
@@ -24,17 +21,10 @@ const MAGIC: [u8; 4] = *b"LMLF";
 const HEAD: usize = 4 + 64 + 8;
 /// Most bytes of the facts of one layer, unpacked.
 const LARGEST: usize = 64 << 20;
-/// What has not been touched for so long is nobody's.
-const ABANDONED: Duration = Duration::from_secs(3600);
-/// Most entries of the directory that are looked at in one go.
-const MOST: usize = 100_000;
 
 /// The directory of the facts.
 #[derive(Debug, Clone)]
-pub struct FactsCache {
-    dir: Option<PathBuf>,
-    most: u64,
-}
+pub struct FactsCache(Shelf);
 
 impl FactsCache {
     /// How much is kept where nothing else is said: the facts of some thousand layers.
@@ -43,75 +33,33 @@ impl FactsCache {
     /// Keeps at most `most` bytes in `dir`.
     #[must_use]
     pub const fn new(dir: PathBuf, most: u64) -> Self {
-        Self { dir: Some(dir), most }
+        Self(Shelf::new(dir, most, PREFIX, SUFFIX))
     }
 
     /// Keeps nothing.
     #[must_use]
     pub const fn none() -> Self {
-        Self { dir: None, most: 0 }
+        Self(Shelf::none())
     }
 
     /// The facts of the layer with that diff ID, if they are kept, whole, and found by the rules of today. Blocking.
     #[must_use]
     pub fn read(&self, diff_id: &Digest) -> Option<LayerFacts> {
-        let file = self.dir.as_ref()?.join(name(diff_id));
-        match load(&file) {
-            Ok(facts) => Some(facts),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "kept facts can't be read, and are left aside");
-                None
-            }
-        }
+        let broken = || io::Error::new(io::ErrorKind::InvalidData, "not facts that were kept here");
+        self.0.read(&name(diff_id), LARGEST as u64, |bytes| unpack(bytes).ok_or_else(broken)).unwrap_or_else(|error| {
+            tracing::warn!(layer = diff_id.short(), %error, "kept facts can't be read, and are left aside");
+            None
+        })
     }
 
     /// Keeps the facts of a layer that was read whole and is what its diff ID says, unless other layers had a part in them. Blocking. A failure is
     /// only logged: the next scan is slower.
     pub fn write(&self, diff_id: &Digest, facts: &LayerFacts) {
-        let Some(dir) = self.dir.as_ref().filter(|_| !facts.cut_by_others) else { return };
-        let Some(bytes) = pack(facts) else { return };
-        if bytes.len() as u64 > self.most {
-            return;
-        }
-        if let Err(error) = store(dir, &name(diff_id), &bytes).and_then(|()| self.tidy(dir)) {
-            tracing::warn!(dir = %dir.display(), %error, "the facts of a layer can't be kept");
+        let Some(bytes) = Some(facts).filter(|facts| !facts.cut_by_others).and_then(pack) else { return };
+        if let Err(error) = self.0.write(&name(diff_id), &bytes, &suffix()) {
+            tracing::warn!(layer = diff_id.short(), %error, "the facts of a layer can't be kept");
         }
     }
-
-    /// Takes away what goes beyond the bound, and what nobody will look at again.
-    fn tidy(&self, dir: &Path) -> io::Result<()> {
-        let now = now();
-        let mut kept = Vec::new();
-        for entry in fs::read_dir(dir)?.take(MOST) {
-            let entry = entry?;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-            // The entry's own metadata, which follows no link.
-            let Some(metadata) = entry.metadata().ok().filter(fs::Metadata::is_file) else { continue };
-            let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            if name.starts_with(PREFIX) {
-                if now.duration_since(used).is_ok_and(|age| age >= ABANDONED) {
-                    gone(fs::remove_file(entry.path()))?;
-                }
-            } else if name.ends_with(SUFFIX) {
-                kept.push((name.ends_with(&suffix()), used, metadata.len(), entry.path()));
-            }
-        }
-        let mut total: u64 = kept.iter().map(|(_, _, size, _)| *size).sum();
-        kept.sort_unstable();
-        for (current, _, size, path) in kept {
-            if current && total <= self.most {
-                break;
-            }
-            gone(fs::remove_file(path))?;
-            total = total.saturating_sub(size);
-        }
-        Ok(())
-    }
-}
-
-fn now() -> SystemTime {
-    SystemTime::from(source::now())
 }
 
 fn suffix() -> String {
@@ -120,11 +68,6 @@ fn suffix() -> String {
 
 fn name(diff_id: &Digest) -> String {
     format!("{}-{}{}", diff_id.algorithm(), diff_id.hex(), suffix())
-}
-
-/// Somebody else may have tidied at the same time.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 fn pack(facts: &LayerFacts) -> Option<Vec<u8>> {
@@ -145,38 +88,11 @@ fn unpack(bytes: &[u8]) -> Option<LayerFacts> {
     postcard::from_bytes(&raw).ok()
 }
 
-fn load(path: &Path) -> io::Result<LayerFacts> {
-    let broken = || io::Error::new(io::ErrorKind::InvalidData, "not facts that were kept here");
-    let file = fs::File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > LARGEST as u64 {
-        return Err(broken());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    (&file).take(LARGEST as u64).read_to_end(&mut bytes)?;
-    let facts = unpack(&bytes).ok_or_else(broken)?;
-    // The time of change is that of the last use; on a disk that can't be written to, it stays as it is.
-    if let Err(error) = file.set_modified(now()) {
-        tracing::debug!(file = %path.display(), %error, "the use of kept facts can't be noted");
-    }
-    Ok(facts)
-}
-
-fn store(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)?;
-    let mut temp = tempfile::Builder::new().prefix(PREFIX).tempfile_in(dir)?;
-    temp.write_all(bytes)?;
-    temp.as_file().sync_data()?;
-    temp.persist(dir.join(name))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
     use proptest::prelude::*;
 
     use super::super::{Seen, What};
@@ -229,7 +145,7 @@ mod tests {
         fs::write(dir.path().join("notes.txt"), "not ours").unwrap();
         for (age, digest) in (1..).zip(&digests[..2]) {
             cache.write(digest, &facts("file-0"));
-            let used = now() - Duration::from_secs(100 - age);
+            let used = SystemTime::from(crate::source::now()) - Duration::from_secs(100 - age);
             fs::File::open(dir.path().join(name(digest))).unwrap().set_modified(used).unwrap();
         }
         assert!(cache.read(&digests[0]).is_some(), "it is used just now");
